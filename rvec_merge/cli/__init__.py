@@ -1,0 +1,45 @@
+"""The command ``rvec``: one small file per verb, imported when the verb is used."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from rvec_merge import __version__
+from rvec_merge.errors import RvecError
+
+# The order is the order of `rvec --help`: look, merge, measure, share.
+VERBS = ("doctor", "recipes")
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"rvec_merge.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rvec")
+def rvec() -> None:
+    """Reasoning vectors for mergekit: merge them, measure them, share them."""
+
+
+def main() -> None:
+    """Run ``rvec``. Exit 1 for what the user can fix, 2 for wrong usage, 130 for an interrupt."""
+    try:
+        code = rvec(standalone_mode=False)
+    except RvecError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
