@@ -1,0 +1,61 @@
+"""``rvec recipes``: list the bundled recipes, or print one."""
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--path", "show_path", is_flag=True, help="Print the path of the folder or recipe.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def command(name: str | None, show_path: bool, as_json: bool) -> None:
+    """List the bundled recipes, or print the recipe NAME."""
+    from rvec_merge import catalog
+    from rvec_merge.resources import folder
+
+    if show_path and as_json:
+        raise click.UsageError("--path and --json exclude each other.")
+    if name is not None:
+        recipe = catalog.find(name)
+        if as_json:
+            _print_json(_as_dict(recipe))
+        else:
+            click.echo(recipe.path if show_path else recipe.path.read_text("utf-8"), nl=show_path)
+    elif show_path:
+        click.echo(folder("recipes"))
+    elif as_json:
+        _print_json([_as_dict(recipe) for recipe in catalog.bundled()])
+    else:
+        _print_table(catalog.bundled())
+
+
+def _print_table(recipes: Any) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "what", "target", "scale", box=box.SIMPLE_HEAD, pad_edge=False)
+    for recipe in recipes:
+        table.add_row(recipe.name, recipe.what, recipe.target, _scale_text(recipe.scale))
+    Console().print(table)
+
+
+def _scale_text(scale: Any) -> str:
+    if not isinstance(scale, list):
+        return f"{scale:g}"
+    if all(isinstance(step, dict) for step in scale):
+        return ", ".join(f"{step.get('filter', 'else')}: {step['value']:g}" for step in scale)
+    return " → ".join(f"{step:g}" for step in scale)
+
+
+def _as_dict(recipe: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(recipe), "path": str(recipe.path)}
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
