@@ -1,0 +1,207 @@
+"""A lazy, safe view of a safetensors checkpoint: names, dtypes, shapes and where the bytes lie."""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rvec_merge.errors import CheckpointError
+
+DTYPES = {
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+HEADER_LIMIT = 100_000_000  # bytes; the safetensors library's own limit
+_REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pretrained."
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a checkpoint, from its file's header.
+
+    Attributes:
+        name: the name in the checkpoint.
+        dtype: the stored dtype.
+        shape: the stored shape.
+        path: the file that holds it.
+        start: offset of its first byte from the beginning of the file.
+        nbytes: its length in bytes.
+    """
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    path: Path
+    start: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder, read from its headers alone.
+
+    Attributes:
+        root: the folder.
+        tensors: every tensor by name, in the order of the files.
+        metadata: the ``__metadata__`` of the first file.
+    """
+
+    root: Path
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def open(cls, root: str | Path) -> "Checkpoint":
+        """Read the index and every header under ``root``; no weight is read.
+
+        Raises:
+            CheckpointError: the folder is missing, holds no safetensors, an index entry leaves
+                the folder, or a header is malformed.
+        """
+        root = Path(root)
+        tensors: dict[str, TensorInfo] = {}
+        metadata: dict[str, str] = {}
+        for path, names in _files(root).items():
+            found, meta = read_header(path)
+            metadata = metadata or meta
+            missing = sorted(names - found.keys()) if names is not None else []
+            if missing:
+                raise CheckpointError(
+                    f"{path.name} lacks {len(missing)} of the tensors its index promises.",
+                    [f"{root / INDEX}", *missing[:5]],
+                    _REFETCH,
+                )
+            tensors.update(found if names is None else {n: found[n] for n in found if n in names})
+        return cls(root, tensors, metadata)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """``config.json`` as written; empty if there is none."""
+        path = self.root / "config.json"
+        return read_json(path) if path.is_file() else {}
+
+
+def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
+    """The tensors and metadata of one safetensors file, validated by the safetensors library.
+
+    Raises:
+        CheckpointError: the header is truncated, oversized, overlapping or out of bounds, or a
+            dtype is unknown.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        # The library checks sizes, order, overlaps and bounds; it does not tell the offsets.
+        with safe_open(path, framework="pt"):
+            pass
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+    except (SafetensorError, OSError, ValueError, struct.error, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} is not a readable safetensors file.",
+            [f"{path}", f"{error}".splitlines()[0]],
+            _REFETCH,
+        ) from None
+    metadata = header.pop("__metadata__", None) or {}
+    data, size = 8 + length, path.stat().st_size
+    tensors = {}
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        low, high = entry["data_offsets"]
+        dtype = DTYPES.get(entry["dtype"])
+        shape = tuple(entry["shape"])
+        if dtype is None:
+            raise CheckpointError(
+                f"{name} has a dtype that cannot be merged.",
+                [f"{path}", f"dtype {entry['dtype']}"],
+                "use a checkpoint in bfloat16, float16, float32 or float64.",
+            )
+        # A name written twice: the library and json may have kept different ones.
+        if not 0 <= low <= high <= size - data or high - low != prod(shape) * dtype.itemsize:
+            raise CheckpointError(
+                f"{path.name} is not a readable safetensors file.",
+                [f"{path}", f"{name}: bytes {low}-{high} do not fit shape {shape}"],
+                _REFETCH,
+            )
+        tensors[name] = TensorInfo(name, dtype, shape, path, data + low, high - low)
+    return tensors, metadata
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        CheckpointError: the file is not JSON, or holds something else than an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read.", [f"{path}", f"{error}"], _REFETCH
+        ) from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path.name} holds no JSON object.", [f"{path}"], _REFETCH)
+    return value
+
+
+def _files(root: Path) -> dict[Path, set[str] | None]:
+    """The weight files, each with the names its index gives it (None: all it holds)."""
+    if not root.is_dir():
+        raise CheckpointError("A checkpoint does not exist.", [f"{root}"], "correct the path.")
+    index = root / INDEX
+    if index.is_file():
+        return _indexed(root, index)
+    if (root / SINGLE).is_file():
+        return {root / SINGLE: None}
+    pickled = sorted(p.name for p in root.iterdir() if p.suffix in {".bin", ".pt", ".pth"})
+    if pickled:
+        raise CheckpointError(
+            "The checkpoint is pickled, and unpickling runs code.",
+            [f"{root}", *pickled[:3]],
+            "convert it to safetensors: load it with transformers and call save_pretrained.",
+        )
+    raise CheckpointError(
+        "The folder holds no safetensors checkpoint.",
+        [f"{root}", f"neither {SINGLE} nor {INDEX} is there"],
+        "correct the path, or download the weights.",
+    )
+
+
+def _indexed(root: Path, index: Path) -> dict[Path, set[str] | None]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
+        raise CheckpointError(f"{INDEX} has no weight_map.", [f"{index}"], _REFETCH)
+    files: dict[Path, set[str] | None] = {}
+    for name, file in weight_map.items():
+        # A plain file name: Hub caches link files to a shared store, so resolving says nothing.
+        if file in {"", ".", ".."} or "/" in file or "\\" in file or "\0" in file:
+            raise CheckpointError(
+                "A weight_map entry leaves the checkpoint's folder.",
+                [f"{index}", f"{name}: {file!r}"],
+                "do not use this checkpoint; its index was tampered with or is broken.",
+            )
+        names = files.setdefault(root / file, set())
+        assert names is not None
+        names.add(name)
+    for path in files:
+        if not path.is_file():
+            raise CheckpointError("A shard that the index names is missing.", [f"{path}"], _REFETCH)
+    return files

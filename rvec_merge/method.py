@@ -1,0 +1,284 @@
+"""The mergekit adapter: ``merge_method: reasoning_vector``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from mergekit.merge_methods.base import (
+    MISSING,
+    BasePolicy,
+    BatchOptions,
+    GroupMergeMethod,
+    InputContract,
+    MergeMethodSpec,
+    ParameterScope,
+    ParameterSpec,
+    TensorGroup,
+)
+
+from rvec_merge.controls import Control
+from rvec_merge.errors import RecipeError
+from rvec_merge.kernel import Delta, merge_tensor
+from rvec_merge.pairs import ROLES, Donor, form_pairs
+
+CONTROLS = ("none", "random", "permuted")
+
+
+class _Parameter(ParameterSpec):
+    """A parameter that says in three parts what is wrong with its value, while mergekit plans."""
+
+    # A required parameter that is missing reaches `validate` too, instead of mergekit's own error.
+    required = False
+
+    def validate(self, value: Any) -> Any:
+        return _VALIDATORS[self.name](self.name, value)
+
+
+def _number(name: str, value: Any) -> float:
+    if value is MISSING:
+        raise RecipeError(
+            f"The recipe gives no {name}.",
+            ["there is no default: a misspelt key would silently merge at full strength"],
+            f"add it under the recipe's top-level parameters: {{{name}: 1.0}}, with a value for "
+            "every tensor if it is filtered.",
+        )
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise RecipeError(
+            f"{name} is not a number.",
+            [f"{name}: {value!r}"],
+            f"write a finite number, e.g. {name}: 0.5.",
+        )
+    return number
+
+
+def _weight(name: str, value: Any) -> float | None:
+    return None if value is None else _number(name, value)
+
+
+def _density(name: str, value: Any) -> float:
+    density = _number(name, value)
+    if not 0 < density <= 1:
+        raise RecipeError(
+            "density is out of range.",
+            [f"density: {value!r}"],
+            "write the share of elements to keep, above 0 and at most 1.",
+        )
+    return density
+
+
+def _role(name: str, value: Any) -> str | None:
+    return None if value is None else _choice(name, value, ROLES)
+
+
+def _control(name: str, value: Any) -> str:
+    # YAML reads `control: null` and `control: ~` as None.
+    return _choice(name, "none" if value is None else value, CONTROLS)
+
+
+def _choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise RecipeError(
+            f"Unknown {name} {value!r}.",
+            [f"{name} is one of {', '.join(choices)}"],
+            f"correct the {name}.",
+        )
+    return str(value)
+
+
+def _seed(name: str, value: Any) -> int:
+    seed = _number(name, value)
+    if seed != int(seed) or seed < 0:
+        raise RecipeError(
+            "seed is not a whole number.", [f"seed: {value!r}"], "write e.g. seed: 0."
+        )
+    return int(seed)
+
+
+def _pair_name(name: str, value: Any) -> str:
+    return str(value)
+
+
+_VALIDATORS = {
+    "role": _role,
+    "pair": _pair_name,
+    "weight": _weight,
+    "scale": _number,
+    "density": _density,
+    "control": _control,
+    "seed": _seed,
+}
+
+
+class ReasoningVectorMethod(GroupMergeMethod):
+    """``target + Σ scale · weight · mask(grpo − sft)``, as a mergekit merge method.
+
+    Dtypes: returns float32 (float64 if an input is float64), unless the caller asks for another;
+        mergekit then rounds once to the recipe's ``out_dtype``. A recipe without ``out_dtype``
+        writes float32: mergekit tells a method nothing about the output, and rounding to the
+        inputs' dtype first would lose most of a bf16 update at a scale other than ±1.
+
+    Source: arXiv:2509.01363; task arithmetic, arXiv:2212.04089.
+    """
+
+    spec = MergeMethodSpec(
+        name="reasoning_vector",
+        pretty_name="Reasoning Vector",
+        reference_url="https://arxiv.org/abs/2509.01363",
+        contract=InputContract(base=BasePolicy.REQUIRED),
+        parameters=(
+            _Parameter("role", str, ParameterScope.NON_BASE, default=None),
+            _Parameter("pair", str, ParameterScope.NON_BASE, default="default"),
+            _Parameter("weight", float, ParameterScope.NON_BASE, default=None),
+            _Parameter("scale", float, ParameterScope.SHARED),
+            _Parameter("density", float, ParameterScope.SHARED, default=1.0),
+            _Parameter("control", str, ParameterScope.SHARED, default="none"),
+            _Parameter("seed", int, ParameterScope.SHARED, default=0),
+        ),
+    )
+
+    def validate_inputs(
+        self,
+        input_ids: Sequence[Hashable],
+        base_id: Hashable | None = None,
+        *,
+        group_name: str | None = None,
+    ) -> None:
+        """Refuse impossible inputs; mergekit calls this while planning, before it reads a tensor.
+
+        Raises:
+            RecipeError: there is no target, or no donor.
+            RvecError: what ``preflight.check_inputs`` finds in checkpoints.
+        """
+        where = f" for {group_name}" if group_name else ""
+        if base_id is None:
+            raise RecipeError(
+                f"The recipe names no target{where}.",
+                ["base_model is missing"],
+                "add base_model: the model that receives the vector.",
+            )
+        if base_id not in input_ids:
+            raise RecipeError(
+                f"The target lacks a tensor that a donor has{where}.",
+                [f"target: {base_id}", f"present in: {', '.join(map(str, input_ids))}"],
+                "use a target and donors of one architecture, all with or all without tied "
+                "embeddings.",
+            )
+        from rvec_merge.planning import stock_run
+        from rvec_merge.preflight import check_inputs, check_stock_run
+
+        if run := stock_run():
+            check_stock_run(run)
+        aligned = run is not None and bool(run.config.tokenizer or run.config.tokenizer_source)
+        check_inputs(input_ids, base_id, vocabularies_aligned=aligned)
+
+    def merge_group(self, group: TensorGroup, /, **parameters: Any) -> torch.Tensor:
+        return self._merge(group, parameters, out_dtype=None)
+
+    def _execute(
+        self,
+        groups: Sequence[TensorGroup],
+        parameters: list[dict[str, Any]],
+        options: BatchOptions,
+        *,
+        input_dtypes: Sequence[torch.dtype | None],
+        out_dtype: torch.dtype | None = None,
+    ) -> tuple[torch.Tensor, ...]:
+        # mergekit's own loop would first copy every input to the widest dtype among them.
+        return tuple(
+            self._merge(_narrowed(group, dtype), kwargs, out_dtype)
+            for group, kwargs, dtype in zip(groups, parameters, input_dtypes, strict=True)
+        )
+
+    def _merge(
+        self, group: TensorGroup, parameters: Mapping[str, Any], out_dtype: torch.dtype | None
+    ) -> torch.Tensor:
+        name = group.metadata.name or "tensor"
+        if group.base is None:
+            raise RecipeError(
+                f"{name} has no target tensor.", [], "mark one input as the base (base_model)."
+            )
+        tensors = {entry.id: entry.tensor for entry in group.entries}
+        with _one_thread(group.base.tensor.device):
+            return merge_tensor(
+                group.base.tensor,
+                deltas(name, tensors, group.base.id, parameters),
+                out_dtype=out_dtype,
+                name=name,
+                target_name=str(group.base.id),
+            )
+
+
+def deltas(
+    name: str,
+    tensors: Mapping[Hashable, torch.Tensor],
+    target: Hashable,
+    parameters: Mapping[str, Any],
+) -> list[Delta]:
+    """The deltas of one tensor, from its inputs and mergekit's resolved parameters.
+
+    Args:
+        name: the output tensor's name.
+        tensors: every input by its id, the target's among them.
+        target: the target's id.
+        parameters: as resolved by mergekit: shared values, and mappings by id for per-donor ones.
+
+    Raises:
+        RecipeError: the donors do not form pairs (see ``form_pairs``).
+    """
+    donors = [
+        Donor(i, parameters["role"][i], parameters["pair"][i], parameters["weight"][i])
+        for i in tensors
+        if i != target
+    ]
+    kind = parameters["control"]
+    made = []
+    for pair in form_pairs(donors, where=name, target=target):
+        control = None if kind == "none" else Control(kind, parameters["seed"], name, pair.name)
+        made.append(
+            Delta(
+                plus=tensors[pair.grpo],
+                minus=None if pair.sft is None else tensors[pair.sft],
+                coefficient=parameters["scale"] * pair.weight,
+                density=parameters["density"],
+                control=control,
+                plus_name=str(pair.grpo),
+                minus_name=str(pair.sft),
+            )
+        )
+    return made
+
+
+def _narrowed(group: TensorGroup, dtype: torch.dtype | None) -> TensorGroup:
+    """The group with tensors wider than ``dtype`` rounded to it; the group itself if none is."""
+    if dtype is None or all(
+        torch.promote_types(entry.tensor.dtype, dtype) == dtype for entry in group.entries
+    ):
+        return group
+    from mergekit.merge_methods.dtype import align_dtype
+
+    return align_dtype(group, dtype)
+
+
+class _one_thread:
+    """Run torch on one CPU thread: blocks this small are far slower when split over threads."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._threads = torch.get_num_threads() if device.type == "cpu" else 1
+
+    def __enter__(self) -> None:
+        if self._threads > 1:
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        if self._threads > 1:
+            torch.set_num_threads(self._threads)
+
+
+reasoning_vector = ReasoningVectorMethod()

@@ -1,0 +1,38 @@
+"""What a stock ``mergekit-yaml`` run is planning, seen from inside its call to the method.
+
+mergekit gives a method its input ids and nothing else, although the mistakes worth refusing stand
+in the recipe. While mergekit plans, the recipe is in its callers' frames, and this reads it there.
+Where those frames look different (another mergekit, another caller), it sees nothing, and the
+checks that need it are simply not made.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mergekit.config import MergeConfiguration
+
+_FRAMES = 12  # run_merge is five frames above validate_inputs in mergekit 0.1.5
+
+
+@dataclass(frozen=True)
+class StockRun:
+    """A stock mergekit run: its parsed recipe, the recipe's text if known, and its output path."""
+
+    config: "MergeConfiguration"
+    text: str | None
+    out_path: str
+
+
+def stock_run() -> StockRun | None:
+    """The ``mergekit.merge.run_merge`` call above us, if there is one."""
+    frame = sys._getframe(1)
+    for _ in range(_FRAMES):
+        if frame.f_code.co_name == "run_merge" and frame.f_globals["__name__"] == "mergekit.merge":
+            seen = frame.f_locals
+            return StockRun(seen["merge_config"], seen.get("config_source"), seen["out_path"])
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
