@@ -9,6 +9,7 @@ others).
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,21 +22,39 @@ from rvec_merge.errors import IncompatibleTensorsError, NonFiniteError
 BLOCK = 1 << 18
 
 
+class Source(Protocol):
+    """Where a delta's values come from: a ``Tensor``, or anything that is read by windows of it.
+
+    A window of elements of the flattened tensor is a ``(stop - start,)`` tensor on the CPU, valid
+    until the source is next read; so a source belongs to one thread.
+    """
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def numel(self) -> int: ...
+
+    def __getitem__(self, window: slice, /) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Delta:
     """One pair's part in one tensor: ``coefficient · mask(plus − minus)``.
 
     Attributes:
-        plus: the ``grpo`` donor's tensor, or a task vector's.
-        minus: the ``sft`` donor's tensor; None where ``plus`` already is a difference.
+        plus: the ``grpo`` donor's tensor or source, or a task vector's.
+        minus: the ``sft`` donor's; None where ``plus`` already is a difference.
         coefficient: scale · weight, applied as a float32 (float64 in float64 merges).
         density: share of elements kept, the largest in magnitude.
         control: replaces the masked delta by a control of the same norm.
         plus_name, minus_name: how an error calls the two inputs.
     """
 
-    plus: Tensor
-    minus: Tensor | None
+    plus: Source
+    minus: Source | None
     coefficient: float
     density: float = 1.0
     control: Control | None = None
@@ -43,7 +62,7 @@ class Delta:
     minus_name: str = "sft"
 
     @property
-    def inputs(self) -> list[tuple[str, Tensor]]:
+    def inputs(self) -> list[tuple[str, Source]]:
         """The named tensors this delta reads."""
         pair = [(self.plus_name, self.plus)]
         return pair if self.minus is None else [*pair, (self.minus_name, self.minus)]
@@ -148,6 +167,7 @@ class BlockMerger:
         plus = delta.plus[start:stop]
         if delta.minus is None:
             return out.copy_(plus)
+        # Kept apart from `plus` below: one source may serve both, and reading it again ends a window.
         minus = delta.minus[start:stop]
         # A mixed-dtype subtraction is correct but slow: torch converts it in tiny chunks.
         if minus.dtype != self.dtype:
