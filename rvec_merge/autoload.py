@@ -17,7 +17,7 @@ REGISTRY = "mergekit.merge_methods.registry"
 def install() -> None:
     """Place the import hook, or register at once if the registry is there already. Idempotent."""
     try:
-        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        if not any(_is_ours(finder) for finder in sys.meta_path):
             sys.meta_path.insert(0, _Finder())
         registry = sys.modules.get(REGISTRY)
         if registry is not None and hasattr(registry, "registered_methods"):
@@ -34,7 +34,7 @@ class _Finder:
             return None
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
-            if find is None or isinstance(finder, _Finder):
+            if find is None or _is_ours(finder):
                 continue
             spec: ModuleSpec | None = find(name, path, target)
             if spec is not None:
@@ -42,6 +42,12 @@ class _Finder:
                     spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
                 return spec
         return None
+
+
+def _is_ours(finder: object) -> bool:
+    # By name: after a reload of this module, an older _Finder is of another class.
+    kind = finder if isinstance(finder, type) else type(finder)
+    return (kind.__module__, kind.__name__) == (__name__, "_Finder")
 
 
 class _Loader:
@@ -70,10 +76,12 @@ class _Loader:
 
 
 def _register(registry: ModuleType) -> None:
-    from rvec_merge.method import reasoning_vector
+    method = sys.modules.get("rvec_merge.method")
+    if method is not None and not hasattr(method, "register"):
+        return  # the import of the method is what imported the registry; it ends by registering
+    from rvec_merge.method import register
 
-    if all(m.spec.name != reasoning_vector.spec.name for m in registry.registered_methods()):
-        registry.register(reasoning_vector)
+    register(registry)
 
 
 def _warn(error: Exception) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -282,3 +284,12 @@ class _one_thread:
 
 
 reasoning_vector = ReasoningVectorMethod()
+
+
+def register(registry: ModuleType) -> None:
+    """Make the method available in mergekit's ``registry``. Idempotent."""
+    if all(m.spec.name != reasoning_vector.spec.name for m in registry.registered_methods()):
+        registry.register(reasoning_vector)
+
+
+register(import_module("mergekit.merge_methods.registry"))
