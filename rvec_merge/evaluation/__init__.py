@@ -1,0 +1,1 @@
+"""Task variants, perturbations and what measures a merge with lm-eval."""
