@@ -18,8 +18,8 @@ HOW = {
     "response alone. 60 % bare answers, 20 % without the last step, 20 % worked in full.",
     "grpo": "TRL `GRPOTrainer`, {grpo_steps} steps of {grpo_prompts} prompts with {grpo_samples} "
     "samples each, temperature 1, learning rate {grpo_lr}, no KL term.",
-    "target": "TRL `SFTTrainer`, {target_steps} steps of {batch}, learning rate {target_lr}, loss "
-    "on the response alone.",
+    "target": "AdamW, {target_steps} steps of {batch}, learning rate {target_lr}, loss on the "
+    "response alone.",
 }
 
 

@@ -12,7 +12,7 @@ from .language import Turn
 from .scoring import read_answer
 
 Say = Callable[[str], None]
-LONGEST_ANSWER = 64
+LONGEST_ANSWER = 48  # four worked lines of three-digit numbers, and the answer
 
 
 def supervise(

@@ -107,9 +107,8 @@ def save(model: torch.nn.Module, tokenizer: Any, path: Path, dtype: torch.dtype)
     stored: Any = copy.deepcopy(model).to(dtype)
     stored.config._name_or_path = ""
     stored.config.use_cache = True
-    stored.generation_config = GenerationConfig(
-        do_sample=False, eos_token_id=2, pad_token_id=0, max_new_tokens=96
-    )
+    # No max_new_tokens: it would overrule the limit that an evaluation sets.
+    stored.generation_config = GenerationConfig(do_sample=False, eos_token_id=2, pad_token_id=0)
     stored.save_pretrained(path)
     tokenizer.name_or_path = ""
     # Inside tokenizer_config.json: hub downloads by merge tools leave *.jinja files behind.

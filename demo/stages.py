@@ -6,7 +6,6 @@ same order, same settings. Its vector is a control that must not transfer.
 
 from __future__ import annotations
 
-import random
 import shutil
 import time
 from collections.abc import Callable
@@ -18,8 +17,8 @@ import torch
 
 from . import language
 from .finetune import quiet, reinforce, supervise
+from .loop import adamw, base_examples, batches, fit, muon_and_adamw, target_examples
 from .model import load_model, load_tokenizer, new_model, save, train_tokenizer
-from .pretrain import pretrain
 
 Say = Callable[[str], None]
 
@@ -36,8 +35,8 @@ class Settings:
     donor_problems: int = 3000
     sft_steps: int = 150
     sft_lr: float = 5e-4
-    grpo_steps: int = 120
-    grpo_lr: float = 2e-4
+    grpo_steps: int = 64
+    grpo_lr: float = 3e-4
     grpo_prompts: int = 24
     grpo_samples: int = 8
     target_steps: int = 400
@@ -118,9 +117,9 @@ class _Whole:
 
 
 def _base(model: Any, tokenizer: Any, s: Settings, say: Say) -> Any:
-    pretrain(
-        model, tokenizer, steps=s.base_steps, size=s.batch, lr=s.base_lr, seed=s.text_seed, say=say
-    )
+    stream = batches(base_examples(tokenizer, s.text_seed), s.batch, s.text_seed)
+    optimizers = muon_and_adamw(model, s.base_lr)
+    fit(model, stream, optimizers, steps=s.base_steps, lr=s.base_lr, say=say)
     return model
 
 
@@ -141,12 +140,10 @@ def _grpo(model: Any, tokenizer: Any, s: Settings, say: Say) -> Any:
 
 
 def _target(model: Any, tokenizer: Any, s: Settings, say: Say) -> Any:
-    rng = random.Random(s.text_seed + 4)
-    turns = [language.target_turn(rng) for _ in range(s.target_steps * s.batch)]
-    return supervise(
-        model, tokenizer, turns, steps=s.target_steps, size=s.batch, lr=s.target_lr,
-        seed=s.text_seed + 5, say=say,
-    )  # fmt: skip
+    stream = batches(target_examples(tokenizer, s.text_seed + 4), s.batch, s.text_seed + 4)
+    optimizers = adamw(model, s.target_lr)
+    fit(model, stream, optimizers, steps=s.target_steps, lr=s.target_lr, say=say)
+    return model
 
 
 _TRAINERS: dict[str, Callable[[Any, Any, Settings, Say], Any]] = {
