@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rvec_merge.errors import RecipeError
 from rvec_merge.resources import folder
+from rvec_merge.safe_yaml import load_yaml
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def find(name: str) -> BundledRecipe:
 
 def _read(root: Path, path: Path) -> BundledRecipe:
     text = path.read_text(encoding="utf-8")
-    document = yaml.safe_load(text)
+    document = load_yaml(text, source=str(path))
     return BundledRecipe(
         name=path.relative_to(root).with_suffix("").as_posix(),
         path=path,
