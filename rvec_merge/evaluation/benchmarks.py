@@ -18,7 +18,8 @@ class Function(str):
 class Benchmark:
     """One benchmark. ``perturbations`` maps a kind to what its ``PerturbationSpec`` says beside it.
 
-    ``overrides`` are lm-eval's keys; ``folder`` is where the files go.
+    ``overrides`` are lm-eval's keys; ``folder`` is where the files go; without ``plain`` the
+    unperturbed tasks are written by hand elsewhere.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Benchmark:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     add_filters: tuple[Mapping[str, Any], ...] = ()
     perturbations: Perturbations = field(default_factory=dict)
+    plain: bool = True
 
 
 # Long enough for worked solutions with self-corrections; lm-eval's default is 256.
@@ -147,9 +149,9 @@ GENERAL = (
         "aime25", "AIME 2025, zero-shot", "aime/aime25.yaml", "math", "aime25", "\nAnswer:",
         perturbations=_math("problem"),
     ),
-    # 72 tokens hold any worked solution of this family.
     Benchmark(
         "tiny", "word problems of the embedded family", "../tiny/rvec_tiny.yaml", "tiny_perturbed",
+        "tiny", plain=False,
         perturbations={
             "typos": {}, "distractor": {}, "shuffle": {"layout": "program"},
             "numeric": {"layout": "program"},

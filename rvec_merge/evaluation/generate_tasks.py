@@ -1,6 +1,6 @@
-"""Write eval/tasks from the table of benchmarks: ``python -m rvec_merge.evaluation.generate_tasks``.
+"""Write eval/tasks from the table of benchmarks.
 
-lm-eval finds one task per file, so every benchmark x prompt x perturbation is a file of its own;
+``python -m rvec_merge.evaluation.generate_tasks``, in a checkout. lm-eval finds one task per file, so every benchmark x prompt x perturbation is a file of its own;
 with ``--check`` nothing is written and stale files are an error.
 """
 
@@ -97,8 +97,7 @@ def _group(shots: str, think: str, kind: str | None) -> dict[str, Any] | None:
 def task_files() -> Iterator[tuple[str, str]]:
     """Every generated file: its path below eval/tasks, and its text."""
     for benchmark in (*GENERAL, *BBH):
-        # The embedded family's plain tasks have files of their own.
-        unchanged = () if benchmark.data is None else (None,)
+        unchanged = (None,) if benchmark.plain else ()
         for think in _PROMPTS:
             for kind in (*unchanged, *benchmark.perturbations):
                 config = _task(benchmark, think, kind)

@@ -87,14 +87,6 @@ def _parse(line: str) -> dict[str, Any] | None:
     return item if isinstance(item, dict) and item else None
 
 
-def read_splits(data: str, splits: Sequence[str]) -> dict[str, list[dict[str, Any]]] | None:
-    """Read the named splits of ``data`` from the switch's folder; None if the switch is unset."""
-    root = data_folder()
-    if root is None:
-        return None
-    return {split: read_items(root / data / f"{split}.jsonl") for split in splits}
-
-
 def digest(items: Sequence[dict[str, Any]]) -> str:
     """SHA-256 over the items, whatever file they came from."""
     lines = (json.dumps(item, sort_keys=True, ensure_ascii=False) for item in items)

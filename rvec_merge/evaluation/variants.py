@@ -11,7 +11,7 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
-from rvec_merge.evaluation.local_data import SWITCH, digest, read_splits
+from rvec_merge.evaluation.local_data import SWITCH, data_folder, digest, read_items
 from rvec_merge.evaluation.perturb import LABEL, PerturbationSpec, Realised
 from rvec_merge.evaluation.perturb.dataset import Perturb
 from rvec_merge.evaluation.task_error import TaskError
@@ -41,10 +41,13 @@ class Variant(ConfigurableTask):
             config.fewshot_split,
         )
         splits = list(dict.fromkeys(name for name in names if name))
-        local = read_splits(self.spec.data, splits) if self.spec.data else None
-        if local is None:
+        root, data = data_folder(), self.spec.data
+        # A base that brings its items along need not have them replaced.
+        own = config.custom_dataset is not None
+        if root is None or data is None or (own and not (root / data).is_dir()):
             super().download(dataset_kwargs, **kwargs)
             return
+        local = {split: read_items(root / data / f"{split}.jsonl") for split in splits}
         config.metadata["data_sha256"] = {name: digest(items) for name, items in local.items()}
         self.dataset = datasets.DatasetDict(
             {name: datasets.Dataset.from_list(items) for name, items in local.items()}
