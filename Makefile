@@ -1,0 +1,42 @@
+# Needs make and a Python; everything else goes into .venv. `make` alone lists the targets.
+BIN := .venv/bin
+ARGS ?=
+export PYTHON
+
+.PHONY: help setup demo test check bench family build clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | \
+	  while IFS='|' read -r target what; do printf '%-14s %s\n' "$$target" "$$what"; done
+
+setup: .venv/installed-dev ## Create .venv and install the tested set of packages
+
+demo: setup ## Merge the embedded family with stock mergekit, score it with stock lm-eval
+	$(BIN)/python demo/run.py $(ARGS)
+
+test: setup ## Run all tests; ARGS="-k doctor" picks some
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Lint, format, types, stale generated files, and what a plugin import loads
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m rvec_merge.evaluation.generate_tasks --check
+	$(BIN)/python -m pytest tests/test_autoload.py
+
+bench: setup ## Measure merges against mergekit's built-ins
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+family: .venv/installed-dev,train ## Train the embedded family anew (Python 3.11 or newer)
+	$(BIN)/python demo/train.py $(ARGS)
+
+build: setup ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## Remove what was built or merged here; .venv stays
+	rm -rf build dist out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+.venv/installed-%: pyproject.toml constraints.txt scripts/setup.sh
+	@./scripts/setup.sh $*
+	@touch $@
