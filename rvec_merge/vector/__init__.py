@@ -1,0 +1,1 @@
+"""The vector file: a reasoning vector on disk, without its donors."""

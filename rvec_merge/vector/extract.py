@@ -1,0 +1,160 @@
+"""Write a vector as a compact one: lossless, small, and readable by windows."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import groupby
+from math import isfinite, isnan, sqrt
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rvec_merge import __version__
+from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
+from rvec_merge.vector.codec import Bits, Encoder
+from rvec_merge.vector.format import (
+    DTYPES,
+    FORMAT,
+    HEAD,
+    METADATA,
+    STEM,
+    VERSION,
+    Head,
+    TensorRecord,
+    Totals,
+)
+from rvec_merge.vector.inputs import Vector
+from rvec_merge.vector.output import copy_companions, new_folder, write_text
+from rvec_merge.vector.read import OFFSET
+from rvec_merge.vector.shards import ShardWriter
+from rvec_merge.vector.statistics import Measured, measure
+
+SHARD_SIZE = 5_000_000_000  # bytes
+_BITS = {torch.float32: np.uint32, torch.float64: np.uint64}
+_CODES = {dtype: code for code, dtype in DTYPES.items()}
+
+Progress = Callable[[int], None]  # is told of elements done
+
+
+@dataclass(frozen=True)
+class _Block:
+    data: bytes
+    measured: Measured
+    dtype: torch.dtype
+
+
+def extract_compact(
+    vector: Vector,
+    out: Path,
+    *,
+    level: int | None = None,
+    shard_size: int = SHARD_SIZE,
+    hash_files: bool = False,
+    progress: Progress = lambda elements: None,
+) -> Head:
+    """Write a vector to the new folder ``out``.
+
+    Lossless: a reader gets the difference's exact float32 values (float64 where a donor is
+    float64).
+
+    Memory: some blocks in flight and one block table, whatever the models' size.
+
+    Args:
+        level: a zstd level; None for entropy coding alone, which is both smaller and faster.
+        shard_size: bytes per file.
+        hash_files: record the donors' file hashes even where that means reading the files.
+
+    Raises:
+        NonFiniteError: a donor holds NaN or Inf.
+        OutputError: ``out`` exists or cannot be written.
+    """
+    with new_folder(out, vector.roots) as folder:
+        ranks = dict.fromkeys(vector.shapes, 1)
+        writer = ShardWriter(folder, STEM, ranks, shard_size, METADATA)
+        try:
+            records = _write_tensors(vector, Encoder(level), writer, progress)
+            files = writer.close()
+        finally:
+            writer.abandon()
+        head = Head(
+            format=FORMAT,
+            version=VERSION,
+            created_by=f"rvec-merge {__version__}",
+            architecture=next(iter(vector.config.get("architectures") or []), None),
+            donors=vector.donors(hash_files=hash_files),
+            totals=totals(list(records.values())),
+            tensors={n: r.model_copy(update={"file": files[n]}) for n, r in records.items()},
+        )
+        copy_companions(vector.roots[0], folder)
+        write_text(folder / HEAD, head.model_dump_json(indent=1) + "\n")
+    return head
+
+
+def _write_tensors(
+    vector: Vector, encoder: Encoder, writer: ShardWriter, progress: Progress
+) -> dict[str, TensorRecord]:
+    reader = DeltaReader(vector)
+
+    def encode(window: Window) -> _Block:
+        values = reader.values(window)
+        bits: Bits = values.numpy().view(_BITS[values.dtype])
+        encoded = encoder.encode(bits)
+        delta = reader.delta(window.name)
+        measured = measure(window, encoded.values, encoded.inexact, delta.plus, delta.minus)
+        if not isfinite(measured.squares):
+            raise reader.non_finite(window)
+        return _Block(encoded.data, measured, values.dtype)
+
+    records = {}
+    for name, blocks in groupby(in_order(encode, windows(vector)), lambda item: item[0].name):
+        records[name] = _write_tensor(name, vector.shapes[name], blocks, writer, progress)
+    return records
+
+
+def _write_tensor(
+    name: str,
+    shape: Sequence[int],
+    blocks: Iterable[tuple[Window, _Block]],
+    writer: ShardWriter,
+    progress: Progress,
+) -> TensorRecord:
+    offsets, digest, measured = [0], hashlib.sha256(), []
+    for window, block in blocks:
+        writer.write(block.data)
+        digest.update(block.data)
+        measured.append(block.measured)
+        if window.stop > window.start:  # an empty tensor has no block
+            offsets.append(offsets[-1] + len(block.data))
+        dtype = block.dtype
+        progress(window.stop - window.start)
+    table = np.array(offsets, OFFSET).tobytes()
+    writer.write(table)
+    digest.update(table)
+    writer.finish(name, torch.uint8, [offsets[-1] + len(table)])
+    total = reduce(add, measured)
+    return TensorRecord(
+        file=f"{STEM}.safetensors",
+        shape=list(shape),
+        dtype=_CODES[dtype],
+        nonzero=total.nonzero,
+        inexact=total.inexact,
+        one_ulp=total.one_ulp,
+        norm=total.norm,
+        sft_norm=None if isnan(total.weight_squares) else total.weight_norm,
+        largest=total.largest,
+        sha256=digest.hexdigest(),
+    )
+
+
+def totals(records: Sequence[TensorRecord]) -> Totals:
+    """The sums over all tensors."""
+    return Totals(
+        tensors=len(records),
+        elements=sum(record.numel for record in records),
+        nonzero=sum(record.nonzero for record in records),
+        inexact=sum(record.inexact for record in records),
+        norm=sqrt(sum(record.norm**2 for record in records)),
+    )

@@ -1,0 +1,237 @@
+"""What a vector is made of: two donors, a compact vector, or a dense one; told apart and paired."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
+from rvec_merge.kernel import Delta
+from rvec_merge.pairs import Pair
+from rvec_merge.recipe import Recipe
+from rvec_merge.vector.format import HEAD, DonorRecord, DonorRole
+from rvec_merge.vector.provenance import describe
+from rvec_merge.vector.read import CompactVector
+from rvec_merge.vector.stored import StoredTensor
+
+
+class Vector(Protocol):
+    """A reasoning vector, wherever its deltas come from."""
+
+    @property
+    def label(self) -> str:
+        """What a table calls it."""
+        ...
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        """The folders read; the first one's config and tokenizer are the vector's."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Every tensor's shape, in the order in which the files are read fastest."""
+        ...
+
+    def delta(self, name: str) -> Delta:
+        """One tensor's delta, with sources for the calling thread."""
+        ...
+
+    def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
+        """What is known of the donors; empty for a dense vector."""
+        ...
+
+
+@dataclass(frozen=True)
+class DonorPair:
+    """``grpo − sft`` of two checkpoints with the same tensors."""
+
+    grpo_name: str
+    sft_name: str
+    grpo: Checkpoint
+    sft: Checkpoint
+
+    @property
+    def label(self) -> str:
+        return f"{self.grpo_name} − {self.sft_name}"
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        return [self.grpo.root, self.sft.root]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.grpo.config
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: info.shape for name, info in self.grpo.tensors.items()}
+
+    def delta(self, name: str) -> Delta:
+        plus, minus = self.grpo.tensors[name], self.sft.tensors[name]
+        return Delta(StoredTensor(plus), StoredTensor(minus), 1.0)
+
+    def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
+        return {
+            "grpo": describe(self.grpo_name, self.grpo, hash_files=hash_files),
+            "sft": describe(self.sft_name, self.sft, hash_files=hash_files),
+        }
+
+
+@dataclass(frozen=True)
+class DenseVector:
+    """A checkpoint whose tensors are differences already."""
+
+    label: str
+    checkpoint: Checkpoint
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        return [self.checkpoint.root]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.checkpoint.config
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: info.shape for name, info in self.checkpoint.tensors.items()}
+
+    def delta(self, name: str) -> Delta:
+        return Delta(StoredTensor(self.checkpoint.tensors[name]), None, 1.0, plus_name="vector")
+
+    def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
+        return {}
+
+
+@dataclass(frozen=True)
+class PackedVector:
+    """A compact vector, as a vector among others."""
+
+    label: str
+    compact: CompactVector
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        return [self.compact.root]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.compact.config
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: tuple(self.compact.head.tensors[name].shape) for name in self.compact.names}
+
+    def delta(self, name: str) -> Delta:
+        return Delta(self.compact.tensor(name), None, 1.0, plus_name="vector")
+
+    def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
+        return self.compact.head.donors
+
+
+def open_vector(reference: Hashable) -> Vector:
+    """A compact or dense vector from its folder, or Hub id.
+
+    Raises:
+        CheckpointError: the folder holds neither.
+    """
+    folder = locate(reference)
+    if (folder / HEAD).is_file():
+        return PackedVector(str(reference), CompactVector.open(folder))
+    return DenseVector(str(reference), Checkpoint.open(folder))
+
+
+def open_donors(grpo: Hashable, sft: Hashable) -> DonorPair:
+    """Two donors as a vector.
+
+    Raises:
+        CheckpointError: one cannot be read.
+        RecipeError: both are one checkpoint.
+        IncompatibleTensorsError: names, shapes or dtypes do not let them be subtracted.
+    """
+    plus, minus = Checkpoint.open(locate(grpo)), Checkpoint.open(locate(sft))
+    if plus.root.resolve() == minus.root.resolve():
+        raise RecipeError(
+            "Both donors are one checkpoint.",
+            [f"grpo: {grpo}", f"sft:  {sft}"],
+            "name the checkpoint trained with reinforcement learning as grpo, and the one it "
+            "started from as sft.",
+        )
+    _check_twins(plus, minus)
+    return DonorPair(str(grpo), str(sft), plus, minus)
+
+
+def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
+    """The vector of a recipe: its pair's donors, without scale, weight, masks or control.
+
+    Raises:
+        RecipeError: the recipe has several pairs and ``pair`` names none of them.
+        CheckpointError, IncompatibleTensorsError: see ``open_donors``.
+    """
+    chosen = _choose_pair(recipe, pair)
+    if chosen.sft is None:
+        return open_vector(chosen.grpo)
+    return open_donors(chosen.grpo, chosen.sft)
+
+
+def locate(reference: Hashable) -> Path:
+    """The local folder of a path or Hub id; fetches what is not in the Hub's cache.
+
+    Raises:
+        CheckpointError: there is no such folder or repository, or it names an adapter.
+    """
+    path = Path(str(reference))
+    if path.is_dir():
+        return path
+    from mergekit.common import ModelReference
+
+    try:
+        return Path(ModelReference.model_validate(str(reference)).local_path())
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:
+        raise CheckpointError(
+            "A model cannot be found.",
+            [f"{reference}", *str(error).splitlines()[:1]],
+            "correct the path or the Hub id; adapters must be merged into their model first.",
+        ) from None
+
+
+def _choose_pair(recipe: Recipe, name: str | None) -> Pair:
+    if not recipe.is_reasoning_vector:
+        raise RecipeError(
+            "The recipe describes no reasoning vector.",
+            [recipe.source, f"merge_method: {recipe.config.merge_method}"],
+            "use a recipe with merge_method: reasoning_vector, or name the donors.",
+        )
+    found = {(p.grpo, p.sft): p for slices in recipe.pairs() for p in slices}
+    pairs = [p for p in found.values() if name in (None, p.name)]
+    if len(pairs) == 1:
+        return pairs[0]
+    raise RecipeError(
+        "The recipe does not say which vector is meant.",
+        [f"pair {p.name!r}: {p.grpo}" for p in found.values()],
+        "name one of its pairs: --pair NAME.",
+    )
+
+
+def _check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
+    facts = [f"{name}: only in grpo" for name in grpo.tensors if name not in sft.tensors]
+    facts += [f"{name}: only in sft" for name in sft.tensors if name not in grpo.tensors]
+    for name in grpo.tensors.keys() & sft.tensors.keys():
+        plus, minus = grpo.tensors[name], sft.tensors[name]
+        floating = plus.dtype.is_floating_point and minus.dtype.is_floating_point
+        if plus.shape != minus.shape or not floating:
+            sides = [f"{s} {t.shape} {t.dtype}" for s, t in (("grpo", plus), ("sft", minus))]
+            facts.append(f"{name}: {'  '.join(sides)}")
+    if facts:
+        more = [f"and {len(facts) - 8} more"] if len(facts) > 8 else []
+        raise IncompatibleTensorsError(
+            f"Donors disagree on {len(facts)} of {len(grpo.tensors)} tensors.",
+            [f"grpo: {grpo.root}", f"sft:  {sft.root}", *sorted(facts)[:8], *more],
+            "pick donors trained from one base model, with one vocabulary.",
+        )

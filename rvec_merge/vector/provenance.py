@@ -1,0 +1,69 @@
+"""Where a donor came from, as far as its folder says without a weight being read."""
+
+import hashlib
+import re
+from collections.abc import Hashable
+from pathlib import Path
+
+from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.errors import RvecError
+from rvec_merge.safe_yaml import load_yaml
+from rvec_merge.vector.format import DonorFile, DonorRecord
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 1 << 24  # bytes
+
+
+def describe(reference: Hashable, checkpoint: Checkpoint, *, hash_files: bool) -> DonorRecord:
+    """A donor's reference, revision, licence, dtypes and files.
+
+    Args:
+        hash_files: compute the sha256 of files whose hash the Hub's cache does not state.
+    """
+    files = sorted({info.path for info in checkpoint.tensors.values()})
+    dtypes = {str(info.dtype).removeprefix("torch.") for info in checkpoint.tensors.values()}
+    return DonorRecord(
+        reference=str(reference),
+        revision=_revision(checkpoint.root),
+        license=_license(checkpoint.root),
+        dtypes=sorted(dtypes),
+        files={
+            path.name: DonorFile(
+                bytes=path.stat().st_size,
+                sha256=_known_hash(path) or (file_hash(path) if hash_files else None),
+            )
+            for path in files
+        },
+    )
+
+
+def file_hash(path: Path) -> str:
+    """The sha256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _known_hash(path: Path) -> str | None:
+    """The Hub's cache names a large file's blob by its sha256."""
+    blob = path.resolve().name
+    return blob if path.is_symlink() and _SHA256.fullmatch(blob) else None
+
+
+def _revision(root: Path) -> str | None:
+    """The commit in ``.../snapshots/<commit>`` of the Hub's cache."""
+    return root.name if root.parent.name == "snapshots" else None
+
+
+def _license(root: Path) -> str | None:
+    """``license`` of the model card's front matter."""
+    try:
+        text = (root / "README.md").read_text(encoding="utf-8")
+        _, front, _ = text.split("---\n", 2)
+        stated = load_yaml(front, source="README.md")
+    except (OSError, ValueError, RvecError):
+        return None
+    license = stated.get("license") if isinstance(stated, dict) else None
+    return license if isinstance(license, str) else None

@@ -1,0 +1,95 @@
+"""What is measured of a delta, block by block."""
+
+from dataclasses import dataclass, fields
+from math import sqrt
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rvec_merge.kernel import Source
+from rvec_merge.vector.blocks import Window
+from rvec_merge.vector.codec import Bits
+
+_SIXTEEN = (torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Sums over some of a delta's elements; two add up to the sums over both.
+
+    Attributes:
+        elements: how many.
+        nonzero: those whose bits are not those of +0.0.
+        inexact: those that bfloat16 does not hold exactly.
+        squares: sum of the delta's squares.
+        largest: largest magnitude.
+        weight_squares: sum of the sft weight's squares; NaN without an sft donor.
+        one_ulp: elements one representable step from the sft weight; None unless both donors are
+            of one 16-bit dtype.
+    """
+
+    elements: int
+    nonzero: int
+    inexact: int
+    squares: float
+    largest: float
+    weight_squares: float
+    one_ulp: int | None
+
+    def __add__(self, other: "Measured") -> "Measured":
+        sums = {f.name: _plus(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        return Measured(**{**sums, "largest": max(self.largest, other.largest)})  # type: ignore[arg-type]
+
+    @property
+    def norm(self) -> float:
+        return sqrt(self.squares)
+
+    @property
+    def weight_norm(self) -> float:
+        return sqrt(self.weight_squares)
+
+    @property
+    def density(self) -> float:
+        return self.nonzero / max(self.elements, 1)
+
+
+def measure(
+    window: Window, values: Bits, inexact: int, plus: Source, minus: Source | None
+) -> Measured:
+    """Measure one block.
+
+    Args:
+        values: the bits of the elements that are not +0.0.
+        inexact: how many of them bfloat16 does not hold.
+    """
+    exact = values.view(f"f{values.itemsize}").astype(np.float64, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+        # Not np.dot: its sum depends on the number of BLAS threads.
+        squares = float(np.square(exact).sum())
+        largest = float(np.abs(exact).max(initial=0.0))
+    weight_squares, one_ulp = float("nan"), None
+    if minus is not None:
+        weight = minus[window.start : window.stop]
+        weight_squares = float(torch.linalg.vector_norm(weight, dtype=torch.float64)) ** 2
+        if weight.dtype == plus.dtype and weight.dtype in _SIXTEEN:
+            one_ulp = _neighbours(plus[window.start : window.stop], weight)
+    return Measured(
+        window.stop - window.start,
+        values.size,
+        inexact,
+        squares,
+        largest,
+        weight_squares,
+        one_ulp,
+    )
+
+
+def _neighbours(a: Tensor, b: Tensor) -> int:
+    """Elements of one sign and of neighbouring magnitudes: their bits differ by one."""
+    steps = np.abs(a.view(torch.int16).numpy() - b.view(torch.int16).numpy())
+    return int(np.count_nonzero(steps == 1))
+
+
+def _plus(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a + b
