@@ -1,0 +1,173 @@
+"""The experiment plan: a strict YAML file that fixes what is run and reported before it runs."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rvec_merge.errors import PlanError
+from rvec_merge.safe_yaml import load_yaml
+
+Perturbation = Literal["typos", "distractor", "shuffle", "numeric", "range"]
+Prompt = Literal["plain", "think"]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Scale = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskPlan(_Strict):
+    """One task or group, and how its items are used.
+
+    Attributes:
+        task: the name of the plain variant, e.g. ``rvec_gsm8k``.
+        validation: the task whose items choose the scale, where ``selection.by`` is validation.
+        metric, filter: the one that is tested; by default the task's first.
+        selects: whether this task takes part in choosing the scale.
+    """
+
+    task: str
+    validation: str | None = None
+    metric: str | None = None
+    filter: str | None = None
+    selects: bool = True
+
+
+class Controls(_Strict):
+    """How many draws of each control are evaluated, with seeds 0, 1, …"""
+
+    random: int = Field(default=3, ge=0, le=100)
+    permuted: int = Field(default=1, ge=0, le=100)
+
+
+class Selection(_Strict):
+    """On which items the scale is chosen: others than those reported, or the plan says so.
+
+    Attributes:
+        by: ``validation`` uses each task's validation task; ``share`` sets a seeded share of the
+            items aside; ``same_items`` chooses and reports on the same items.
+        share: the share of items set aside.
+    """
+
+    by: Literal["validation", "share", "same_items"]
+    share: Share = 0.3
+
+
+class Generation(_Strict):
+    """Overrides of the tasks' generation settings."""
+
+    max_gen_toks: int | None = Field(default=None, ge=1)
+    do_sample: bool | None = None
+    temperature: float | None = Field(default=None, ge=0)
+
+
+class Plan(_Strict):
+    """Conditions × tasks × scales of one experiment.
+
+    Attributes:
+        recipe: path of the recipe, from the current folder or else from the plan's.
+        prompts: ``think`` adds the think conditions.
+        perturbations: evaluated for the target, the vector and one control.
+        scales: the candidates for the one scale that is reported. They take the place of the
+            recipe's scale where that is one number, and multiply it where it is a mask.
+        donors: whether both donors are evaluated.
+        subtract: whether −vector is evaluated.
+        precision: the dtype of the weights that are evaluated.
+        forced_steps: whether to withhold the answer until the steps are written, where a task
+            can count them.
+        limit: items per task; None for all.
+        chat_template: whether prompts go through the tokenizer's chat template.
+        seed: of the items set aside, the bootstrap, and lm-eval's own draws.
+    """
+
+    recipe: str
+    tasks: tuple[TaskPlan, ...] = Field(min_length=1)
+    prompts: tuple[Prompt, ...] = ("plain", "think")
+    perturbations: tuple[Perturbation, ...] = ()
+    scales: tuple[Scale, ...] = Field(min_length=1)
+    controls: Controls = Controls()
+    donors: bool = True
+    subtract: bool = True
+    precision: Literal["float32", "bfloat16"] = "float32"
+    selection: Selection
+    forced_steps: bool = False
+    limit: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    chat_template: bool = True
+    seed: int = Field(default=0, ge=0)
+    generation: Generation = Generation()
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _names_are_tasks(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [{"task": item} if isinstance(item, str) else item for item in value]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Plan":
+        for what, values in (
+            ("scale", self.scales),
+            ("task", [t.task for t in self.tasks]),
+            ("prompt", self.prompts),
+            ("perturbation", self.perturbations),
+        ):
+            if len(set(values)) != len(values):
+                raise ValueError(f"a {what} is listed twice")
+        if "plain" not in self.prompts:
+            raise ValueError("prompts must include plain: every baseline is")
+        choosing = [t for t in self.tasks if t.selects]
+        if not choosing:
+            raise ValueError("at least one task must choose the scale (selects: true)")
+        if self.selection.by == "validation" and len(self.scales) > 1:
+            missing = [t.task for t in choosing if t.validation is None]
+            if missing:
+                raise ValueError(f"no validation task is named for {', '.join(missing)}")
+        return self
+
+
+def read_plan(path: str | Path) -> tuple[Plan, Path]:
+    """Read a plan; returns it with its recipe's path.
+
+    Raises:
+        PlanError: the file is missing or no YAML, a key is unknown, a value is out of range, or
+            the recipe does not exist.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(
+            "The plan cannot be read.",
+            [f"{path}", f"{error}"],
+            "correct the path; eval/experiments holds examples.",
+        ) from None
+    data = load_yaml(text, source=str(path), error=PlanError)
+    try:
+        plan = Plan.model_validate(data)
+    except ValidationError as error:
+        facts = [_fact(item) for item in error.errors()[:8]]
+        raise PlanError(
+            "The plan is not valid.", [f"{path}", *facts], "correct these keys."
+        ) from None
+    candidates = [Path(plan.recipe), path.parent / plan.recipe]
+    recipe = next((p for p in candidates if p.is_file()), None)
+    if recipe is None:
+        raise PlanError(
+            "The plan names a recipe that does not exist.",
+            [f"recipe: {plan.recipe}", f"looked at {', '.join(map(str, candidates))}"],
+            "correct recipe; `rvec recipes --path` shows where the bundled ones are.",
+        )
+    return plan, recipe
+
+
+def _fact(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    said = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        said = "there is no such key"
+    elif error["type"] not in {"value_error", "missing"}:
+        said = f"{said} (it is {error['input']!r})"
+    return f"{where}: {said}" if where else said

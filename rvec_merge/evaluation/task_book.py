@@ -1,0 +1,141 @@
+"""The tasks of an experiment: built once, checked, counted and fingerprinted."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from rvec_merge.errors import PlanError
+from rvec_merge.evaluation.conditions import Cell
+from rvec_merge.evaluation.forced import Withholding
+from rvec_merge.evaluation.perturb import ORIGIN
+from rvec_merge.evaluation.plan import TaskPlan
+
+
+class TaskBook:
+    """lm-eval task objects by variant name; each is built when first asked for."""
+
+    def __init__(self) -> None:
+        self._ours: Any = None
+        self._stock: Any = None
+        self._built: dict[str, Mapping[str, Any]] = {}
+
+    def tasks(self, variant: str) -> Mapping[str, Any]:
+        """The task objects behind a name: one, or a group's subtasks, by their own names.
+
+        Raises:
+            PlanError: there is no such task.
+        """
+        if variant not in self._built:
+            self._built[variant] = self._manager(variant).load([variant])["tasks"]
+        return self._built[variant]
+
+    def require(self, cells: Iterable[Cell]) -> None:
+        """Refuse cells whose variant does not exist.
+
+        Raises:
+            PlanError: a task is unknown, or does not support a prompt or perturbation.
+        """
+        for cell in cells:
+            self._manager(cell.task)
+            if cell.variant == cell.task or self._knows(cell.variant):
+                continue
+            wanted = cell.perturbation or cell.prompt
+            has = [n for n in self._names() if n.startswith(f"{cell.task}_")]
+            raise PlanError(
+                f"The task {cell.task} has no variant {wanted!r}.",
+                [f"its variants: {', '.join(sorted(has)) or 'none'}"],
+                f"take {wanted!r} out of the plan, or the task.",
+            )
+
+    def items(self, variant: str, limit: int | None) -> dict[str, list[tuple[int, str]]]:
+        """The items each subtask evaluates: (doc_id, the item's name).
+
+        The name is that of the clean item, so that clean and perturbed items can be matched and
+        split alike.
+        """
+        found = {}
+        for name, task in self.tasks(variant).items():
+            docs = list(task.eval_docs)[:limit]
+            clean = _clean_name(name, task)
+            found[name] = [(i, f"{clean}/{doc.get(ORIGIN, i)}") for i, doc in enumerate(docs)]
+        return found
+
+    def withholding(self, variant: str) -> Withholding | None:
+        """What the forced-steps diagnostic withholds; None where a subtask cannot count steps."""
+        found = [Withholding.of(task) for task in self.tasks(variant).values()]
+        return found[0] if all(found) else None
+
+    def fingerprint(self, variant: str, limit: int | None) -> str:
+        """sha256 of the tasks' settings and items: what a prompt and its score depend on."""
+        digest = hashlib.sha256()
+        for name, task in sorted(self.tasks(variant).items()):
+            config = task.config.to_dict(keep_callable=False)
+            metadata = dict(config.pop("metadata", None) or {})
+            metadata.pop("config_source", None)  # a path of this machine
+            docs = [dict(doc) for doc in list(task.eval_docs)[:limit]]
+            for part in (name, config, metadata, docs, task.VERSION):
+                text = json.dumps(part, sort_keys=True, default=str)
+                digest.update(re.sub(r" at 0x[0-9a-f]+", "", text).encode())
+        return digest.hexdigest()
+
+    def metric(self, plan: TaskPlan, variant: str) -> tuple[str, str]:
+        """The metric and the filter that are tested: the plan's, or the task's first.
+
+        Raises:
+            PlanError: the task has no such metric or filter.
+        """
+        task = next(iter(self.tasks(variant).values()))
+        metrics = [m["metric"] for m in task.config.metric_list or []]
+        metrics = [m if isinstance(m, str) else m.__name__ for m in metrics]
+        filters = [f["name"] for f in task.config.filter_list or []] or ["none"]
+        for what, wanted, known in (
+            ("metric", plan.metric, metrics),
+            ("filter", plan.filter, filters),
+        ):
+            if wanted is not None and wanted not in known:
+                raise PlanError(
+                    f"The task {variant} has no {what} {wanted!r}.",
+                    [f"it has {', '.join(known)}"],
+                    f"correct the {what} in the plan.",
+                )
+        return plan.metric or metrics[0], plan.filter or filters[0]
+
+    def _knows(self, name: str) -> bool:
+        return name in self._names()
+
+    def _names(self) -> set[str]:
+        from rvec_merge.evaluation.variants import task_manager
+
+        if self._ours is None:
+            self._ours = task_manager()
+        names = set(self._ours.task_index)
+        return names | set(self._stock.task_index) if self._stock else names
+
+    def _manager(self, name: str) -> Any:
+        """The index that knows ``name``: ours, or lm-eval's own, which takes seconds to build."""
+        self._names()
+        if name in self._ours.task_index:
+            return self._ours
+        if self._stock is None:
+            from lm_eval.tasks import TaskManager
+
+            self._stock = TaskManager()
+        if name not in self._stock.task_index:
+            near = get_close_matches(name, self._names(), n=3)
+            raise PlanError(
+                f"Unknown task {name!r}.",
+                [f"did you mean {', '.join(near)}?"] if near else [],
+                "`rvec tasks` lists ours, `lm_eval ls tasks` lm-eval's.",
+            )
+        return self._stock
+
+
+def _clean_name(name: str, task: Any) -> str:
+    """The name of the task whose items these are, before prompt and perturbation."""
+    perturbation = (task.config.metadata or {}).get("perturbation", "none")
+    if perturbation != "none":
+        name = name.rpartition("_")[0]
+    return name.removesuffix("_think")

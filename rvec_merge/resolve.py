@@ -1,0 +1,85 @@
+"""What a recipe resolves to, tensor by tensor: mergekit's own plan, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rvec_merge.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+    from mergekit.options import MergeOptions
+
+
+@dataclass(frozen=True)
+class InputTensor:
+    """Where one input of an output tensor is to be found.
+
+    Attributes:
+        names: the names it may have in the checkpoint, in order of preference.
+        dtype: the dtype it is rounded to when it is read, as a recipe's ``dtype`` says; or None.
+        optional: whether it may be missing.
+    """
+
+    names: tuple[str, ...]
+    dtype: str | None
+    optional: bool
+
+
+@dataclass(frozen=True)
+class ResolvedTensor:
+    """One output tensor: its inputs and mergekit's resolved parameters for it.
+
+    Attributes:
+        name: the output name.
+        target: the reference that is ``base_model`` here.
+        inputs: by reference, in the plan's order.
+        parameters: shared values, and mappings by reference for per-donor ones; what
+            ``method.deltas`` takes.
+        out_dtype: what the result is rounded to; None leaves the method's own dtype.
+    """
+
+    name: str
+    target: "ModelReference"
+    inputs: Mapping["ModelReference", InputTensor]
+    parameters: Mapping[str, Any]
+    out_dtype: str | None
+
+
+def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[ResolvedTensor]:
+    """Resolve slices, filters, gradients and overrides exactly as ``mergekit-yaml`` would.
+
+    Reads configs and weight indices, no weights.
+    """
+    from mergekit.architecture import get_architecture_info
+    from mergekit.io.tasks import LoaderCache
+    from mergekit.merge import _model_out_config
+    from mergekit.options import MergeOptions
+    from mergekit.plan import MergePlanner
+
+    import rvec_merge.method  # noqa: F401  (registers the method, also where autoload is off)
+
+    options = options or MergeOptions()
+    config = recipe.config.model_copy(deep=True)  # planning rewrites it
+    architecture = get_architecture_info(config, options)
+    LoaderCache().setup(options)
+    planner = MergePlanner(config, architecture, options, _model_out_config(config, architecture))
+    planner._plan()  # plan_in_memory() cannot be called in mergekit 0.1.5: its task is abstract
+    return [_resolved(weight, task, config.out_dtype) for weight, task in planner._tensors]
+
+
+def _resolved(output: Any, task: Any, out_dtype: str | None) -> ResolvedTensor:
+    gathered = task.gather_tensors
+    inputs = {}
+    for reference, weight in gathered.weight_info.items():
+        names = (weight.name, *(weight.aliases or ()), *(weight.tied_names or ()))
+        dtype = weight.force_dtype or gathered.dtype
+        inputs[reference] = InputTensor(names, dtype, weight.optional)
+    parameters = dict(task.parameters.items())
+    for reference in task.model_order:
+        for name, value in task.input_parameters[reference].items():
+            parameters.setdefault(name, {})[reference] = value
+    ordered = {reference: inputs[reference] for reference in task.model_order}
+    return ResolvedTensor(
+        output.name, task.base_model, ordered, parameters, output.force_dtype or out_dtype
+    )
