@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, stats
 
-from rvec_merge.evaluation.significance import ALPHA, Comparison, Floats
+from rvec_merge.evaluation.resampling import Floats
+from rvec_merge.evaluation.significance import ALPHA, Comparison
 
 POWER = 0.8
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvec_merge.errors import ResultsError
-from rvec_merge.evaluation.significance import Floats, Outcomes
+from rvec_merge.evaluation.resampling import Floats
+from rvec_merge.evaluation.significance import Outcomes
 
 _DATE = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
 _SAMPLES = re.compile(rf"samples_(?P<task>.+?)(?:_(?P<date>{_DATE}))?\.jsonl(?:\.gz)?")

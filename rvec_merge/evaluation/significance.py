@@ -8,18 +8,13 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from rvec_merge.errors import ResultsError
+from rvec_merge.evaluation.resampling import Changes, Floats, estimate, sign_flip_p
 
 RESAMPLES = 10_000
-CONFIDENCE = 0.95
 ALPHA = 0.05
 
-# Draws held at once: 8 MiB of counts, whatever the number of items.
-_BLOCK = 1 << 20
-
-Floats = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
 Weighting = Literal["items", "strata"]
 
@@ -137,18 +132,13 @@ def paired(
     stratum, sizes = _strata(baseline)
     n = int(sizes.sum())
     weights = np.full(sizes.size, 1 / n) if weighting == "items" else 1 / (sizes.size * sizes)
-    histograms, turned = _one_way_round(
-        [
-            _Histogram(*np.unique(change[stratum == t], return_counts=True), weight)
-            for t, weight in enumerate(weights)
-        ]
-    )
-    difference = float(sum(h.weight * (h.values @ h.counts) for h in histograms))
-    low, high = _interval(histograms, resamples, seed)
-    if turned:
-        difference, low, high = -difference, -high, -low
+    strata = [
+        Changes(*np.unique(change[stratum == t], return_counts=True), weight)
+        for t, weight in enumerate(weights)
+    ]
+    difference, low, high = estimate(strata, resamples, seed)
     binary = bool((before * (1 - before) == 0).all() and (after * (1 - after) == 0).all())
-    p, exact = _sign_flip_p(weights[stratum] * change, resamples, seed)
+    p, exact = sign_flip_p(weights[stratum] * change, resamples, seed)
     return Comparison(
         n=n,
         baseline=_mean(before, stratum, weights, sizes),
@@ -169,14 +159,6 @@ def mean(outcomes: Outcomes) -> Mean:
     """Average the outcomes, every item with the same weight (a pooled mean for a group)."""
     stratum, sizes = _strata(outcomes)
     return _mean(outcomes.values, stratum, np.full(sizes.size, 1 / sizes.sum()), sizes)
-
-
-def mcnemar_p(rose: Any, fell: Any) -> Any:
-    """Exact two-sided McNemar p: ``2 P(X <= min(rose, fell))``, X binomial(rose + fell, 1/2).
-
-    Shapes: counts of any one shape; the result has it too.
-    """
-    return np.minimum(1.0, 2 * special.bdtr(np.minimum(rose, fell), np.add(rose, fell), 0.5))
 
 
 def holm(p: Mapping[Key, float]) -> dict[Key, float]:
@@ -226,75 +208,3 @@ def _mean(
         mean=float((weights * sizes) @ centre),
         standard_error=float(np.sqrt(variance)),
     )
-
-
-@dataclass(frozen=True)
-class _Histogram:
-    """How often each change occurs in one stratum, and the weight of one item there."""
-
-    values: Floats
-    counts: NDArray[np.intp]
-    weight: float
-
-    def turned(self) -> _Histogram:
-        return _Histogram(0.0 - self.values[::-1], self.counts[::-1], self.weight)
-
-    def key(self) -> tuple[list[float], list[int]]:
-        return self.values.tolist(), self.counts.tolist()
-
-
-def _one_way_round(histograms: list[_Histogram]) -> tuple[list[_Histogram], bool]:
-    """Pick one of a comparison and its mirror image, so that both draw the same numbers."""
-    turned = [h.turned() for h in histograms]
-    if [h.key() for h in turned] > [h.key() for h in histograms]:
-        return turned, True
-    return histograms, False
-
-
-def _interval(histograms: list[_Histogram], resamples: int, seed: int) -> tuple[float, float]:
-    """Percentile interval of the bootstrapped mean change, resampled within strata.
-
-    A resample of n items is a multinomial draw over the distinct changes, so nothing of size
-    (resamples, n) is made. The percentiles are moved outwards to make up for the bootstrap's
-    narrowness in small samples.
-
-    Source: "expanded percentile" interval, Hesterberg 2015 (The American Statistician 69:371).
-    """
-    random = np.random.default_rng(seed)
-    drawn = np.zeros(resamples)
-    n = sum(int(h.counts.sum()) for h in histograms)
-    for h in histograms:
-        size = int(h.counts.sum())
-        step = max(1, _BLOCK // h.values.size)
-        for start in range(0, resamples, step):
-            block = min(step, resamples - start)
-            counts = random.multinomial(size, h.counts / size, size=block)
-            drawn[start : start + block] += h.weight * (counts @ h.values)
-    freedom = n - len(histograms)
-    tail = special.ndtr(np.sqrt(n / freedom) * special.stdtrit(freedom, (1 - CONFIDENCE) / 2))
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    if all(h.key() == h.turned().key() for h in histograms):
-        # The distribution is its own mirror image; so is the interval then, not only nearly.
-        half = (high - low) / 2
-        return -float(half), float(half)
-    return float(low), float(high)
-
-
-def _sign_flip_p(change: Floats, resamples: int, seed: int) -> tuple[float, bool]:
-    """Two-sided p of the sum of changes when each could as well have had the other sign.
-
-    Flipping signs at random is a binomial draw per distinct size of change. Where all changes
-    have one size, as with 0/1 outcomes, the p-value is exact and is McNemar's.
-    """
-    sizes, counts = np.unique(np.abs(change[change != 0]), return_counts=True)
-    if sizes.size <= 1:
-        return float(mcnemar_p((change > 0).sum(), (change < 0).sum())), True
-    random = np.random.default_rng(seed)
-    # Sums that are equal but for rounding must count as equal.
-    observed = abs(float(np.sort(change).sum())) * (1 - 1e-12)
-    beyond = 0
-    step = max(1, _BLOCK // sizes.size)
-    for start in range(0, resamples, step):
-        positive = random.binomial(counts, 0.5, size=(min(step, resamples - start), sizes.size))
-        beyond += int((np.abs((2 * positive - counts) @ sizes) >= observed).sum())
-    return (1 + beyond) / (1 + resamples), False
