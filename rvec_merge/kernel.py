@@ -19,14 +19,14 @@ from rvec_merge.errors import IncompatibleTensorsError, NonFiniteError
 
 # Elements. Three float32 buffers of this length stay in cache; a shorter block spends its time in
 # torch's per-call overhead.
-BLOCK = 1 << 18
+BLOCK = 1 << 17
 
 
 class Source(Protocol):
-    """Where a delta's values come from: a ``Tensor``, or anything that is read by windows of it.
+    """Where an input's values come from: a ``Tensor``, or anything that is read by windows of it.
 
-    A window of elements of the flattened tensor is a ``(stop - start,)`` tensor on the CPU, valid
-    until the source is next read; so a source belongs to one thread.
+    A window of elements of the flattened tensor is a ``(stop - start,)`` tensor, valid until the
+    source is next read; so a source belongs to one thread.
     """
 
     @property
@@ -102,8 +102,10 @@ def merge_tensor(
     ready = [sparsified(flattened(d), dtype) for d in deltas]
     out = torch.empty(target.shape, dtype=out_dtype or dtype, device=target.device)
     merger = BlockMerger(dtype, target.device, block)
-    if not merger.merge(target.reshape(-1), ready, out.view(-1)):
-        raise non_finite(target, deltas, name=name, target_name=target_name)
+    flat = target.reshape(-1)
+    if not merger.merge(flat, ready, out.view(-1)):
+        whole = [flattened(d) for d in deltas]
+        raise non_finite(flat, whole, name=name, target_name=target_name)
     return out
 
 
@@ -121,19 +123,19 @@ class BlockMerger:
         self._delta: Tensor = buffers[1]
         self._minus: Tensor = buffers[2]
 
-    def merge(self, target: Tensor, deltas: Sequence[Delta], out: Tensor, start: int = 0) -> bool:
+    def merge(self, target: Source, deltas: Sequence[Delta], out: Tensor, start: int = 0) -> bool:
         """Write ``target + Σ coefficient · delta`` to ``out``; False if a value is not finite.
 
-        Shapes: ``target`` and ``out`` are ``(n,)``, and hold elements ``start`` to ``start + n``
-            of the flattened tensor; the deltas' inputs are the whole flattened tensor, ``(w,)``.
+        Shapes: ``out`` is ``(n,)`` and receives elements ``start`` to ``start + n`` of the
+            flattened tensor; the inputs are the whole flattened tensor, ``(w,)``.
         Dtypes: ``out`` is any floating dtype and is rounded to once.
         """
-        finite = _FiniteCheck(target.device)
-        for low in range(0, target.numel(), self.block):
-            high = min(low + self.block, target.numel())
+        finite = _FiniteCheck(out.device)
+        for low in range(0, out.numel(), self.block):
+            high = min(low + self.block, out.numel())
             window = out[low:high]
             total = window if window.dtype == self.dtype else self._sum[: high - low]
-            total.copy_(target[low:high])
+            total.copy_(target[start + low : start + high])
             for delta in deltas:
                 part = self.delta(delta, start + low, start + high)
                 if delta.coefficient == 0:  # adding 0 would turn a target's -0.0 into 0.0
@@ -157,7 +159,7 @@ class BlockMerger:
         if delta.control is None:
             return self._difference(delta, start, stop)
         out = self._delta[: stop - start]
-        for low, block in _control_blocks(delta, start, stop, self.dtype):
+        for low, block in _control_blocks(delta, start, stop, self.dtype, out.device):
             first, last = max(low, start), min(low + block.numel(), stop)
             out[first - start : last - start] = block[first - low : last - low]
         return out
@@ -167,7 +169,6 @@ class BlockMerger:
         plus = delta.plus[start:stop]
         if delta.minus is None:
             return out.copy_(plus)
-        # Kept apart from `plus` below: one source may serve both, and reading it again ends a window.
         minus = delta.minus[start:stop]
         # A mixed-dtype subtraction is correct but slow: torch converts it in tiny chunks.
         if minus.dtype != self.dtype:
@@ -187,9 +188,9 @@ def sparsified(delta: Delta, dtype: torch.dtype) -> Delta:
         return delta
     from mergekit.sparsify import SparsificationMethod, sparsify
 
-    whole = delta.plus.to(dtype)
+    whole = delta.plus[0 : delta.plus.numel()].to(dtype)
     if delta.minus is not None:
-        whole = whole - delta.minus.to(dtype)
+        whole = whole - delta.minus[0 : delta.minus.numel()].to(dtype)
     if not torch.isfinite(whole).all():
         return delta  # the merge itself finds and names the culprit
     kept = sparsify(whole.cpu(), density=delta.density, method=SparsificationMethod.magnitude)
@@ -197,7 +198,7 @@ def sparsified(delta: Delta, dtype: torch.dtype) -> Delta:
 
 
 def check_inputs(
-    target: Tensor, deltas: Sequence[Delta], *, name: str, target_name: str = "target"
+    target: Source, deltas: Sequence[Delta], *, name: str, target_name: str = "target"
 ) -> None:
     """Refuse inputs that differ in shape or are not floating point.
 
@@ -205,7 +206,7 @@ def check_inputs(
         IncompatibleTensorsError: with every input's name, shape and dtype.
     """
     named = [(target_name, target), *(item for d in deltas for item in d.inputs)]
-    if all(t.shape == target.shape and t.is_floating_point() for _, t in named):
+    if all(t.shape == target.shape and t.dtype.is_floating_point for _, t in named):
         return
     width = max(len(label) for label, _ in named)
     raise IncompatibleTensorsError(
@@ -216,14 +217,20 @@ def check_inputs(
 
 
 def non_finite(
-    target: Tensor, deltas: Sequence[Delta], *, name: str, target_name: str = "target"
+    target: Source, deltas: Sequence[Delta], *, name: str, target_name: str = "target"
 ) -> NonFiniteError:
-    """The error that names which inputs of ``name`` hold NaN or Inf, and how many."""
+    """The error that names which inputs of ``name`` hold NaN or Inf, and how many.
+
+    Shapes: every input is flat, ``(w,)`` or read as such.
+    """
     facts = []
-    for label, tensor in [(target_name, target), *(item for d in deltas for item in d.inputs)]:
-        bad = int((~torch.isfinite(tensor)).sum())
+    for label, source in [(target_name, target), *(item for d in deltas for item in d.inputs)]:
+        bad = sum(
+            int((~torch.isfinite(source[low : min(low + BLOCK, source.numel())])).sum())
+            for low in range(0, source.numel(), BLOCK)
+        )
         if bad:
-            facts.append(f"{label}: {bad} of {tensor.numel()} values are NaN or Inf")
+            facts.append(f"{label}: {bad} of {source.numel()} values are NaN or Inf")
     if facts:
         fix = "use an intact checkpoint; a download or a training run has gone wrong."
         return NonFiniteError(f"An input of {name} is not finite.", facts, fix)
@@ -235,11 +242,11 @@ def non_finite(
 
 
 def _control_blocks(
-    delta: Delta, start: int, stop: int, dtype: torch.dtype
+    delta: Delta, start: int, stop: int, dtype: torch.dtype, device: torch.device
 ) -> Iterator[tuple[int, Tensor]]:
     """Whole control blocks that overlap ``start``-``stop``, each with its first element's index."""
     assert delta.control is not None
-    buffers = BlockMerger(dtype, delta.plus.device, CONTROL_BLOCK)
+    buffers = BlockMerger(dtype, device, CONTROL_BLOCK)
     for index in range(start // CONTROL_BLOCK, -(-stop // CONTROL_BLOCK)):
         low = index * CONTROL_BLOCK
         high = min(low + CONTROL_BLOCK, delta.plus.numel())
@@ -265,5 +272,9 @@ class _FiniteCheck:
 
 def flattened(delta: Delta) -> Delta:
     """The delta with inputs of shape ``(w,)``; copies only what is not contiguous."""
-    minus = None if delta.minus is None else delta.minus.reshape(-1)
-    return replace(delta, plus=delta.plus.reshape(-1), minus=minus)
+    minus = None if delta.minus is None else _flat(delta.minus)
+    return replace(delta, plus=_flat(delta.plus), minus=minus)
+
+
+def _flat(source: Source) -> Source:
+    return source.reshape(-1) if isinstance(source, Tensor) else source  # others are flat already
