@@ -30,7 +30,6 @@ class Benchmark:
     cue: str | None = None
     comment: bool = False
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    add_filters: tuple[Mapping[str, Any], ...] = ()
     perturbations: Perturbations = field(default_factory=dict)
     plain: bool = True
 
@@ -185,12 +184,12 @@ _BBH_DISTRACTOR = _BBH_TYPOS - {
 }  # fmt: skip
 _BBH_SHUFFLE = frozenset({"web_of_lies"})
 
-# The built-in pattern loses the last letter of "the answer is False" without a full stop.
-_BBH_ANSWER = _regex("answer", r"[Tt]he answer is:?\s+([^\n]*?)\.?\s*(?:\n|$)")
+# The built-in "get-answer" loses the last letter of "the answer is False" without a full stop.
+# A second filter beside it would change the task hash; another name shows that this is another.
+_BBH_ANSWER = {"filter_list": [_regex("answer", r"[Tt]he answer is:?\s+([^\n]*?)\.?\s*(?:\n|$)")]}
 
 
 def _bbh(shots: str, subtask: str) -> Benchmark:
-    few = shots == "cot_fewshot"
     text = {"fields": ["input"], "until": "\nOptions:"}
     fits = {"typos": _BBH_TYPOS, "distractor": _BBH_DISTRACTOR, "shuffle": _BBH_SHUFFLE}
     return Benchmark(
@@ -200,14 +199,13 @@ def _bbh(shots: str, subtask: str) -> Benchmark:
         f"bbh/{shots}",
         f"bbh/{subtask}",
         "\nA: Let's think step by step.",
-        overrides={} if few else _LONG,
-        add_filters=(_BBH_ANSWER,) if few else (),
+        overrides=_BBH_ANSWER if shots == "cot_fewshot" else _LONG,
         perturbations={kind: text for kind, subtasks in fits.items() if subtask in subtasks},
     )
 
 
 BBH_SHOTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "cot_fewshot": ("3-shot chain of thought", ("get-answer", "answer")),
+    "cot_fewshot": ("3-shot chain of thought", ("answer",)),
     "cot_zeroshot": ("zero-shot chain of thought", ("flexible-extract", "strict-match")),
 }
 BBH = tuple(_bbh(shots, subtask) for shots in BBH_SHOTS for subtask in BBH_SUBTASKS)

@@ -16,7 +16,8 @@ import sys
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _NOBODY = 65534
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 8, 38
+_CAPABILITY_VERSION_3, _MAY_READ = 0x20080522, 1 << 2  # CAP_DAC_READ_SEARCH
 # Landlock's system calls have the same numbers on every architecture.
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 # Execute, write and everything that makes or removes names; reading stays allowed.
@@ -31,20 +32,30 @@ def close_network(libc: ctypes.CDLL) -> bool:
     return bool(libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0)
 
 
-def drop_root() -> bool:
-    """Become nobody, for root passes by the process limit; say whether we are not root now.
-
-    Stays root where nobody could not read the standard library: programs would fail to import.
-    """
-    folder, open_to_all = os.path.dirname(os.path.realpath(os.__file__)), True
-    while folder != os.path.dirname(folder):
-        open_to_all = open_to_all and bool(os.stat(folder).st_mode & stat.S_IXOTH)
-        folder = os.path.dirname(folder)
-    if os.geteuid() == 0 and open_to_all:
-        os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+def drop_root(libc: ctypes.CDLL) -> bool:
+    """Become nobody, for root passes by the process limit; say whether we are not root now."""
+    if os.geteuid() == 0:
+        # Where only root can reach the standard library, the right to read is all that is kept.
+        readable = _open_to_all(os.path.dirname(os.path.realpath(os.__file__)))
+        libc.prctl(_PR_SET_KEEPCAPS, 0 if readable else 1, 0, 0, 0)
+        try:
+            os.setgroups([])
+            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        except PermissionError:  # a container's root without the right to change its user
+            return False
+        if not readable:
+            header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+            libc.capset(header, struct.pack("=6I", *(2 * [_MAY_READ]), 0, 0, 0, 0))
     return os.geteuid() != 0
+
+
+def _open_to_all(folder: str) -> bool:
+    while folder != os.path.dirname(folder):
+        if not os.stat(folder).st_mode & stat.S_IXOTH:
+            return False
+        folder = os.path.dirname(folder)
+    return True
 
 
 def close_files(libc: ctypes.CDLL, folder: str) -> bool:
@@ -75,7 +86,10 @@ def limit(seconds: int, memory: int) -> None:
         ("RLIMIT_NOFILE", 64),
     ):
         if hasattr(resource, name):
-            resource.setrlimit(getattr(resource, name), (value, value))
+            kind = getattr(resource, name)
+            _, most = resource.getrlimit(kind)
+            value = value if most == resource.RLIM_INFINITY else min(value, most)
+            resource.setrlimit(kind, (value, value))
 
 
 def main() -> None:
@@ -89,7 +103,7 @@ def main() -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         closed["network"] = close_network(libc)
-        closed["processes"] = drop_root()
+        closed["processes"] = drop_root(libc)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         closed["files"] = close_files(libc, os.getcwd())
     limit(orders["seconds"], orders["memory"])

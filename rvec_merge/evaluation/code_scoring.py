@@ -13,6 +13,7 @@ The opt-in is lm-eval's own: tasks are marked ``unsafe_code``, and nothing runs 
 
 import functools
 import json
+import logging
 import os
 import secrets
 import select
@@ -28,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge.errors import EnvironmentProblem
+
+_log = logging.getLogger(__name__)
 
 SECONDS = 5.0
 MEMORY = 1 << 30
@@ -111,8 +114,26 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 @functools.lru_cache(maxsize=1)
 def isolation() -> Outcome:
-    """Which doors this machine can shut."""
-    return run_program("pass")
+    """Which doors this machine can shut; warns once about those it cannot.
+
+    Raises:
+        EnvironmentProblem: not even an empty program runs, so no score would mean anything.
+    """
+    found = run_program("pass", seconds=60.0)
+    if not found.passed:
+        raise EnvironmentProblem(
+            "Programs cannot be run in isolation here.",
+            [f"{sys.executable} -I -S did not finish an empty program"],
+            "look for limits on processes or memory of this session, or leave code tasks out.",
+        )
+    doors = {
+        "network": found.network_closed,
+        "writing elsewhere": found.files_closed,
+        "new processes": found.processes_closed,
+    }
+    if still_open := [name for name, closed in doors.items() if not closed]:
+        _log.warning("generated code runs with these not shut off: %s", ", ".join(still_open))
+    return found
 
 
 def pass_at_1(
@@ -122,6 +143,7 @@ def pass_at_1(
 
     ``references`` holds the item's tests, ``predictions`` its programs.
     """
+    isolation()
     programs = predictions[0]
     passed = [run_program(f"{program}\n{references[0]}\n").passed for program in programs]
     return {"pass@1": sum(passed) / len(passed)}

@@ -1,7 +1,8 @@
 """Write eval/tasks from the table of benchmarks.
 
-``python -m rvec_merge.evaluation.generate_tasks``, in a checkout. lm-eval finds one task per file, so every benchmark x prompt x perturbation is a file of its own;
-with ``--check`` nothing is written and stale files are an error.
+``python -m rvec_merge.evaluation.generate_tasks``, in a checkout. lm-eval finds one task per file,
+so every benchmark x prompt x perturbation is a file of its own; with ``--check`` nothing is written
+and stale files are an error.
 """
 
 import shutil
@@ -69,8 +70,6 @@ def _task(benchmark: Benchmark, think: str, kind: str | None) -> dict[str, Any]:
         **overrides.pop("metadata", {}),
         "summary": _summary(benchmark.summary, think, kind),
     }
-    if benchmark.add_filters:
-        config["add_filters"] = [dict(entry) for entry in benchmark.add_filters]
     return {**config, **overrides, "metadata": metadata}
 
 

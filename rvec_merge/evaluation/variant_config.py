@@ -29,7 +29,6 @@ class VariantSpec(BaseModel):
         prompt: ``think`` adds "Think step by step.".
         cue: what the base's prompt ends with after the question.
         comment: the prompt is code.
-        add_filters: filters beside the base's.
         perturbation: see ``PerturbationSpec``.
     """
 
@@ -40,7 +39,6 @@ class VariantSpec(BaseModel):
     prompt: Literal["plain", "think"] = "plain"
     cue: str | None = None
     comment: bool = False
-    add_filters: tuple[dict[str, Any], ...] = ()
     perturbation: PerturbationSpec | None = None
 
 
@@ -114,7 +112,6 @@ def compose(config: dict[str, Any]) -> tuple[VariantSpec, dict[str, Any]]:
             **(base.get("generation_kwargs") or {}),
             **overrides["generation_kwargs"],
         }
-    merged["filter_list"] = [*(merged.get("filter_list") or ()), *spec.add_filters] or None
     merged = _resolve(merged, path.parent)
     merged["task"] = config.get("task", base.get("task"))
     merged["metadata"] = {

@@ -1,6 +1,7 @@
 """Exact arithmetic on the expressions of worked solutions, without ``eval``."""
 
 import ast
+import re
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -11,6 +12,7 @@ _OPERATIONS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] 
     ast.Div: lambda a, b: a / b,
 }
 LONGEST = 200
+_PLAIN = re.compile(r"\d+\.?\d*|\.\d+")
 
 
 class NotArithmetic(ValueError):
@@ -67,10 +69,10 @@ def evaluate(
             return -value if isinstance(node.op, ast.USub) else value
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):
             start, end = node.col_offset, node.end_col_offset or node.col_offset
-            try:
-                value = substitute(Fraction(text[start:end]))
-            except ValueError:
-                raise NotArithmetic(f"{text[start:end]} is no plain number") from None
+            # An exponent would make a number of any size from a few characters.
+            if not _PLAIN.fullmatch(text[start:end]):
+                raise NotArithmetic(f"{text[start:end]} is no plain number")
+            value = substitute(Fraction(text[start:end]))
             replaced.append((start, end, written(value)))
             return value
         raise NotArithmetic(f"{type(node).__name__} is not allowed")
