@@ -32,6 +32,9 @@ TEXT_COLUMNS = 3
     "--different-prompts", is_flag=True,
     help="Let prompts, documents and answers differ: plain against think, clean against perturbed.",
 )  # fmt: skip
+@click.option(
+    "--common-items", is_flag=True, help="Leave out the items that only one of the runs holds."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the resampling.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
@@ -44,6 +47,7 @@ def command(
     filters: tuple[str, ...],
     by: Literal["doc_id", "doc_hash"],
     different_prompts: bool,
+    common_items: bool,
     seed: int,
     as_json: bool,
     markdown: bool,
@@ -60,7 +64,7 @@ def command(
     from rvec_merge.evaluation.pairing import Selection
     from rvec_merge.evaluation.samples import read_run
 
-    chosen = Selection(tasks, filters, metrics, by, different_prompts)
+    chosen = Selection(tasks, filters, metrics, by, different_prompts, common_items)
     report = compare_runs(read_run(a), read_run(b), chosen, seed=seed)
     if as_json:
         import json

@@ -37,6 +37,7 @@ class Selection:
         by: documents that occur k times are paired in the order of their ``doc_id``.
         different_prompts: prompts, documents and answers may differ (plain against think,
             clean against perturbed). Without it any difference is an error.
+        common_items: items that only one run holds are left out. Without it they are an error.
     """
 
     tasks: Sequence[str] = ()
@@ -44,6 +45,7 @@ class Selection:
     metrics: Sequence[str] = ()
     by: By = "doc_id"
     different_prompts: bool = False
+    common_items: bool = False
 
 
 def pair_runs(a: Run, b: Run, selection: Selection) -> PairedRuns:
@@ -59,7 +61,8 @@ def pair_runs(a: Run, b: Run, selection: Selection) -> PairedRuns:
         scores[names] = {}
         for chosen in _filters(one, two, selection.filters):
             left, right = one.filters[chosen], two.filters[chosen]
-            items = _align(left, right, selection.by)
+            items = _align(left, right, selection)
+            notes.extend(_left_out(left, right, items))
             notes.extend(_differences(left, right, items, selection, b.source))
             for metric in _metrics(left, right, selection.metrics):
                 scores[names][chosen, metric] = (
@@ -156,26 +159,39 @@ class _Items:
     right: NDArray[np.intp]
 
 
-def _align(a: FilteredSamples, b: FilteredSamples, by: By) -> _Items:
-    left, right = (_keys(one, by) for one in (a, b))
+def _align(a: FilteredSamples, b: FilteredSamples, selection: Selection) -> _Items:
+    left, right = (_keys(one, selection.by) for one in (a, b))
     common, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
-    if not left.size == right.size == common.size:
+    same = left.size == right.size == common.size
+    if not (same or (selection.common_items and common.size)):
         facts = [f"A holds {left.size}, B holds {right.size}, {common.size} in common"]
         for side, mine, other in (("A", left, right), ("B", right, left)):
             alone = np.setdiff1d(mine, other)[:3]
             if alone.size:
-                facts.append(f"only in {side}: {by} {', '.join(str(key) for key in alone)}")
+                facts.append(
+                    f"only in {side}: {selection.by} {', '.join(str(key) for key in alone)}"
+                )
         raise ResultsError(
             f"Items of {a.task} are not the same in both runs.",
             facts,
-            "evaluate both on the same items: same data, same --limit or --samples.",
+            "evaluate both on the same items (same data, same --limit), or pass --common-items "
+            "to leave out the others.",
         )
     return _Items(common, at_left, at_right)
 
 
+def _left_out(a: FilteredSamples, b: FilteredSamples, items: _Items) -> list[str]:
+    alone = [one.items.size - items.names.size for one in (a, b)]
+    return [
+        f"{a.task}: left out {count} items that only {side} holds."
+        for side, count in zip("AB", alone, strict=True)
+        if count
+    ]
+
+
 def _keys(samples: FilteredSamples, by: By) -> NDArray[Any]:
     if by == "doc_id":
-        return samples.doc_ids
+        return samples.items
     seen: dict[str, int] = {}
     keys = []
     for name in samples.doc_hashes.tolist():

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvec_merge.errors import ResultsError
+from rvec_merge.evaluation.perturb.items import LABEL, ORIGIN
 from rvec_merge.evaluation.resampling import Floats
 from rvec_merge.evaluation.significance import Outcomes
 
@@ -37,11 +38,17 @@ class FilteredSamples:
     """One task's outcomes under one filter, sorted by ``doc_id``.
 
     Shapes: every array ``(n,)``. A metric without a number per item is not in ``metrics``.
+
+    Attributes:
+        items: which item of the clean set each one is: its ``doc_id``, or, for an item that we
+            perturbed, the one it was made from. (Items that cannot be perturbed leave gaps, so
+            that a perturbed set has other ``doc_id``s.)
     """
 
     task: str
     filter: str
     doc_ids: NDArray[np.int64]
+    items: NDArray[np.int64]
     doc_hashes: NDArray[np.str_]
     prompt_hashes: NDArray[np.str_]
     target_hashes: NDArray[np.str_]
@@ -53,8 +60,8 @@ class FilteredSamples:
         return int(self.doc_hashes.size - np.unique(self.doc_hashes).size)
 
     def outcomes(self, metric: str) -> Outcomes:
-        """One metric's values, by ``doc_id``."""
-        return Outcomes(self.doc_ids, self.metrics[metric])
+        """One metric's values, by item."""
+        return Outcomes(self.items, self.metrics[metric])
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +199,19 @@ def _filtered(task: str, name: str, rows: list[Mapping[str, Any]], source: str) 
         task=task,
         filter=name,
         doc_ids=doc_ids,
+        items=np.array([_item(row) for row in rows], dtype=np.int64),
         doc_hashes=column("doc_hash"),
         prompt_hashes=column("prompt_hash"),
         target_hashes=column("target_hash"),
         metrics=metrics,
     )
+
+
+def _item(row: Mapping[str, Any]) -> int:
+    doc = row.get("doc")
+    if isinstance(doc, dict) and LABEL in doc and isinstance(doc.get(ORIGIN), int):
+        return int(doc[ORIGIN])
+    return int(row["doc_id"])
 
 
 def _task_name(file: Path) -> str:

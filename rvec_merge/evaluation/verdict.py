@@ -231,8 +231,8 @@ def _rest(
         return [f"An effect of {found}{unit} would have been found four times in five."]
     if not controls:
         return ["No control was run: any other update of this size might do the same."]
-    parts = ", ".join(f"{kind} {100 * part:.0f} %" for kind, part in share.items())
-    shared = f"Share of it that a control of the same norm gives: {parts.replace('-', '−')}."
+    parts = ", ".join(f"{kind} {wording.percent(part)}" for kind, part in share.items())
+    shared = f"Share of it that a control of the same norm gives: {parts}."
     if finding is Finding.HURTS:
         return [shared]
     closest = min(controls, key=lambda c: c.margin.difference)

@@ -25,6 +25,11 @@ def interval(comparison: Comparison) -> str:
     return f"{low} to {high}"
 
 
+def percent(share: float) -> str:
+    """``12 %``; never ``−0 %``."""
+    return f"{round(100 * share)} %".replace("-", "−")
+
+
 def size(effect: float | None, *, binary: bool) -> str:
     """``3.4``: an effect without a direction; ``none`` where no size could be found."""
     if effect is None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from rvec_merge.evaluation.perturb.items import LABEL, ORIGIN
+
 CHOICE = """\
 task: rv_choice_{part}
 dataset_path: json
@@ -44,6 +46,7 @@ aggregate_metric_list: [{metric: acc, weight_by_size: true}]
 """
 WORDS = ["one", "two", "three", "four", "plus", "="]
 ITEMS = 24
+REFUSED = (2, 7)
 
 
 class Harness:
@@ -75,15 +78,15 @@ class Harness:
 
     def run(
         self, model: str, out: str, tasks: tuple[str, ...] = ("rv_both", "rv_generate"),
-        *, prompt: str = "", limit: int | None = None, shift: int = 0,
+        *, prompt: str = "", limit: int | None = None, perturbed: bool = False,
     ) -> Path:  # fmt: skip
-        """Evaluate; returns the folder given to lm-eval. ``shift`` changes every document."""
+        """Evaluate; returns the folder given to lm-eval."""
         from lm_eval import simple_evaluate
         from lm_eval.loggers import EvaluationTracker
         from lm_eval.tasks import TaskManager
 
-        folder = self.root / f"tasks{prompt.strip()}{shift}"
-        self._write_tasks(folder, prompt, shift)
+        folder = self.root / f"tasks{prompt.strip()}{perturbed}"
+        self._write_tasks(folder, prompt, perturbed)
         manager = TaskManager(include_path=str(folder), include_defaults=False)
         tracker = EvaluationTracker(output_path=str(self.root / out))
         results = simple_evaluate(
@@ -96,11 +99,11 @@ class Harness:
             tracker.save_results_samples(task_name=name, samples=samples[name])
         return self.root / out
 
-    def _write_tasks(self, folder: Path, prompt: str, shift: int) -> None:
+    def _write_tasks(self, folder: Path, prompt: str, perturbed: bool) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "both.yaml").write_text(GROUP)
         for number, part in enumerate(("first", "second", "generate")):
-            drawn = random.Random(10 * shift + number)
+            drawn = random.Random(number)
             data = folder / f"{part}.json"
             docs = [
                 {"question": " ".join(drawn.choices(WORDS, k=6)), "gold": drawn.randrange(2)}
@@ -108,6 +111,12 @@ class Harness:
             ]
             # Real sets hold the same document more than once.
             docs[5] = docs[3]
+            if perturbed:
+                docs = [
+                    {**doc, "question": doc["question"][::-1], LABEL: "mirror 1 seed 0", ORIGIN: i}
+                    for i, doc in enumerate(docs)
+                    if i not in REFUSED
+                ]
             data.write_text("\n".join(json.dumps(doc) for doc in docs))
             text = GENERATE if part == "generate" else CHOICE
             (folder / f"{part}.yaml").write_text(text.format(part=part, data=data, prompt=prompt))
