@@ -125,7 +125,11 @@ def _diagnose(seen: dict[str, Any], installs: tuple[str, ...]) -> EnvironmentPro
     autoload = os.environ.get("TORCH_DEVICE_BACKEND_AUTOLOAD", "1")
     if version is None:
         return EnvironmentProblem(
-            f"{headline}: mergekit is not installed.", said, f"pip install {required!r}."
+            f"{headline}: mergekit is not installed.",
+            said,
+            f"pip install {required!r}."
+            if required
+            else "pip install rvec-merge, which brings it.",
         )
     if required and not _within(version, required):
         return EnvironmentProblem(

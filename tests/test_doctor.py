@@ -97,7 +97,7 @@ def foreign_backend(folder):
         (switched_off, ("autoload of backends is switched off", "unset TORCH_DEVICE_BACKEND")),
         (two_installs, ("is installed 2 times", "rvec-merge 0.0.1 in ", "remove the older one")),
         (old_mergekit, ("mergekit 0.1.4 is outside the range", "needed mergekit<0.2,>=0.1.5")),
-        (no_mergekit, ("mergekit is not installed", "pip install")),
+        (no_mergekit, ("mergekit is not installed", "pip install rvec-merge, which")),
         (no_entry_point, ("group torch.backends is missing", "on PYTHONPATH is not enough")),
         (broken_package, ("an import failed", "half a download", "mend what the message names")),
         (foreign_backend, ("an import failed", "no_such_module", "mend what the message names")),

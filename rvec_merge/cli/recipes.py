@@ -35,7 +35,11 @@ def _print_table(recipes: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "what", "target", "scale", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("what")
+    table.add_column("target", overflow="fold")
+    table.add_column("scale", min_width=14)
     for recipe in recipes:
         table.add_row(recipe.name, recipe.what, recipe.target, _scale_text(recipe.scale))
     Console().print(table)
@@ -45,7 +49,7 @@ def _scale_text(scale: Any) -> str:
     if not isinstance(scale, list):
         return f"{scale:g}"
     if all(isinstance(step, dict) for step in scale):
-        return ", ".join(f"{step.get('filter', 'else')}: {step['value']:g}" for step in scale)
+        return "\n".join(f"{step.get('filter', 'else')}: {step['value']:g}" for step in scale)
     return " → ".join(f"{step:g}" for step in scale)
 
 
