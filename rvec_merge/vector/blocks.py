@@ -33,12 +33,17 @@ class Window:
     stop: int
 
 
-def windows(vector: Vector, size: int = BLOCK) -> Iterator[Window]:
-    """Every block of every tensor, in the vector's order; an empty tensor has one empty block."""
+def windows(vector: Vector) -> Iterator[Window]:
+    """Every block of every tensor, in the vector's order."""
     for name, shape in vector.shapes.items():
-        numel = prod(shape)
-        for start in range(0, max(numel, 1), size):
-            yield Window(name, start, min(start + size, numel))
+        yield from windows_of(name, shape)
+
+
+def windows_of(name: str, shape: tuple[int, ...]) -> Iterator[Window]:
+    """Every block of one tensor; an empty one has one empty block."""
+    numel = prod(shape)
+    for start in range(0, max(numel, 1), BLOCK):
+        yield Window(name, start, min(start + BLOCK, numel))
 
 
 class DeltaReader:

@@ -75,7 +75,7 @@ class Encoder:
             return Encoded(b"", bits[:0], 0)
         values = bits.take(places)
         low_bits = 8 * (bits.itemsize - HEAD_PLANES)
-        inexact = np.flatnonzero(values & values.dtype.type((1 << low_bits) - 1))
+        inexact = np.flatnonzero((values & values.dtype.type((1 << low_bits) - 1)) != 0)
         bitmap = np.packbits(present, bitorder="little")
         data = self._block(_SPARSE, values, inexact, [bitmap])
         if places.size > _TRY_DENSE * bits.size:

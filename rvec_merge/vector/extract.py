@@ -1,7 +1,7 @@
 """Write a vector as a compact one: lossless, small, and readable by windows."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rvec_merge import __version__
+from rvec_merge.atomic import new_folder
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
 from rvec_merge.vector.codec import Bits, Encoder
 from rvec_merge.vector.format import (
@@ -27,16 +27,14 @@ from rvec_merge.vector.format import (
     Totals,
 )
 from rvec_merge.vector.inputs import Vector
-from rvec_merge.vector.output import copy_companions, new_folder, write_text
+from rvec_merge.vector.output import Progress, copy_companions, silent, write_text
+from rvec_merge.vector.provenance import CREATED_BY
 from rvec_merge.vector.read import OFFSET
 from rvec_merge.vector.shards import ShardWriter
 from rvec_merge.vector.statistics import Measured, measure
 
-SHARD_SIZE = 5_000_000_000  # bytes
 _BITS = {torch.float32: np.uint32, torch.float64: np.uint64}
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
-
-Progress = Callable[[int], None]  # is told of elements done
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,10 @@ def extract_compact(
     out: Path,
     *,
     level: int | None = None,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int,
     hash_files: bool = False,
-    progress: Progress = lambda elements: None,
+    overwrite: bool = False,
+    progress: Progress = silent,
 ) -> Head:
     """Write a vector to the new folder ``out``.
 
@@ -71,7 +70,7 @@ def extract_compact(
         NonFiniteError: a donor holds NaN or Inf.
         OutputError: ``out`` exists or cannot be written.
     """
-    with new_folder(out, vector.roots) as folder:
+    with new_folder(out, vector.roots, overwrite=overwrite) as folder:
         ranks = dict.fromkeys(vector.shapes, 1)
         writer = ShardWriter(folder, STEM, ranks, shard_size, METADATA)
         try:
@@ -82,7 +81,7 @@ def extract_compact(
         head = Head(
             format=FORMAT,
             version=VERSION,
-            created_by=f"rvec-merge {__version__}",
+            created_by=CREATED_BY,
             architecture=next(iter(vector.config.get("architectures") or []), None),
             donors=vector.donors(hash_files=hash_files),
             totals=totals(list(records.values())),

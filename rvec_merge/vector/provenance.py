@@ -1,15 +1,21 @@
 """Where a donor came from, as far as its folder says without a weight being read."""
 
 import hashlib
+import json
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
+from rvec_merge import __version__
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.errors import RvecError
 from rvec_merge.safe_yaml import load_yaml
-from rvec_merge.vector.format import DonorFile, DonorRecord
+from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
+from rvec_merge.vector.output import write_text
 
+CREATED_BY = f"rvec-merge {__version__}"
+EXTRACTION = "rvec_extract.json"  # beside a dense vector or an adapter
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 24  # bytes
 
@@ -35,6 +41,24 @@ def describe(reference: Hashable, checkpoint: Checkpoint, *, hash_files: bool) -
             for path in files
         },
     )
+
+
+def record_extraction(
+    folder: Path,
+    kind: str,
+    donors: Mapping[DonorRole, DonorRecord],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write ``rvec_extract.json``: what a dense vector or adapter was made of, and its loss."""
+    record = {
+        "format": kind,
+        "version": 1,
+        "created_by": CREATED_BY,
+        "donors": {role: donor.model_dump() for role, donor in donors.items()},
+        **facts,
+    }
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    write_text(folder / EXTRACTION, text + "\n")
 
 
 def file_hash(path: Path) -> str:

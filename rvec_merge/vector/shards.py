@@ -1,7 +1,6 @@
 """Write safetensors files whose tensors' sizes are not known in advance."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ class ShardWriter:
         del self._ranks[name]
 
     def close(self) -> dict[str, str]:
-        """Complete and sync the files.
+        """Complete the files.
 
         Returns:
             the file of each tensor, in the order of the files.
@@ -112,8 +111,6 @@ class _Shard:
         header = _header(metadata, self.entries).ljust(self._data - 8)
         self.file.seek(0)
         self.file.write(len(header).to_bytes(8, "little") + header)
-        self.file.flush()
-        os.fsync(self.file.fileno())
         self.file.close()
 
 

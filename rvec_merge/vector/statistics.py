@@ -1,7 +1,7 @@
 """What is measured of a delta, block by block."""
 
 from dataclasses import dataclass, fields
-from math import sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 import torch
@@ -63,15 +63,16 @@ def measure(
         values: the bits of the elements that are not +0.0.
         inexact: how many of them bfloat16 does not hold.
     """
-    exact = values.view(f"f{values.itemsize}").astype(np.float64, copy=False)
+    exact = values.view(f"f{values.itemsize}")
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
         # Not np.dot: its sum depends on the number of BLAS threads.
-        squares = float(np.square(exact).sum())
-        largest = float(np.abs(exact).max(initial=0.0))
+        squares = float(np.square(exact, dtype=np.float64).sum())
+    largest = float(max(exact.max(initial=0), -exact.min(initial=0)))
     weight_squares, one_ulp = float("nan"), None
     if minus is not None:
+        wide = torch.promote_types(minus.dtype, torch.float32)
         weight = minus[window.start : window.stop]
-        weight_squares = float(torch.linalg.vector_norm(weight, dtype=torch.float64)) ** 2
+        weight_squares = float(torch.linalg.vector_norm(weight, dtype=wide)) ** 2
         if weight.dtype == plus.dtype and weight.dtype in _SIXTEEN:
             one_ulp = _neighbours(plus[window.start : window.stop], weight)
     return Measured(
@@ -85,10 +86,16 @@ def measure(
     )
 
 
+def finite_squares(values: Tensor) -> float | None:
+    """The sum of squares, in float64; None if it is not finite."""
+    total = float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2
+    return total if isfinite(total) else None
+
+
 def _neighbours(a: Tensor, b: Tensor) -> int:
-    """Elements of one sign and of neighbouring magnitudes: their bits differ by one."""
-    steps = np.abs(a.view(torch.int16).numpy() - b.view(torch.int16).numpy())
-    return int(np.count_nonzero(steps == 1))
+    """How many pairs of elements share a sign and have neighbouring magnitudes."""
+    steps = a.view(torch.int16).numpy() - b.view(torch.int16).numpy()
+    return int(np.count_nonzero(steps == 1) + np.count_nonzero(steps == -1))
 
 
 def _plus(a: float | None, b: float | None) -> float | None:

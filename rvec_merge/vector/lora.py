@@ -1,0 +1,189 @@
+"""Write a vector as a PEFT adapter, through mergekit's own extraction, and say what is lost."""
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import redirect_stderr
+from dataclasses import asdict, dataclass
+from io import StringIO
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rvec_merge.atomic import new_folder
+from rvec_merge.checkpoint import TensorInfo, read_header
+from rvec_merge.errors import CheckpointError, RecipeError
+from rvec_merge.vector.blocks import DeltaReader, Window, one_thread_each, windows_of
+from rvec_merge.vector.inputs import DonorPair, Vector
+from rvec_merge.vector.output import write_text
+from rvec_merge.vector.provenance import record_extraction
+from rvec_merge.vector.stored import StoredTensor
+
+_ADAPTER = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class ModuleResidual:
+    """What an adapter misses of one tensor.
+
+    Attributes:
+        norm: 2-norm of the exact delta.
+        residual: norm of (delta − adapter), relative to ``norm``; 1 where the adapter has none.
+    """
+
+    tensor: str
+    norm: float
+    residual: float
+
+
+@dataclass(frozen=True)
+class LoraReport:
+    """An adapter's rank and losses.
+
+    Attributes:
+        rank: of every adapted module, or less where a module is smaller.
+        residual: over all tensors, adapted or not.
+        modules: every tensor whose delta is not zero.
+    """
+
+    rank: int
+    residual: float
+    modules: tuple[ModuleResidual, ...]
+
+
+def extract_lora(
+    vector: Vector, out: Path, *, rank: int, hash_files: bool = False, overwrite: bool = False
+) -> LoraReport:
+    """Write a rank-``rank`` adapter of ``grpo − sft`` to the new folder ``out``.
+
+    Adapts the linear modules of the layers. Embeddings, norms and biases are left out: mergekit
+    would save the grpo donor's own, which on another target replaces weights instead of moving
+    them. What that loses is part of the residual.
+
+    Memory: mergekit's extraction holds one module's delta and its decomposition in float32.
+
+    Raises:
+        RecipeError: the vector's donors are not at hand.
+        OutputError: ``out`` exists or cannot be written.
+    """
+    if not isinstance(vector, DonorPair):
+        raise RecipeError(
+            "An adapter is extracted from the donors themselves.",
+            [f"{vector.label} holds only their difference"],
+            "name both donors: --grpo A --sft B.",
+        )
+    modules = [n.removesuffix(".weight") for n in vector.shapes if _is_linear(n, vector)]
+    with new_folder(out, vector.roots, overwrite=overwrite) as folder:
+        ranks = _run_mergekit(vector, folder, modules, rank)
+        config = _adapter_config(vector.sft_name, ranks)
+        write_text(folder / "adapter_config.json", json.dumps(config, indent=2) + "\n")
+        report = _report(rank, vector, read_header(folder / _ADAPTER)[0])
+        facts = {
+            "rank": rank,
+            "relative_residual": report.residual,
+            "tensors": [asdict(module) for module in report.modules],
+        }
+        record_extraction(folder, "lora", vector.donors(hash_files=hash_files), facts)
+    return report
+
+
+def _is_linear(name: str, vector: Vector) -> bool:
+    shape = vector.shapes[name]
+    rows = vector.config.get("vocab_size")
+    return name.endswith(".weight") and len(shape) == 2 and shape[0] != rows
+
+
+def _run_mergekit(pair: DonorPair, folder: Path, modules: list[str], rank: int) -> dict[str, int]:
+    """Write the adapter's tensors; returns each module's rank."""
+    from mergekit.common import ModelReference
+    from mergekit.graph import Executor
+    from mergekit.io.tasks import FinalizeModel
+    from mergekit.options import MergeOptions
+    from mergekit.scripts import extract_lora as mergekit
+
+    grpo, sft = (ModelReference.model_validate({"model": {"path": str(r)}}) for r in pair.roots)
+    wanted = "|".join(map(re.escape, modules))
+    try:
+        with redirect_stderr(StringIO()):  # its planning bar ignores `quiet`
+            plan = mergekit.plan_extraction(
+                base_model_ref=sft,
+                model_ref=grpo,
+                modules_to_save=[],
+                out_path=str(folder),
+                options=MergeOptions(quiet=True),
+                max_rank=rank,
+                exclude_regexes=[f"^(?!(?:{wanted})$)"],
+            )
+    except (RuntimeError, OSError, ValueError) as error:
+        raise CheckpointError(
+            "mergekit cannot plan the extraction.",
+            [f"{pair.grpo.root}", *str(error).splitlines()[:1]],
+            "use donors of an architecture that mergekit knows, each with its config.json.",
+        ) from None
+    saves = [task for task in plan.tasks if isinstance(task, mergekit.LoRAModuleSaveTask)]
+    end = FinalizeModel(tensor_save_tasks=tuple(saves), writer_task=saves[0].writer_task)
+    decompositions = [save.decomposition_task for save in saves]
+    return {
+        task.weight_info.name.removesuffix(".weight"): result[0].shape[0]
+        for task, result in Executor([*decompositions, *saves, end]).run(quiet=True)
+        if isinstance(task, mergekit.TaskVectorDecompositionTask)
+    }
+
+
+def _adapter_config(base: str, ranks: Mapping[str, int]) -> dict[str, Any]:
+    from mergekit.common import ModelReference
+    from mergekit.scripts.extract_lora import make_config_dict
+
+    config: dict[str, Any] = make_config_dict(
+        base_ref=ModelReference.model_validate({"model": {"path": base}}),
+        max_rank=max(ranks.values()),
+        modules_to_save=[],
+        target_modules=sorted({name.rsplit(".", 1)[-1] for name in ranks}),
+        module_ranks=dict(ranks),
+    )
+    return config
+
+
+def _report(rank: int, pair: DonorPair, adapter: Mapping[str, TensorInfo]) -> LoraReport:
+    """Compare the adapter, as written, with the exact deltas."""
+    reader = DeltaReader(pair)
+    residuals = []
+    with one_thread_each():
+        for name in pair.shapes:
+            approximation = _Approximation(name, adapter)
+            squares = lost = 0.0
+            for window in windows_of(name, pair.shapes[name]):
+                exact = reader.values(window).double()
+                squares += float(exact.square().sum())
+                lost += float((exact - approximation[window]).square().sum())
+            if squares:
+                residuals.append(ModuleResidual(name, sqrt(squares), sqrt(lost / squares)))
+    squares = sum(r.norm**2 for r in residuals)
+    lost = sum((r.norm * r.residual) ** 2 for r in residuals)
+    return LoraReport(rank, sqrt(lost / squares) if squares else 0.0, tuple(residuals))
+
+
+class _Approximation:
+    """``B · A`` of one tensor, by windows; zero where the adapter has none."""
+
+    def __init__(self, name: str, adapter: Mapping[str, TensorInfo]) -> None:
+        module = f"base_model.model.{name.removesuffix('.weight')}"
+        factors = [adapter.get(f"{module}.lora_{side}.weight") for side in "AB"]
+        self._factors = [_loaded(info) for info in factors if info is not None]
+
+    def __getitem__(self, window: Window) -> Tensor:
+        if not self._factors:
+            return torch.zeros((), dtype=torch.float64)
+        a, b = self._factors
+        columns = a.shape[1]
+        first, last = window.start // columns, -(-window.stop // columns)
+        rows = (b[first:last] @ a).reshape(-1)
+        return rows[window.start - first * columns : window.stop - first * columns]
+
+
+def _loaded(info: TensorInfo) -> Tensor:
+    source = StoredTensor(info)
+    return source[: source.numel()].float().view(info.shape)
