@@ -83,6 +83,14 @@ class Score:
         return mean, math.sqrt(variance / len(gaps))
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """The size of the vector: its norm relative to the target's, and how dense it is."""
+
+    relative_norm: float
+    nonzero: float
+
+
 @dataclass
 class Family:
     """Shipped checkpoints, read as stored; merges go through the same kernel as recipes do."""
@@ -115,6 +123,16 @@ class Family:
             delta = Delta(grpo[name], sft[name], scale, control=drawn)
             merged[name] = merge_tensor(target, [delta], out_dtype=dtype, name=name)
         return merged
+
+    def geometry(self) -> Geometry:
+        moved = still = size = nonzero = 0.0
+        for name, target in self.weights("target").items():
+            v = self.weights("grpo")[name].double() - self.weights("sft")[name].double()
+            moved += float(v.square().sum())
+            still += float(target.double().square().sum())
+            size += v.numel()
+            nonzero += int(v.count_nonzero())
+        return Geometry(math.sqrt(moved / still), nonzero / size)
 
 
 class Examiner:

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,14 @@ import torch
 from demo.evaluate import FAMILY, Examiner, Family, Items, Score, Weights
 from demo.problems import FAMILIES
 from demo.side_tasks import SIDE_TASKS
-from demo.tables import family_table, main_table, replace_block, scale_table, side_table
+from demo.tables import (
+    family_table,
+    main_table,
+    replace_block,
+    scale_table,
+    side_table,
+    vector_line,
+)
 
 HERE = Path(__file__).resolve().parent
 SCALE = 0.5
@@ -117,6 +124,7 @@ def tables(results: dict[str, Any]) -> str:
             scale_table(problems, SCALES),
             family_table(problems, tuple(FAMILIES), SCALE),
             side_table(side, tuple(SIDE_TASKS), SCALE),
+            vector_line(results["vector"]),
         ]
     )
 
@@ -133,8 +141,10 @@ def main() -> None:
     torch.set_num_threads(1)
     problems = Items.load(f"word_problems_{options.split}")
     side = Items.load(f"side_{options.split}")
-    scores = measure(Family(options.family), problems, side)
+    family = Family(options.family)
+    scores = measure(family, problems, side)
     results = {
+        "vector": asdict(family.geometry()),
         "problems": summary(scores["problems"], problems, tuple(FAMILIES)),
         "side": summary(scores["side"], side, tuple(SIDE_TASKS)),
     }

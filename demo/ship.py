@@ -55,15 +55,18 @@ def file_hashes(family: Path) -> dict[str, dict[str, Any]]:
 
 
 def _portable(folder: Path) -> None:
-    """Spell two settings so that transformers 4 reads them as well as 5 does."""
+    """Keep what any machine and transformers 4 read alike; drop what tells where it was made."""
     _edit(folder / "config.json", lambda c: c | {"torch_dtype": "bfloat16", "rope_theta": 10000.0})
+    local = {"backend", "is_local", "local_files_only"}
     _edit(
         folder / "tokenizer_config.json",
         lambda c: (
-            {k: v for k, v in c.items() if k != "backend"}
+            {k: v for k, v in c.items() if k not in local}
             | {"tokenizer_class": "PreTrainedTokenizerFast"}
         ),
     )
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors writes for the owner alone
 
 
 def _edit(path: Path, change: Any) -> None:

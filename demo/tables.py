@@ -84,6 +84,11 @@ def side_table(results: Results, kinds: tuple[str, ...], scale: float) -> str:
     return f"{title}\n\n" + _by_kind(results, names, kinds)
 
 
+def vector_line(vector: dict[str, float]) -> str:
+    norm, dense = (f"{100 * vector[key]:.1f} %" for key in ("relative_norm", "nonzero"))
+    return f"‖v‖ is {norm} of the target's norm; {dense} of v's elements are not zero."
+
+
 def _by_kind(results: Results, names: list[str], kinds: tuple[str, ...]) -> str:
     rows = []
     for name in names:
