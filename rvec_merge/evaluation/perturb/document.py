@@ -5,7 +5,6 @@ Examples and shares come from the shipped sample items; ``--check`` fails if the
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rvec_merge.evaluation.benchmarks import BBH, GENERAL, Benchmark
@@ -70,7 +69,9 @@ is in doubt: a step that is rounded, wrong, not annotated, not used, or not plai
 in a step with no origin, or with two (a number of the question, an earlier result, an amount said
 in words such as "twice" or implied by "hours"); a number of the question that no step uses; a word
 that ties the answer to the order of sizes ("limit", "rounded", "at least"). New numbers are drawn
-up to {ATTEMPTS} times until every step keeps its sign, and is whole where it was whole.""",
+up to {ATTEMPTS} times until every step keeps its sign, and is whole where it was whole. What the
+rules cannot see: an amount of common knowledge ("a spider has 8 legs") that happens to equal a
+number which the question uses for something else in the same solution.""",
     "range": f"""\
 The same, with each number multiplied by one of {", ".join(map(str, FACTORS))}.""",
 }
@@ -164,7 +165,7 @@ def page() -> str:
 
 
 def main(arguments: list[str]) -> None:
-    path = Path("docs/perturbations.md")
+    path = folder("eval").parent / "docs" / "perturbations.md"
     if arguments != ["--check"]:
         path.write_text(page(), encoding="utf-8")
     elif path.read_text(encoding="utf-8") != page():

@@ -5,22 +5,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-pytest.importorskip("lm_eval")
-
 import datasets
+import pytest
+import yaml
 from lm_eval import simple_evaluate
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.utils import env
 
 from rvec_merge.evaluation.local_data import read_items, sample_data
 from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.evaluation.tasks_index import include_path
 from rvec_merge.evaluation.templates import fast_templates
-from rvec_merge.evaluation.variant_config import BUILT_IN
+from rvec_merge.evaluation.variant_config import BUILT_IN, compose
 from rvec_merge.evaluation.variants import Variant, load_variant, task_manager
 
 THINK = "Think step by step."
@@ -335,3 +335,23 @@ def test_another_seed_gives_another_set() -> None:
     first, second = load_variant("rvec_gsm8k_typos"), load_variant("rvec_gsm8k_typos", seed=7)
     assert second.config.metadata["perturbation"] == "typos v1 seed 7"
     assert list(first.eval_docs) != list(second.eval_docs)
+
+
+def test_a_file_of_ones_own_stands_on_a_built_in_or_on_a_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text((BUILT_IN / "gsm8k" / "gsm8k.yaml").read_text())
+    for name, base in (("mine_near", "./base.yaml"), ("mine_far", "gsm8k/gsm8k.yaml")):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"task: {name}\nclass: !function rvec_merge.evaluation.variants.Variant\n"
+            f"base: {base}\ndata: gsm8k\nprompt: think\ncue: '\n\n  Answer:'\n"
+        )
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    near, far = (manager.load([name])["tasks"][name] for name in ("mine_near", "mine_far"))
+    assert prompts(near) == prompts(far) == prompts(load_variant("rvec_gsm8k_think"))
+
+
+def test_the_example_in_the_readme_is_a_task() -> None:
+    readme = (include_path() / "README.md").read_text(encoding="utf-8")
+    example = readme.split("```yaml\n")[1].split("```")[0].replace("!function ", "")
+    spec, composed = compose(yaml.safe_load(example))
+    assert composed["doc_to_text"] == f"Question: {{{{question}}}}\n{THINK}\nAnswer:"
+    assert spec.perturbation is not None
