@@ -1,8 +1,13 @@
-"""A model small enough to evaluate in a test."""
+"""The sample items, and a model small enough to evaluate in a test."""
 
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _sample_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RVEC_EVAL_DATA", "sample")
 
 
 @pytest.fixture(scope="session")
