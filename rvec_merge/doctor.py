@@ -184,7 +184,10 @@ def _within(version: str, required: str) -> bool:
 def _installs() -> tuple[str, ...]:
     """Every rvec-merge that ``sys.path`` offers, in the order Python looks at them."""
     found = metadata.distributions(name="rvec-merge")
-    return tuple(f"rvec-merge {one.version} in {one.locate_file('')}" for one in found)
+    places = (
+        f"rvec-merge {one.version} in {Path(str(one.locate_file(''))).resolve()}" for one in found
+    )
+    return tuple(dict.fromkeys(places))  # one folder may stand on sys.path under two spellings
 
 
 def _torch_entry_points() -> tuple[metadata.EntryPoint, ...]:
