@@ -40,7 +40,7 @@ def detectable_effect(
         could have been found.
     """
     if comparison.test == "exact McNemar":
-        return _detectable_share(comparison.n, comparison.rose + comparison.fell, alpha, power)
+        return detectable_share(comparison.n, comparison.rose + comparison.fell, alpha, power)
     if comparison.standard_error == 0:
         return None
     quantiles = stats.norm.isf(alpha / 2) + stats.norm.ppf(power)
@@ -57,7 +57,11 @@ def _critical(n: int, alpha: float) -> Floats:
 
 
 @lru_cache(maxsize=4096)
-def _detectable_share(n: int, discordant: int, alpha: float, power: float) -> float | None:
+def detectable_share(
+    n: int, discordant: int, alpha: float = ALPHA, power: float = POWER
+) -> float | None:
+    """``detectable_effect`` of 0/1 outcomes, of ``n`` items of which so many are discordant."""
+
     def lacking(effect: float) -> float:
         return mcnemar_power(n, max(discordant / n, effect), effect, alpha) - power
 

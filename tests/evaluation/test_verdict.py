@@ -1,5 +1,6 @@
 """The rule, case by case, and how often it errs in synthetic experiments."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,14 @@ from rvec_merge.evaluation.resampling import mcnemar_p
 from rvec_merge.evaluation.significance import Outcomes
 from rvec_merge.evaluation.simulate import World, coverage, verdict_rates
 from rvec_merge.evaluation.verdict import RULE, Control, Finding, Question, judge
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "docs" / "statistics.md"
+_spec = importlib.util.spec_from_file_location(
+    "simulate_verdict", REPOSITORY / "scripts" / "simulate_verdict.py"
+)
+tables = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tables)
 
 N = 400
 
@@ -140,13 +149,20 @@ def test_what_cannot_be_judged(questions, error, message: str) -> None:
 
 
 def test_the_docs_hold_the_rule() -> None:
-    docs = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
-    assert RULE in docs.read_text(encoding="utf-8")
+    assert RULE in DOCS.read_text(encoding="utf-8")
+
+
+def test_the_docs_hold_the_power_table() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    start, end = tables.between_marks(text, "power")
+    assert text[start:end].rstrip() == tables.power_table(), tables.__doc__
 
 
 @pytest.mark.slow
 def test_false_positive_rate_when_nothing_moves() -> None:
-    rates = verdict_rates(World(), experiments=1000, seed=1)
+    rates = verdict_rates(tables.ERRORS["nothing moves"], tables.EXPERIMENTS)
+    row = " | ".join(tables.errors_row("nothing moves", rates))
+    assert row in DOCS.read_text(encoding="utf-8"), tables.__doc__
     assert rates.any_helps <= 0.06
     # Any claim at all, true of any of the three tasks: Holm keeps that in bounds too.
     assert 1 - rates.verdicts[Finding.NOTHING] <= 0.06
