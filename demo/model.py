@@ -93,10 +93,8 @@ def new_model(seed: int, vocabulary: int = VOCABULARY) -> Qwen2ForCausalLM:
 
 def prompt_ids(tokenizer: Any, question: str) -> list[int]:
     """Token ids of a user turn, up to where the assistant starts to write."""
-    return tokenizer.encode(
-        f"{TURN_START}user\n{question}{TURN_END}\n{TURN_START}assistant\n",
-        add_special_tokens=False,
-    )
+    text = f"{TURN_START}user\n{question}{TURN_END}\n{TURN_START}assistant\n"
+    return list(tokenizer.encode(text, add_special_tokens=False))
 
 
 def save(model: torch.nn.Module, tokenizer: Any, path: Path, dtype: torch.dtype) -> None:

@@ -29,6 +29,10 @@ MANIFEST = "manifest.json"
 def ship(workshop: Workshop, family: Path) -> None:
     """Write every shipped model and the manifest; what was there before is replaced."""
     quiet()
+    missing = [f"{c}/{s}" for c, s in SHIPPED.values() if not workshop.folder(c, s).exists()]
+    if missing:
+        fix = f"Fix: python demo/train.py --out {workshop.root}"
+        raise SystemExit(f"Not trained yet: {', '.join(missing)}.\n{fix}")
     shutil.rmtree(family, ignore_errors=True)
     tokenizer = load_tokenizer(workshop.tokenizer)
     for name, (chain, stage) in SHIPPED.items():

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -91,6 +92,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.stage == "ship":
         ship(workshop, options.family)
         return
+    if find_spec("trl") is None:
+        raise SystemExit("Training needs TRL.\nFix: pip install 'rvec-merge[train]'")
     workshop.make_tokenizer()
     if options.stage == "tokenizer":
         return
