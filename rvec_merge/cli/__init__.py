@@ -9,7 +9,7 @@ from rvec_merge import __version__
 from rvec_merge.errors import RvecError
 
 # The order is the order of `rvec --help`: look, merge, measure, share.
-VERBS = ("doctor", "recipes", "tasks", "perturb", "compare", "experiment", "extract")
+VERBS = ("doctor", "recipes", "tasks", "perturb", "compare", "experiment", "extract", "inspect")
 
 
 class _Verbs(click.Group):

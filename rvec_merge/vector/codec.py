@@ -13,6 +13,7 @@ from threading import local
 from typing import Any
 
 import numpy as np
+import torch
 import zstandard
 from numpy.typing import NDArray
 
@@ -22,6 +23,10 @@ HEAD_PLANES = 2  # the bytes that a value exact in bfloat16 needs
 Bits = NDArray[np.uint32] | NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
+BITS: dict[torch.dtype, np.dtype[np.uint32] | np.dtype[np.uint64]] = {
+    torch.float32: np.dtype(np.uint32),
+    torch.float64: np.dtype(np.uint64),
+}
 _HEADER = struct.Struct("<BBHII")
 _SPARSE, _DENSE = 1, 2
 _NO_TAIL, _LISTED_TAIL, _PLANE_TAIL = 0, 1, 2

@@ -14,7 +14,7 @@ import torch
 
 from rvec_merge.atomic import new_folder
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
-from rvec_merge.vector.codec import Bits, Encoder
+from rvec_merge.vector.codec import BITS, Bits, Encoder
 from rvec_merge.vector.format import (
     DTYPES,
     FORMAT,
@@ -33,7 +33,6 @@ from rvec_merge.vector.read import OFFSET
 from rvec_merge.vector.shards import ShardWriter
 from rvec_merge.vector.statistics import Measured, measure
 
-_BITS = {torch.float32: np.uint32, torch.float64: np.uint64}
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
@@ -99,7 +98,7 @@ def _write_tensors(
 
     def encode(window: Window) -> _Block:
         values = reader.values(window)
-        bits: Bits = values.numpy().view(_BITS[values.dtype])
+        bits: Bits = values.numpy().view(BITS[values.dtype])
         encoded = encoder.encode(bits)
         delta = reader.delta(window.name)
         measured = measure(window, encoded.values, encoded.inexact, delta.plus, delta.minus)

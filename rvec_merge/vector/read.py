@@ -14,14 +14,10 @@ from torch import Tensor
 
 from rvec_merge.checkpoint import TensorInfo, read_header, read_json
 from rvec_merge.errors import CheckpointError
-from rvec_merge.vector.codec import BLOCK, CorruptBlockError, decode
+from rvec_merge.vector.codec import BITS, BLOCK, CorruptBlockError, decode
 from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, HEAD, Head, TensorRecord, read_head
 
 OFFSET = np.dtype("<u8")  # of the table that ends a payload
-_BITS: dict[torch.dtype, np.dtype[np.uint32] | np.dtype[np.uint64]] = {
-    torch.float32: np.dtype(np.uint32),
-    torch.float64: np.dtype(np.uint64),
-}
 
 
 class CompactTensor:
@@ -70,7 +66,7 @@ class CompactTensor:
         low, high = (int(offset) for offset in self._offsets[index : index + 2])
         count = min(BLOCK, self.numel() - index * BLOCK)
         try:
-            bits = decode(self._read(low, high), count, _BITS[self.dtype])
+            bits = decode(self._read(low, high), count, BITS[self.dtype])
         except CorruptBlockError as error:
             raise self._damaged(f"block {index}: {error}") from None
         return torch.from_numpy(bits.view(f"f{bits.itemsize}"))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rvec_merge.kernel import Source
 from rvec_merge.vector.blocks import Window
-from rvec_merge.vector.codec import Bits
+from rvec_merge.vector.codec import BITS, Bits
 
 _SIXTEEN = (torch.bfloat16, torch.float16)
 
@@ -84,6 +84,15 @@ def measure(
         weight_squares,
         one_ulp,
     )
+
+
+def measure_values(window: Window, values: Tensor, plus: Source, minus: Source | None) -> Measured:
+    """Measure one block of a delta, from all of its values."""
+    bits: Bits = values.numpy().view(BITS[values.dtype])
+    kept = bits[np.flatnonzero(bits != 0)]
+    exact = torch.from_numpy(kept.view(f"f{kept.itemsize}"))
+    inexact = int(torch.count_nonzero(exact.bfloat16().to(exact.dtype) != exact))
+    return measure(window, kept, inexact, plus, minus)
 
 
 def finite_squares(values: Tensor) -> float | None:

@@ -1,0 +1,160 @@
+"""``rvec inspect``: what a reasoning vector looks like."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rvec_merge.vector.inspection import Inspection, Row
+
+
+@click.command()
+@click.argument("vectors", nargs=-1, required=True, metavar="VECTOR|RECIPE [VECTOR|RECIPE...]")
+@click.option("--target", metavar="MODEL", help="Relate norms to this model's weights.")
+@click.option("--base", metavar="MODEL", help="Add the cosine with target − base.")
+@click.option("--pair", metavar="NAME", help="Which pair of a recipe that has several.")
+@click.option("--stable-rank", "ranks", is_flag=True, help="Estimate stable ranks (slow).")
+@click.option("--tensors", is_flag=True, help="List every tensor too.")
+@click.option("--plot", "figure", type=click.Path(path_type=Path), help="Draw layer × module.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(
+    vectors: tuple[str, ...],
+    target: str | None,
+    base: str | None,
+    pair: str | None,
+    ranks: bool,
+    tensors: bool,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
+    """Show a vector's norms, density and directions, by module kind and by layer.
+
+    VECTOR is a compact or dense vector file, RECIPE a recipe whose donors are at hand. Several
+    are compared with the first: the matrix of their cosines. A recipe's target is the one that
+    norms relate to, unless --target names another.
+    """
+    from rvec_merge.checkpoint import Checkpoint
+    from rvec_merge.vector.inputs import locate
+    from rvec_merge.vector.inspection import inspect_vector
+
+    opened = [_open(reference, pair) for reference in vectors]
+    target = target or opened[0][1]
+    if base is not None and target is None:
+        raise click.UsageError("--base needs --target (or a recipe, which names one).")
+    found = inspect_vector(
+        opened[0][0],
+        [vector for vector, _ in opened[1:]],
+        target=None if target is None else Checkpoint.open(locate(target)),
+        base=None if base is None else Checkpoint.open(locate(base)),
+        ranks=ranks,
+    )
+    if figure is not None:
+        from rvec_merge.vector.plot import plot
+
+        plot(found, figure)
+    if as_json:
+        click.echo(json.dumps(_as_dict(found), indent=2, ensure_ascii=False))
+    else:
+        _print(found, tensors)
+
+
+def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
+    """The vector, and the target if a recipe names one."""
+    from rvec_merge.vector import inputs
+
+    if not Path(reference).is_file():
+        return inputs.open_vector(reference), None
+    from rvec_merge.recipe import read_recipe
+
+    recipe = read_recipe(reference)
+    return inputs.open_recipe_vector(recipe, pair), str(recipe.config.base_model)
+
+
+def _print(found: "Inspection", tensors: bool) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(found.labels[0], highlight=False, markup=False, soft_wrap=True)
+    groups = [("module", [*found.by_kind(), found.total]), ("layer", found.by_layer())]
+    if tensors or any(row.stable_rank is not None for row in found.rows):
+        groups.append(("tensor", list(found.rows)))
+    for title, rows in groups:
+        console.print(_table(title, rows, found))
+    if len(found.labels) > 1:
+        _print_cosines(console, found)
+
+
+def _table(title: str, rows: "list[Row]", found: "Inspection") -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(title, overflow="fold")  # names may wrap, numbers may not
+    columns = _columns(rows, found)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for index, row in enumerate(rows):
+        texts = (_text(values[index], name) for name, values in columns.items())
+        table.add_row(row.label, *texts)
+    return table
+
+
+def _columns(rows: "list[Row]", found: "Inspection") -> dict[str, list[float | None]]:
+    columns: dict[str, list[float | None]] = {
+        "norm": [row.measured.norm for row in rows],
+        f"/ {found.weight}": [row.relative_norm for row in rows],
+        "density": [row.measured.density for row in rows],
+        "±1 ulp": [row.one_ulp_share for row in rows],
+        "largest": [row.measured.largest for row in rows],
+        "stable rank": [row.stable_rank for row in rows],
+    }
+    for index in range(1, len(found.labels)):
+        columns[f"cos {_letter(index)}"] = [row.cosines[0][index] for row in rows]
+    return {name: values for name, values in columns.items() if any(v is not None for v in values)}
+
+
+def _print_cosines(console: Any, found: "Inspection") -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("cosine", *map(_letter, range(len(found.labels))), box=box.SIMPLE_HEAD)
+    for index, line in enumerate(found.total.cosines):
+        table.add_row(f"{_letter(index)}  {found.labels[index]}", *map(_text, line))
+    console.print(table)
+
+
+def _letter(index: int) -> str:
+    return chr(ord("A") + index) if index < 26 else str(index)
+
+
+def _text(value: float | None, column: str = "cos") -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if column.startswith("cos") else f"{value:.2g}"
+
+
+def _as_dict(found: "Inspection") -> dict[str, Any]:
+    return {
+        "vectors": found.labels,
+        "relative_to": found.weight,
+        "total": _row(found.total),
+        "layers": [_row(row) for row in found.by_layer()],
+        "modules": [_row(row) for row in found.by_kind()],
+        "tensors": [_row(row) for row in found.rows],
+    }
+
+
+def _row(row: "Row") -> dict[str, Any]:
+    facts = {
+        "name": row.label,
+        "elements": row.measured.elements,
+        "norm": row.measured.norm,
+        "relative_norm": row.relative_norm,
+        "density": row.measured.density,
+        "one_ulp_share": row.one_ulp_share,
+        "largest": row.measured.largest,
+        "stable_rank": row.stable_rank,
+    }
+    return {**facts, "cosines": row.cosines} if len(row.gram) > 1 else facts
