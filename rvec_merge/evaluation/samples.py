@@ -181,7 +181,7 @@ def _filtered(task: str, name: str, rows: list[Mapping[str, Any]], source: str) 
     metrics: dict[str, Floats] = {}
     for metric in rows[0]["metrics"]:
         values = [row.get(metric) for row in rows]
-        if not all(isinstance(value, (int, float)) for value in values):
+        if not all(isinstance(value, (int, float, np.number, np.bool_)) for value in values):
             continue
         metrics[metric] = np.array(values, dtype=np.float64)
         bad = doc_ids[~np.isfinite(metrics[metric])]

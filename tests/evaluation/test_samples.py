@@ -109,6 +109,16 @@ def test_a_metric_without_a_number_per_item_is_left_out(runs: dict[str, Path]) -
     assert set(found.metrics) == {"acc", "acc_norm"}
 
 
+def test_numpy_scores_of_a_task_just_evaluated_count_as_numbers(runs: dict[str, Path]) -> None:
+    rows = read_json_lines(samples_file(runs["a"], "rv_choice_first"))
+    for row in rows:
+        row["acc"], row["acc_norm"] = np.bool_(row["acc"]), np.float32(row["acc_norm"])
+    found = read_rows("t", rows, source="memory").filters["none"]
+    expected = read_run(runs["a"]).tasks["rv_choice_first"].filters["none"]
+    for metric in ("acc", "acc_norm"):
+        assert np.array_equal(found.metrics[metric], expected.metrics[metric])
+
+
 def read_json_lines(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
