@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rvec_merge.evaluation.plan import Perturbation, Plan, Prompt
+from rvec_merge.evaluation.plan import Perturbation, Plan, Prompt, TaskPlan
 
 Kind = Literal["target", "sft", "grpo", "vector", "random", "permuted"]
 
@@ -33,6 +33,7 @@ class State:
         return f"target {sign} {abs(self.scale):g} {name}"
 
 
+PROMPTS: tuple[Prompt, ...] = ("plain", "think")
 TARGET = State("target")
 
 
@@ -98,14 +99,28 @@ def report_cells(plan: Plan, scale: float) -> list[Cell]:
         Cell(task.task, state, prompt)
         for state, prompt in _clean(plan, scale)
         for task in plan.tasks
+        if prompt in (plan.prompts if task.prompts is None else task.prompts)
     ]
-    for perturbation in plan.perturbations:
+    for perturbation in dict.fromkeys(_all_perturbations(plan)):
         for state in _perturbed_states(plan, scale):
-            cells += [Cell(t.task, state, "plain", perturbation) for t in plan.tasks]
+            cells += [
+                Cell(task.task, state, "plain", perturbation)
+                for task in plan.tasks
+                if perturbation in _perturbations(plan, task)
+            ]
     if plan.forced_steps:
         for state in (TARGET, State("vector", scale)):
             cells += [Cell(t.task, state, "plain", None, True) for t in plan.tasks]
     return cells
+
+
+def _perturbations(plan: Plan, task: TaskPlan) -> tuple[Perturbation, ...]:
+    return plan.perturbations if task.perturbations is None else task.perturbations
+
+
+def _all_perturbations(plan: Plan) -> Iterator[Perturbation]:
+    for task in plan.tasks:
+        yield from _perturbations(plan, task)
 
 
 def control_states(plan: Plan, scale: float) -> list[State]:
@@ -119,7 +134,7 @@ def _clean(plan: Plan, scale: float) -> Iterator[tuple[State, Prompt]]:
     states = [TARGET]
     states += [State("sft"), State("grpo")] if plan.donors else []
     for state in [*states, State("vector", scale)]:
-        for prompt in plan.prompts:
+        for prompt in PROMPTS:
             yield state, prompt
     if plan.subtract:
         yield State("vector", -scale), "plain"

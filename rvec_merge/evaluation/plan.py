@@ -26,6 +26,7 @@ class TaskPlan(_Strict):
         validation: the task whose items choose the scale, where ``selection.by`` is validation.
         metric, filter: the one that is tested; by default the task's first.
         selects: whether this task takes part in choosing the scale.
+        prompts, perturbations: instead of the plan's, for a task that lacks some variants.
     """
 
     task: str
@@ -33,6 +34,8 @@ class TaskPlan(_Strict):
     metric: str | None = None
     filter: str | None = None
     selects: bool = True
+    prompts: tuple[Prompt, ...] | None = None
+    perturbations: tuple[Perturbation, ...] | None = None
 
 
 class Controls(_Strict):

@@ -12,6 +12,7 @@ from rvec_merge.evaluation.conditions import Cell
 from rvec_merge.evaluation.forced import Withholding
 from rvec_merge.evaluation.perturb import ORIGIN
 from rvec_merge.evaluation.plan import TaskPlan
+from rvec_merge.evaluation.quiet import quiet
 
 
 class TaskBook:
@@ -29,7 +30,9 @@ class TaskBook:
             PlanError: there is no such task.
         """
         if variant not in self._built:
-            self._built[variant] = self._manager(variant).load([variant])["tasks"]
+            manager = self.manager(variant)
+            with quiet():
+                self._built[variant] = manager.load([variant])["tasks"]
         return self._built[variant]
 
     def require(self, cells: Iterable[Cell]) -> None:
@@ -39,8 +42,8 @@ class TaskBook:
             PlanError: a task is unknown, or does not support a prompt or perturbation.
         """
         for cell in cells:
-            self._manager(cell.task)
-            if cell.variant == cell.task or self._knows(cell.variant):
+            self.manager(cell.task)
+            if cell.variant == cell.task or self.knows(cell.variant):
                 continue
             wanted = cell.perturbation or cell.prompt
             has = [n for n in self._names() if n.startswith(f"{cell.task}_")]
@@ -103,7 +106,8 @@ class TaskBook:
                 )
         return plan.metric or metrics[0], plan.filter or filters[0]
 
-    def _knows(self, name: str) -> bool:
+    def knows(self, name: str) -> bool:
+        """Whether a variant of that name exists."""
         return name in self._names()
 
     def _names(self) -> set[str]:
@@ -114,7 +118,7 @@ class TaskBook:
         names = set(self._ours.task_index)
         return names | set(self._stock.task_index) if self._stock else names
 
-    def _manager(self, name: str) -> Any:
+    def manager(self, name: str) -> Any:
         """The index that knows ``name``: ours, or lm-eval's own, which takes seconds to build."""
         self._names()
         if name in self._ours.task_index:

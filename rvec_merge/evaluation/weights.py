@@ -1,4 +1,4 @@
-"""A resident model whose weights are recomputed in memory, with the bits that a merge would write."""
+"""A resident model whose weights are recomputed in memory, with the bits a merge would write."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from torch import Tensor
 from rvec_merge.checkpoint import Checkpoint, TensorInfo
 from rvec_merge.errors import IncompatibleTensorsError, PlanError
 from rvec_merge.evaluation.conditions import State
-from rvec_merge.kernel import merge_tensor
+from rvec_merge.kernel import Delta, merge_tensor
 from rvec_merge.method import deltas
 from rvec_merge.preflight import local_folder
 from rvec_merge.recipe import Recipe
@@ -50,6 +50,7 @@ class ResidentWeights:
         if state == self.state:
             return
         self.state = None  # a failure half-way leaves neither the old weights nor the new
+        self._applied = self._squared = 0.0
         for tensor in self._plan:
             parameter = self._parameters.get(tensor.name)
             if parameter is None:
@@ -60,9 +61,8 @@ class ResidentWeights:
     def _write(self, out: Tensor, tensor: ResolvedTensor, state: State) -> None:
         inputs = self._read(tensor)
         if state.kind in {"sft", "grpo"}:
-            donor = next(
-                r for r in inputs if r != tensor.target and tensor.parameters["role"][r] == state.kind
-            )
+            roles = tensor.parameters["role"]
+            donor = next(r for r in inputs if r != tensor.target and roles[r] == state.kind)
             parts, base = [], inputs[donor]
         else:
             parts, base = self._deltas(tensor, inputs, state), inputs[tensor.target]
@@ -72,11 +72,28 @@ class ResidentWeights:
                 [f"model {tuple(out.shape)}", f"checkpoint {tuple(base.shape)}"],
                 "evaluate checkpoints that transformers loads without changing their tensors.",
             )
-        out.copy_(merge_tensor(base, parts, out_dtype=out.dtype, name=tensor.name))
+        merged = merge_tensor(base, parts, out_dtype=out.dtype, name=tensor.name)
+        if parts:
+            self._project(
+                base, merged, [replace(p, coefficient=p.coefficient / state.scale) for p in parts]
+            )
+        out.copy_(merged)
+
+    @property
+    def effective_scale(self) -> float | None:
+        """Projection of the applied update on the vector (or control); None if none was applied."""
+        return self._applied / self._squared if self._squared else None
+
+    def _project(self, base: Tensor, merged: Tensor, vector: list[Delta]) -> None:
+        zero = torch.zeros((), dtype=merged.dtype).expand(base.shape)
+        direction = merge_tensor(zero, vector).flatten()
+        update = (merged.to(direction.dtype) - base.to(direction.dtype)).flatten()
+        self._applied += float(torch.dot(update, direction))
+        self._squared += float(torch.dot(direction, direction))
 
     def _deltas(
         self, tensor: ResolvedTensor, inputs: Mapping[Any, Tensor], state: State
-    ) -> list[Any]:
+    ) -> list[Delta]:
         if state.kind == "target":
             return []
         own = 1.0 if self._numeric else tensor.parameters["scale"]
@@ -125,6 +142,3 @@ def _folder(reference: Any) -> Path:
             "download it first: hf download, or run the merge once.",
         )
     return folder
-
-
-__all__ = ["ResidentWeights", "map_tensor", "replace"]

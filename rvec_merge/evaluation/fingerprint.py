@@ -1,0 +1,62 @@
+"""What a condition's weights depend on, as a hash: the recipe's content and the checkpoints'."""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from rvec_merge.evaluation.conditions import State
+from rvec_merge.preflight import local_folder
+from rvec_merge.recipe import Recipe
+
+_CHUNK = 1 << 22
+_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
+
+
+def weights_fingerprint(recipe: Recipe, state: State) -> str:
+    """sha256 of what decides the weights of ``state``.
+
+    The target's depends on the target alone, a donor's on the donors: a plan that changes the
+    vector does not make them stale.
+    """
+    config = recipe.config
+    used = sorted(map(str, config.referenced_models()))
+    if state.kind == "target":
+        used = [str(config.base_model)]
+    content = config.model_dump(mode="json", exclude_none=True)
+    scale = (config.parameters or {}).get("scale")
+    if isinstance(scale, int | float):
+        content["parameters"].pop("scale")  # the experiment's own takes its place
+    depends = {
+        "state": [state.kind, state.scale, state.seed],
+        "recipe": None if state.kind == "target" else content,
+        "dtype": config.dtype,
+        "checkpoints": {name: checkpoint_fingerprint(_folder(name)) for name in used},
+        "target": checkpoint_fingerprint(_folder(str(config.base_model))),
+    }
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def checkpoint_fingerprint(folder: Path) -> str:
+    """sha256 over the names and contents of a checkpoint's weights, config and tokenizer."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in _SUFFIXES and p.is_file()):
+        digest.update(f"{path.name}\0{file_digest(path)}\0".encode())
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file; a Hub cache states its large files' own, so those are not read."""
+    blob = path.resolve().name
+    if path.is_symlink() and len(blob) == 64 and all(c in "0123456789abcdef" for c in blob):
+        return blob
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _folder(reference: str) -> Path:
+    return local_folder(reference) or Path(reference)

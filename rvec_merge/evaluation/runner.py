@@ -1,0 +1,153 @@
+"""Run one cell, as every engine does: set the weights, evaluate with lm-eval, file the results."""
+
+import hashlib
+import json
+import tempfile
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rvec_merge.evaluation.conditions import Cell
+from rvec_merge.evaluation.fingerprint import weights_fingerprint
+from rvec_merge.evaluation.forced import SweepLM
+from rvec_merge.evaluation.outputs import describe
+from rvec_merge.evaluation.plan import Plan
+from rvec_merge.evaluation.quiet import quiet
+from rvec_merge.evaluation.store import CellResult, Store
+from rvec_merge.evaluation.task_book import TaskBook
+from rvec_merge.evaluation.weights import ResidentWeights
+from rvec_merge.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lm_eval.loggers import EvaluationTracker
+
+# Parameters. Below this, torch's threads cost more than they save: an embedded model of 0.8 M took
+# three times as long with two on a busy machine.
+_SMALL = 20_000_000
+_VERSIONED = ("rvec-merge", "lm-eval", "transformers", "torch", "tokenizers")
+
+
+def versions() -> dict[str, str]:
+    """The versions that a cell's outcome depends on."""
+    return {name: version(name) for name in _VERSIONED}
+
+
+class CellRunner:
+    """One loaded model and the tasks of one plan.
+
+    Loading happens with the first cell that has to be run, so a finished experiment costs none.
+    """
+
+    def __init__(self, plan: Plan, recipe: Recipe, book: TaskBook, device: str) -> None:
+        self.plan = plan
+        self.recipe = recipe
+        self.book = book
+        self.device = device
+
+    def key(self, cell: Cell) -> str:
+        """Hash of all that the cell's outcome depends on: weights, items, settings, versions."""
+        plan = self.plan
+        depends = {
+            "weights": weights_fingerprint(self.recipe, cell.state),
+            "precision": plan.precision,
+            "task": self.book.fingerprint(cell.variant, plan.limit),
+            "variant": cell.variant,
+            "forced": cell.forced,
+            "generation": plan.generation.model_dump(exclude_none=True),
+            "chat_template": plan.chat_template,
+            "batch_size": plan.batch_size,
+            "limit": plan.limit,
+            "seed": plan.seed,
+            "device": torch.device(self.device).type,
+            "versions": versions(),
+        }
+        text = json.dumps(depends, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def run(self, cell: Cell, store: Store) -> CellResult:
+        """Evaluate a cell and file it; the store then has it under ``key(cell)``."""
+        from lm_eval.loggers import EvaluationTracker
+
+        self._weights.become(cell.state)
+        self._lm.withholding = self.book.withholding(cell.variant) if cell.forced else None
+        with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
+            tracker = EvaluationTracker(output_path=scratch)
+            samples = self._evaluate(cell, tracker)
+            facts = describe(samples, lambda text: len(self._tokenizer.encode(text)))
+            facts["effective_scale"] = self._weights.effective_scale
+            return store.add(
+                self.key(cell), cell.condition, cell.variant, facts, files=Path(scratch)
+            )
+
+    def _evaluate(self, cell: Cell, tracker: "EvaluationTracker") -> dict[str, Any]:
+        from lm_eval import simple_evaluate
+
+        from rvec_merge.evaluation.machine import one_look_at_the_machine
+        from rvec_merge.evaluation.templates import fast_templates
+
+        plan = self.plan
+        tasks = self.book.tasks(cell.variant)
+        generation = plan.generation.model_dump(exclude_none=True)
+        with quiet(), fast_templates(), one_look_at_the_machine():
+            results = simple_evaluate(
+                self._lm,
+                model_args=f"pretrained={self.recipe.config.base_model},{cell.condition}",
+                tasks=list(tasks.values()),
+                task_manager=self.book.manager(cell.variant),
+                batch_size=plan.batch_size,
+                limit=plan.limit,
+                bootstrap_iters=0,  # the intervals that are reported are paired, and ours
+                evaluation_tracker=tracker,
+                apply_chat_template=plan.chat_template
+                and self._tokenizer.chat_template is not None,
+                gen_kwargs=generation or None,
+                random_seed=plan.seed,
+                numpy_random_seed=plan.seed,
+                torch_random_seed=plan.seed,
+                fewshot_random_seed=plan.seed,
+                confirm_run_unsafe_code=True,  # each task asks for its own opt-in
+            )
+            samples: dict[str, Any] = results.pop("samples")
+            # Written as lm-eval writes them, so that its tools, and `rvec compare`, read them.
+            tracker.save_results_aggregated(results=results, samples=samples)
+            for name, rows in samples.items():
+                tracker.save_results_samples(task_name=name, samples=rows)
+        return samples
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self._target)
+
+    @cached_property
+    def _model(self) -> Any:
+        from transformers import AutoModelForCausalLM
+
+        dtype = getattr(torch, self.plan.precision)
+        with quiet():
+            model = AutoModelForCausalLM.from_pretrained(self._target, dtype=dtype)
+        if model.num_parameters() < _SMALL:
+            torch.set_num_threads(1)
+        return model.to(self.device).eval()
+
+    @cached_property
+    def _lm(self) -> SweepLM:
+        with quiet():
+            return SweepLM(
+                pretrained=self._model,
+                tokenizer=self._tokenizer,
+                batch_size=self.plan.batch_size,
+                device=self.device,
+            )
+
+    @cached_property
+    def _weights(self) -> ResidentWeights:
+        return ResidentWeights(self.recipe, self._model)
+
+    @property
+    def _target(self) -> str:
+        return str(self.recipe.config.base_model.model.path)
