@@ -29,7 +29,7 @@ DTYPES = {
 }
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-HEADER_LIMIT = 100_000_000  # bytes; the safetensors library's own limit
+PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pretrained."
 
 
@@ -42,7 +42,7 @@ class TensorInfo:
         dtype: the stored dtype.
         shape: the stored shape.
         path: the file that holds it.
-        start: offset of its first byte from the beginning of the file.
+        start: offset of its first byte from the beginning of the file; -1 in a pickled one.
         nbytes: its length in bytes.
     """
 
@@ -62,15 +62,21 @@ class Checkpoint:
         root: the folder.
         tensors: every tensor by name, in the order of the files.
         metadata: the ``__metadata__`` of the first file.
+        pickled: the weights are pickled; torch must load them.
     """
 
     root: Path
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
+    pickled: bool = False
 
     @classmethod
-    def open(cls, root: str | Path) -> "Checkpoint":
+    def open(cls, root: str | Path, *, allow_pickle: bool = False) -> "Checkpoint":
         """Read the index and every header under ``root``; no weight is read.
+
+        Args:
+            allow_pickle: where there are no safetensors, read pickled weights' names and shapes
+                with torch's restricted unpickler (``weights_only=True``).
 
         Raises:
             CheckpointError: the folder is missing, holds no safetensors, an index entry leaves
@@ -79,18 +85,19 @@ class Checkpoint:
         root = Path(root)
         tensors: dict[str, TensorInfo] = {}
         metadata: dict[str, str] = {}
-        for path, names in _files(root).items():
-            found, meta = read_header(path)
+        files = _files(root, allow_pickle)
+        for path, names in files.items():
+            found, meta = (_unpickled(path), {}) if _is_pickled(path) else read_header(path)
             metadata = metadata or meta
             missing = sorted(names - found.keys()) if names is not None else []
             if missing:
                 raise CheckpointError(
                     f"{path.name} lacks {len(missing)} of the tensors its index promises.",
-                    [f"{root / INDEX}", *missing[:5]],
+                    [f"{path}", *missing[:5]],
                     _REFETCH,
                 )
             tensors.update(found if names is None else {n: found[n] for n in found if n in names})
-        return cls(root, tensors, metadata)
+        return cls(root, tensors, metadata, any(_is_pickled(path) for path in files))
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -162,25 +169,29 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _files(root: Path) -> dict[Path, set[str] | None]:
+def _files(root: Path, allow_pickle: bool) -> dict[Path, set[str] | None]:
     """The weight files, each with the names its index gives it (None: all it holds)."""
     if not root.is_dir():
         raise CheckpointError("A checkpoint does not exist.", [f"{root}"], "correct the path.")
-    index = root / INDEX
-    if index.is_file():
-        return _indexed(root, index)
-    if (root / SINGLE).is_file():
-        return {root / SINGLE: None}
-    pickled = sorted(p.name for p in root.iterdir() if p.suffix in {".bin", ".pt", ".pth"})
-    if pickled:
-        raise CheckpointError(
-            "The checkpoint is pickled, and unpickling runs code.",
-            [f"{root}", *pickled[:3]],
-            "convert it to safetensors: load it with transformers and call save_pretrained.",
-        )
+    single, index = SINGLE, INDEX
+    if not (root / single).is_file() and not (root / index).is_file():
+        pickled = sorted(p.name for p in root.iterdir() if _is_pickled(p))
+        if pickled and not allow_pickle:
+            raise CheckpointError(
+                "The checkpoint is pickled, and unpickling can run code.",
+                [f"{root}", *pickled[:3]],
+                "convert it (load it with transformers, call save_pretrained), or let torch "
+                "unpickle tensors alone: rvec merge --allow-pickle.",
+            )
+        if pickled:
+            single, index = PICKLED
+    if (root / index).is_file():
+        return _indexed(root, root / index)
+    if (root / single).is_file():
+        return {root / single: None}
     raise CheckpointError(
-        "The folder holds no safetensors checkpoint.",
-        [f"{root}", f"neither {SINGLE} nor {INDEX} is there"],
+        "The folder holds no checkpoint.",
+        [f"{root}", f"neither {single} nor {index} is there"],
         "correct the path, or download the weights.",
     )
 
@@ -188,7 +199,7 @@ def _files(root: Path) -> dict[Path, set[str] | None]:
 def _indexed(root: Path, index: Path) -> dict[Path, set[str] | None]:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
-        raise CheckpointError(f"{INDEX} has no weight_map.", [f"{index}"], _REFETCH)
+        raise CheckpointError(f"{index.name} has no weight_map.", [f"{index}"], _REFETCH)
     files: dict[Path, set[str] | None] = {}
     for name, file in weight_map.items():
         # A plain file name: Hub caches link files to a shared store, so resolving says nothing.
@@ -204,4 +215,30 @@ def _indexed(root: Path, index: Path) -> dict[Path, set[str] | None]:
     for path in files:
         if not path.is_file():
             raise CheckpointError("A shard that the index names is missing.", [f"{path}"], _REFETCH)
+        if _is_pickled(path) and index.name == INDEX:
+            raise CheckpointError(
+                "A safetensors index names a pickled file.", [f"{index}", f"{path}"], _REFETCH
+            )
     return files
+
+
+def _is_pickled(path: Path) -> bool:
+    return path.suffix in {".bin", ".pt", ".pth"}
+
+
+def _unpickled(path: Path) -> dict[str, TensorInfo]:
+    """Names, dtypes and shapes of a pickled file; its weights stay on disk."""
+    try:
+        state = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except Exception as error:  # torch promises no exception types for what it refuses
+        raise CheckpointError(
+            f"{path.name} cannot be unpickled safely.",
+            [f"{path}", *f"{error}".splitlines()[:1]],
+            "convert it to safetensors where you trust it.",
+        ) from None
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise CheckpointError(f"{path.name} is no plain state dict.", [f"{path}"], _REFETCH)
+    return {
+        str(name): TensorInfo(str(name), t.dtype, tuple(t.shape), path, -1, t.nbytes)
+        for name, t in state.items()
+    }

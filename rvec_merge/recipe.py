@@ -105,7 +105,7 @@ def check_config(config: "MergeConfiguration") -> None:
             f"write merge_method: {METHOD}.",
         )
     spec = known[config.merge_method]
-    for where, parameters, per_donor in _parameter_blocks(config):
+    for where, parameters, per_donor in parameter_blocks(config):
         _check_parameters(spec, parameters or {}, where, per_donor)
     if config.merge_method != METHOD:
         return
@@ -162,7 +162,7 @@ def _input_lists(config: "MergeConfiguration") -> Iterator[tuple[str, Any, list[
             yield label, piece.base_model or config.base_model, piece.sources
 
 
-def _parameter_blocks(config: "MergeConfiguration") -> Iterator[tuple[str, Any, bool]]:
+def parameter_blocks(config: "MergeConfiguration") -> Iterator[tuple[str, Any, bool]]:
     """(name, parameters, whether it belongs to one donor) of everything that takes parameters."""
     yield "parameters", config.parameters, False
     for name, module in (config.modules or {}).items():

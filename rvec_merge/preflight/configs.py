@@ -1,0 +1,181 @@
+"""Configs that must agree for a weight difference to mean the same in every model."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rvec_merge.errors import CheckpointError
+from rvec_merge.preflight.models import Model
+from rvec_merge.problems import Finding, Notice
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+    from mergekit.config import MergeConfiguration
+
+# fmt: off
+# A difference here makes another function of the same weights, or other weights.
+DECISIVE = frozenset(
+    {
+        "architectures", "model_type", "hidden_size", "n_embd", "d_model", "intermediate_size",
+        "n_inner", "ffn_dim", "num_hidden_layers", "n_layer", "num_layers", "num_attention_heads",
+        "n_head", "num_key_value_heads", "head_dim", "hidden_act", "hidden_activation",
+        "activation_function", "mlp_act", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon",
+        "norm_eps", "norm_epsilon", "rope_parameters", "rope_theta", "rope_scaling",
+        "rotary_emb_base", "partial_rotary_factor", "rotary_pct", "attention_bias", "mlp_bias",
+        "qkv_bias", "num_experts", "num_local_experts", "num_experts_per_tok",
+    }
+)
+_LAYER_KEYS = frozenset({"num_hidden_layers", "n_layer", "num_layers"})
+# Says nothing about how weights act: bookkeeping, training settings, tokens, derived lists.
+_IGNORED = frozenset(
+    {
+        "_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache",
+        "initializer_range", "auto_map", "vocab_size", "tie_word_embeddings", "layer_types",
+        "max_window_layers", "output_attentions", "output_hidden_states", "return_dict",
+        "problem_type", "id2label", "label2id", "chunk_size_feed_forward", "is_encoder_decoder",
+        "pretraining_tp", "quantization_config", "_attn_implementation", "attn_implementation",
+        "use_mrope", "unsloth_version", "unsloth_fixed", "gradient_checkpointing",
+    }
+)
+# fmt: on
+
+
+def check(
+    config: "MergeConfiguration",
+    models: Mapping["ModelReference", Model],
+    trust_remote_code: bool = False,
+) -> Iterator[Finding]:
+    """Configs that are absent, quantized, in need of remote code, or unlike the target's."""
+    settings = {}
+    for reference, model in models.items():
+        findings = list(_alone(model, trust_remote_code))
+        yield from findings
+        if not any(isinstance(finding, CheckpointError) for finding in findings):
+            settings[reference] = effective(model.config)
+    if len(settings) > 1:
+        first, *others = settings
+        for other in others:
+            yield from _against(
+                models[first], models[other], settings[first], settings[other], _sliced(config)
+            )
+
+
+def effective(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with its architecture's defaults filled in and its nested parts flattened.
+
+    Two spellings of one setting (``rope_theta`` and ``rope_parameters``) come out alike, as far
+    as transformers reads them alike.
+    """
+    from transformers import CONFIG_MAPPING
+
+    known = config.get("model_type")
+    if known in CONFIG_MAPPING:
+        try:
+            full = CONFIG_MAPPING[known].from_dict(dict(config)).to_dict()
+        except Exception:  # foreign code over foreign text; the plain text still tells a lot
+            full = dict(config)
+        config = {**full, "architectures": config.get("architectures")}
+    return dict(_flat(config, ""))
+
+
+def tied(config: Mapping[str, Any]) -> bool | None:
+    """Whether the config ties the output embeddings to the input's; None if it does not say."""
+    value = effective(config).get("tie_word_embeddings")
+    return value if isinstance(value, bool) else None
+
+
+def _flat(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, dict) and key.endswith("_config"):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _sliced(config: "MergeConfiguration") -> bool:
+    modules = (config.modules or {}).values()
+    return bool(config.slices) or any(module.slices for module in modules)
+
+
+def _alone(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
+    from transformers import CONFIG_MAPPING
+
+    if not model.config:
+        yield CheckpointError(
+            "A model has no config.json.",
+            [model.name, f"{model.folder}"],
+            "fetch the whole checkpoint; mergekit plans from its config.",
+        )
+        return
+    native = model.config.get("model_type") in CONFIG_MAPPING
+    if model.config.get("auto_map") and not trust_remote_code and not native:
+        yield CheckpointError(
+            "A model needs code of its own to be read.",
+            [model.name, f"auto_map: {json.dumps(model.config['auto_map'])[:200]}"],
+            "read that code; if you trust it: rvec merge --trust-remote-code.",
+        )
+    elif model.config.get("auto_map") and not trust_remote_code:
+        yield Notice(
+            "A model names code of its own; it is not run.",
+            (model.name,),
+            "transformers knows this architecture, and its own class is used.",
+        )
+    elif not native and not trust_remote_code:
+        yield CheckpointError(
+            "transformers does not know a model's type.",
+            [model.name, f"model_type: {model.config.get('model_type')!r}"],
+            "correct its config.json, or upgrade transformers.",
+        )
+    if "quantization_config" in model.config:
+        method = model.config["quantization_config"]
+        kind = method.get("quant_method", "?") if isinstance(method, dict) else "?"
+        yield CheckpointError(
+            "A model is quantized; its stored numbers are not its weights.",
+            [model.name, f"quant_method: {kind}"],
+            "use the checkpoint in bfloat16, float16 or float32.",
+        )
+    architectures = model.config.get("architectures")
+    if not isinstance(architectures, list) or len(architectures) != 1:
+        yield CheckpointError(
+            "A config does not name one architecture.",
+            [model.name, f"architectures: {architectures!r}"],
+            "correct its config.json.",
+        )
+
+
+def _against(
+    first: Model, other: Model, a: dict[str, Any], b: dict[str, Any], sliced: bool
+) -> Iterator[Finding]:
+    decisive: list[str] = []
+    minor: list[str] = []
+    for key in sorted(a.keys() | b.keys()):
+        left, right = a.get(key), b.get(key)
+        last = key.rpartition(".")[2]
+        if left == right or _ignored(last, a, b) or (sliced and last in _LAYER_KEYS):
+            continue
+        line = f"{key}: {first.label} {_text(left)}, {other.label} {_text(right)}"
+        (decisive if last in DECISIVE else minor).append(line)
+    if decisive:
+        yield CheckpointError(
+            f"{other.label} and {first.label} are not the same architecture.",
+            [first.name, other.name, *decisive],
+            "use a target and donors of one architecture, from one base model.",
+        )
+    if minor:
+        yield Notice(
+            f"The configs of {other.label} and {first.label} differ.",
+            tuple(minor),
+            "The merge takes the target's config.",
+        )
+
+
+def _ignored(key: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    if key in _IGNORED or key.endswith(("_token_id", "_dropout", "dropout_rate", "_pdrop")):
+        return True
+    # A window that is switched off on both sides; its width means nothing.
+    off = a.get("use_sliding_window") is False and b.get("use_sliding_window") is False
+    return off and key == "sliding_window"
+
+
+def _text(value: Any) -> str:
+    return "(none)" if value is None else json.dumps(value, default=str)

@@ -1,0 +1,169 @@
+"""A recipe's inputs, seen without reading weights: folder, config, tensors."""
+
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rvec_merge.checkpoint import INDEX, PICKLED, SINGLE, Checkpoint, TensorInfo, read_json
+from rvec_merge.errors import CheckpointError, RvecError
+from rvec_merge.problems import Finding, Notice
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+    from mergekit.config import MergeConfiguration
+
+COMPACT_MARK = "rvec_vector.json"
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One input, as far as it can be seen without reading weights.
+
+    Attributes:
+        reference: mergekit's reference to it.
+        label: what errors call it: its role, and its pair where there are several.
+        folder: where its small files (config, tokenizer, card) lie.
+        tensors: every tensor by name, from the headers; None where they are not at hand.
+        config: ``config.json``.
+        compact: it is a compact vector file.
+        pickled: its weights are pickled, and only mergekit can read them.
+    """
+
+    reference: "ModelReference"
+    label: str
+    folder: Path
+    tensors: Mapping[str, TensorInfo] | None = field(repr=False)
+    config: Mapping[str, Any] = field(repr=False)
+    compact: bool = False
+    pickled: bool = False
+
+    @property
+    def is_vector(self) -> bool:
+        """It is a difference already, not a model."""
+        return self.label.startswith("vector")
+
+    @property
+    def name(self) -> str:
+        """Role and reference."""
+        return f"{self.label} {self.reference}"
+
+
+# Sees an input; None where it cannot without a download.
+Resolver: TypeAlias = Callable[["ModelReference", str, bool], Model | None]
+
+
+def see_local(reference: "ModelReference", label: str, allow_pickle: bool = False) -> Model | None:
+    """See an input that lies in a folder, or in the Hub's cache.
+
+    Raises:
+        CheckpointError: the folder does not exist or holds no readable checkpoint.
+    """
+    path = Path(reference.model.path)
+    if path.is_dir():
+        return _see(reference, label, path, allow_pickle)
+    if path.exists() or not _HUB_ID.fullmatch(reference.model.path):
+        raise CheckpointError("A model does not exist.", [f"{label}: {path}"], "correct the path.")
+    folder = cached_snapshot(reference)
+    if folder is None:
+        return None
+    if not _has_weights(folder):  # some cached snapshots hold the config alone
+        return Model(reference, label, folder, None, _config(folder))
+    return _see(reference, label, folder, allow_pickle)
+
+
+def cached_snapshot(reference: "ModelReference") -> Path | None:
+    """The folder of a Hub reference in the Hub's cache; None if it was never fetched."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(
+            reference.model.path, "config.json", revision=reference.model.revision
+        )
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def local_folder(reference: Hashable) -> Path | None:
+    """The folder behind a mergekit ``ModelReference`` (or a path); None for a Hub id or a LoRA."""
+    if getattr(reference, "lora", None) is not None:
+        return None
+    model = getattr(reference, "model", None)
+    path = Path(str(getattr(model, "path", reference)))
+    return path if path.is_dir() else None
+
+
+def labels(config: "MergeConfiguration") -> dict["ModelReference", str]:
+    """What to call each input, the target first: its role, and its pair if there are several."""
+    from rvec_merge.recipe import METHOD, declared_donors
+
+    if config.merge_method != METHOD:
+        target = {config.base_model: "target"} if config.base_model else {}
+        rest = [m for m in config.referenced_models() if m not in target]
+        return {**target, **dict.fromkeys(sorted(rest, key=str), "model")}
+    found: dict[Any, str] = {config.base_model: "target"}
+    groups = [donors for _, donors in declared_donors(config)]
+    several = len({(d.pair, d.role == "vector") for donors in groups for d in donors}) > 1
+    for donor in (d for donors in groups for d in donors):
+        role = donor.role or "donor"
+        found.setdefault(donor.id, f"{role} of {donor.pair}" if several else role)
+    for model in config.referenced_models():
+        found.setdefault(model, "target")  # a slice's own base_model
+    return found
+
+
+def see_models(
+    config: "MergeConfiguration", resolver: Resolver, allow_pickle: bool
+) -> Iterator[Model | Finding]:
+    """Every input of a recipe, or what keeps it from being seen."""
+    for reference, label in labels(config).items():
+        try:
+            model = resolver(reference, label, allow_pickle)
+        except RvecError as error:
+            facts = [f"{label}: {reference}", *error.facts]
+            yield type(error)(error.headline, facts, error.fix)
+            continue
+        if model is None or model.tensors is None:
+            yield Notice(
+                "An input is not here yet, and was not checked.",
+                (f"{label}: {reference}",),
+                "It is checked before the merge, once it is fetched.",
+            )
+        if model is not None:
+            yield model
+
+
+def _see(reference: "ModelReference", label: str, folder: Path, allow_pickle: bool) -> Model:
+    if (folder / COMPACT_MARK).is_file():
+        from rvec_merge.vector.read import CompactVector
+
+        vector = CompactVector.open(folder)
+        tensors = {name: _delta_info(vector, name) for name in vector.names}
+        return Model(reference, label, folder, tensors, vector.config, compact=True)
+    checkpoint = Checkpoint.open(folder, allow_pickle=allow_pickle)
+    return Model(
+        reference, label, folder, checkpoint.tensors, checkpoint.config, pickled=checkpoint.pickled
+    )
+
+
+def _delta_info(vector: Any, name: str) -> TensorInfo:
+    """A packed tensor under the shape and dtype it unpacks to; the bytes are the packed ones."""
+    tensor, payload = vector.tensor(name), vector.payloads[name]
+    return TensorInfo(name, tensor.dtype, tensor.shape, payload.path, payload.start, payload.nbytes)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def _has_weights(folder: Path) -> bool:
+    if (folder / INDEX).is_file():
+        files = read_json(folder / INDEX).get("weight_map", {}).values()
+        return all((folder / str(file)).exists() for file in files)
+    names = (SINGLE, COMPACT_MARK, *PICKLED)
+    return any((folder / name).is_file() for name in names)

@@ -1,0 +1,198 @@
+"""What the plan says: filters that match nothing, sizes, time."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rvec_merge.errors import RecipeError, RvecError
+from rvec_merge.preflight.models import Model
+from rvec_merge.preflight.scales import ScaleTable, scale_tables
+from rvec_merge.preflight.tensors import find
+from rvec_merge.problems import Finding
+from rvec_merge.recipe import METHOD, Recipe, parameter_blocks
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+    from mergekit.config import MergeConfiguration
+
+    from rvec_merge.resolve import ResolvedTensor
+
+_PROBE = 1 << 18  # elements
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """A plan in figures.
+
+    Attributes:
+        tensors: tensors written.
+        dtypes: the dtypes they are written in.
+        output_bytes: their size.
+        input_bytes: what is read, once each.
+        seconds: the arithmetic's time, from a short probe of this machine; reading and writing
+            on a slow disk add to it. None for a method other than ours.
+        scales: the resolved scale by layer and module group, for each pair.
+    """
+
+    tensors: int
+    dtypes: tuple[str, ...]
+    output_bytes: int
+    input_bytes: int
+    seconds: float | None
+    scales: tuple[ScaleTable, ...]
+
+
+def resolve_seen(
+    recipe: Recipe, models: Mapping["ModelReference", Model], trust_remote_code: bool
+) -> list["ResolvedTensor"]:
+    """mergekit's plan; empty while an input has not been fetched.
+
+    Raises:
+        RecipeError: mergekit cannot plan the recipe.
+    """
+    seen = {reference for reference, model in models.items() if model.tensors is not None}
+    if not set(recipe.config.referenced_models()) <= seen:
+        return []
+    from mergekit.options import MergeOptions
+
+    from rvec_merge.resolve import resolve
+
+    _show_compact(models)
+    try:
+        return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
+    except RvecError:
+        raise
+    # mergekit raises whatever comes: RuntimeError, KeyError, pydantic's and transformers' own.
+    except Exception as error:
+        said = str(error).splitlines()[:3] or [type(error).__name__]
+        raise RecipeError(
+            "mergekit cannot plan this recipe.",
+            [recipe.source, *said],
+            "correct what it names; `rvec recipes` lists examples.",
+        ) from None
+
+
+def check_filters(
+    config: "MergeConfiguration", resolved: Sequence["ResolvedTensor"]
+) -> Iterator[Finding]:
+    """Filters that no tensor's name contains; mergekit would use the default in silence."""
+    names = {tensor.name for tensor in resolved}
+    names |= {w.names[0] for tensor in resolved for w in tensor.inputs.values()}
+    parts = sorted({part for name in names for part in name.split(".")})
+    for where, parameters, _ in parameter_blocks(config):
+        for name, setting in (parameters or {}).items():
+            for wanted in _filters(setting):
+                if any(wanted in known for known in names):
+                    continue
+                near = get_close_matches(wanted, parts, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"names: {', '.join(parts[:12])}"
+                yield RecipeError(
+                    f"A filter of {name} matches no tensor.",
+                    [f"{where}: filter: {wanted}", hint],
+                    "correct it; a filter is a part of the tensor's name, matched literally.",
+                )
+
+
+def measure(
+    config: "MergeConfiguration",
+    models: Mapping["ModelReference", Model],
+    resolved: Sequence["ResolvedTensor"],
+) -> PlanFacts:
+    """Sizes, dtypes, scales and time of a plan."""
+    written, read, elements = 0, 0, 0
+    dtypes: dict[str, None] = {}
+    for tensor in resolved:
+        found = [find(models[ref].tensors or {}, w) for ref, w in tensor.inputs.items()]
+        present = [info for info in found if info is not None]
+        if not present:
+            continue
+        read += sum(info.nbytes for info in present)
+        first = (
+            find(models[tensor.target].tensors or {}, tensor.inputs[tensor.target]) or present[0]
+        )
+        dtype = output_dtype(config, tensor.out_dtype, [info.dtype for info in present])
+        count = prod(first.shape)
+        elements += count
+        written += count * dtype.itemsize
+        dtypes[str(dtype).removeprefix("torch.")] = None
+    ours = config.merge_method == METHOD
+    return PlanFacts(
+        tensors=len(resolved),
+        dtypes=tuple(dtypes),
+        output_bytes=written,
+        input_bytes=read,
+        seconds=elements / _speed(models, resolved) if ours and resolved else None,
+        scales=tuple(scale_tables(resolved)) if ours else (),
+    )
+
+
+def output_dtype(
+    config: "MergeConfiguration", out_dtype: str | None, stored: Sequence[torch.dtype]
+) -> torch.dtype:
+    """The dtype that mergekit writes a tensor in."""
+    from mergekit.common import dtype_from_name
+
+    from rvec_merge.kernel import accumulation_dtype
+
+    given: torch.dtype | None = dtype_from_name(out_dtype)
+    if given is not None:
+        return given
+    read: list[torch.dtype] = [dtype_from_name(config.dtype)] if config.dtype else list(stored)
+    if config.merge_method == METHOD:
+        return accumulation_dtype(read)
+    widest = read[0]
+    for dtype in read[1:]:
+        widest = torch.promote_types(widest, dtype)
+    return widest
+
+
+def _filters(setting: Any) -> Iterator[str]:
+    entries = setting if isinstance(setting, list) else [setting]
+    for entry in entries:
+        wanted = getattr(entry, "filter", None)
+        if wanted is not None and wanted != "*":
+            yield wanted
+
+
+def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["ResolvedTensor"]) -> float:
+    """Elements per second of this plan's arithmetic, on one thread."""
+    from rvec_merge.kernel import merge_tensor
+    from rvec_merge.method import deltas
+
+    tensor = max(resolved, key=lambda t: t.parameters["density"] < 1)
+    stored = {}
+    for reference, wanted in tensor.inputs.items():
+        info = find(models[reference].tensors or {}, wanted)
+        dtype = info.dtype if info is not None else torch.float32
+        stored[reference] = torch.ones(_PROBE).to(dtype)
+    made = deltas(tensor.name, stored, tensor.target, tensor.parameters)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        merge_tensor(stored[tensor.target], made)  # the first call pays for fresh memory
+        start = time.perf_counter()
+        merge_tensor(stored[tensor.target], made)
+        return _PROBE / (time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _show_compact(models: Mapping["ModelReference", Model]) -> None:
+    """Let mergekit's planner see the tensors of compact vectors, which it cannot open itself."""
+    from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex, ShardInfo
+    from mergekit.io.tasks import LoaderCache
+
+    for reference, model in models.items():
+        if model.compact:
+            paths = {name: info.path.name for name, info in (model.tensors or {}).items()}
+            shards = [
+                ShardInfo(file, [name for name, at in paths.items() if at == file])
+                for file in sorted(set(paths.values()))
+            ]
+            index = ShardedTensorIndex(str(model.folder), True, paths, shards)
+            LoaderCache().loaders[reference] = LazyTensorLoader(index)

@@ -1,0 +1,160 @@
+"""Every check, in order, over one recipe."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rvec_merge.errors import OutputError, RvecError
+from rvec_merge.preflight import cautions, configs, identity, plan, tensors, tokenizers
+from rvec_merge.preflight.models import Model, Resolver, see_local, see_models
+from rvec_merge.problems import Finding, Notice, Problems, combined
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+
+    from rvec_merge.recipe import Recipe
+    from rvec_merge.resolve import ResolvedTensor
+
+
+@dataclass(frozen=True)
+class PreflightReport:
+    """What a recipe would do, and what is suspicious about it.
+
+    Attributes:
+        models: the inputs that could be seen, the target first.
+        errors: what stands in the way; empty in a report that ``run_preflight`` returns.
+        warnings: what does not stand in the way.
+        tensors: mergekit's resolved plan; empty where it cannot be made yet.
+        facts: sizes and times of the plan; None where there is none.
+    """
+
+    models: tuple[Model, ...]
+    errors: tuple[RvecError, ...]
+    warnings: tuple[Notice, ...]
+    tensors: tuple["ResolvedTensor", ...]
+    facts: plan.PlanFacts | None
+
+
+def run_preflight(
+    recipe: "Recipe",
+    out: Path | None,
+    *,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+    overwrite: bool = False,
+    resolver: Resolver = see_local,
+) -> PreflightReport:
+    """Check a recipe and its output path before a weight is read.
+
+    Args:
+        out: the output folder; None checks the inputs alone.
+        resolver: how an input is seen; None from it leaves that input unchecked, with a warning.
+
+    Raises:
+        RvecError: something stands in the way; several errors come as one that lists them all.
+    """
+    report = examine(
+        recipe,
+        out,
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+        resolver=resolver,
+    )
+    if report.errors:
+        raise combined(report.errors)
+    return report
+
+
+def examine(
+    recipe: "Recipe",
+    out: Path | None,
+    *,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+    overwrite: bool = False,
+    resolver: Resolver = see_local,
+) -> PreflightReport:
+    """``run_preflight``, with the errors in the report instead of raised."""
+    models: dict[ModelReference, Model] = {}
+    findings: list[Finding] = []
+    for seen in see_models(recipe.config, resolver, allow_pickle):
+        if isinstance(seen, Model):
+            models[seen.reference] = seen
+        else:
+            findings.append(seen)
+    findings += _input_findings(recipe, models, trust_remote_code)
+    resolved: list[ResolvedTensor] = []
+    facts = None
+    if not any(isinstance(finding, RvecError) for finding in findings):
+        problems = Problems()
+        with problems.noted():
+            resolved = plan.resolve_seen(recipe, models, trust_remote_code)
+        findings += problems.errors
+    findings += tensors.check(recipe.config, models, resolved)
+    if resolved:
+        findings += plan.check_filters(recipe.config, resolved)
+        findings += cautions.about_plan(recipe.config, models, resolved)
+        facts = plan.measure(recipe.config, models, resolved)
+    if out is not None:
+        findings += _output_findings(out, models, facts, overwrite)
+    return PreflightReport(
+        tuple(models.values()),
+        tuple(f for f in findings if isinstance(f, RvecError)),
+        tuple(f for f in findings if isinstance(f, Notice)),
+        tuple(resolved),
+        facts,
+    )
+
+
+def _input_findings(
+    recipe: "Recipe", models: Mapping["ModelReference", Model], trust_remote_code: bool
+) -> Iterator[Finding]:
+    yield from identity.check(recipe.config, models)
+    yield from configs.check(recipe.config, models, trust_remote_code)
+    yield from tokenizers.check(recipe.config, models)
+    yield from cautions.about_inputs(recipe.config, models)
+
+
+def _output_findings(
+    out: Path,
+    models: Mapping["ModelReference", Model],
+    facts: plan.PlanFacts | None,
+    overwrite: bool,
+) -> Iterator[Finding]:
+    from rvec_merge.atomic import check_output, check_space
+
+    problems = Problems()
+    with problems.noted():
+        check_output(out, [model.folder for model in models.values()], overwrite=overwrite)
+    with problems.noted():
+        check_writable(out)
+        if facts is not None:
+            check_space(out, facts.output_bytes)
+    yield from problems.errors
+
+
+def check_writable(out: Path) -> None:
+    """Refuse an output whose nearest existing parent is no folder that may be written to.
+
+    Raises:
+        OutputError: it is not.
+    """
+    import os
+
+    parent = out.absolute().parent
+    while not parent.exists() and not parent.is_symlink():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise OutputError(
+            "The output cannot be written.",
+            [f"{out}", f"{parent} is not a folder"],
+            "name a folder you may write to.",
+        )
+    if not os.access(parent, os.W_OK) or os.statvfs(parent).f_flag & os.ST_RDONLY:
+        raise OutputError(
+            "The output cannot be written.",
+            [f"{out}", f"{parent} is read-only"],
+            "name a folder you may write to.",
+        )

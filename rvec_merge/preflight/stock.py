@@ -1,0 +1,152 @@
+"""The same checks for a stock mergekit run, made while it plans."""
+
+import logging
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.errors import CheckpointError, OutputError, RvecError
+from rvec_merge.planning import StockRun
+from rvec_merge.preflight import identity, tensors
+from rvec_merge.preflight.models import COMPACT_MARK, cached_snapshot, local_folder
+from rvec_merge.problems import Notice, combined
+from rvec_merge.recipe import Recipe, check_config, parse_recipe
+
+LOG = logging.getLogger(__name__)
+_checked: list[Any] = []  # the configuration of the run checked last; mergekit asks per tensor
+
+
+def check_stock_run(run: StockRun) -> None:
+    """Check the recipe behind a stock mergekit run, its inputs and its output, once per run.
+
+    Warnings are logged.
+
+    Raises:
+        RvecError: what ``run_preflight`` refuses, an existing output folder aside: mergekit
+            writes into it.
+    """
+    if _checked and _checked[0] is run.config:
+        return
+    out = Path(run.out_path)
+    for model in run.config.referenced_models():
+        refuse_input_as_output(out, model)
+        _refuse_compact(model)
+    if run.text is None:
+        check_config(run.config)
+    else:
+        _checked[:] = [run.config]  # before: the checks make a plan of their own, and come by here
+        try:
+            _examine(parse_recipe(run.text), out)
+        except RvecError:
+            _checked.clear()
+            raise
+    _checked[:] = [run.config]
+
+
+def _examine(recipe: Recipe, out: Path) -> None:
+    from rvec_merge.atomic import check_space
+    from rvec_merge.preflight.run import check_writable, examine
+
+    report = examine(recipe, None)
+    for notice in (*report.warnings, *_leftovers(out)):
+        LOG.warning("%s", notice)
+    if report.errors:
+        raise combined(report.errors)
+    check_writable(out)
+    if report.facts is not None:
+        check_space(out, report.facts.output_bytes)
+
+
+def _leftovers(out: Path) -> list[Notice]:
+    """Weights of an earlier run, which a run that shards otherwise leaves beside its own."""
+    old = sorted(path.name for path in out.glob("*.safetensors")) if out.is_dir() else []
+    if not old:
+        return []
+    return [
+        Notice(
+            "The output folder holds weights already.",
+            (f"{out}", *old[:3]),
+            "Where the new files have other names, loaders may take the old ones: empty it first.",
+        )
+    ]
+
+
+def _refuse_compact(reference: Any) -> None:
+    folder = local_folder(reference) or cached_snapshot(reference)
+    if folder is not None and (folder / COMPACT_MARK).is_file():
+        raise CheckpointError(
+            "Stock mergekit cannot read a compact vector file.",
+            [f"{reference}"],
+            "use `rvec merge`, or make a dense one: `rvec extract --format dense`.",
+        )
+
+
+def refuse_input_as_output(out: Path, reference: Hashable) -> None:
+    """Refuse an output folder that is an input, or lies inside one.
+
+    Raises:
+        OutputError: it does.
+    """
+    folder = local_folder(reference)
+    if folder is None:
+        return
+    real = out.resolve()
+    if real == folder.resolve() or folder.resolve() in real.parents:
+        raise OutputError(
+            "The output folder is one of the inputs.",
+            [f"output: {out}", f"input:  {reference}"],
+            "write to a new folder.",
+        )
+
+
+def check_inputs(
+    input_ids: Sequence[Hashable], target: Hashable, *, vocabularies_aligned: bool = False
+) -> None:
+    """Check one slice's inputs where no recipe is in sight: mergekit's Python functions.
+
+    Args:
+        vocabularies_aligned: the vocabulary's rows are made to agree later.
+
+    Raises:
+        RecipeError: one checkpoint stands under two names, or the target is a donor too.
+        CheckpointError: an input is not a readable checkpoint.
+        IncompatibleTensorsError: a tensor's shape differs between inputs.
+    """
+    folders = {i: folder for i in input_ids if (folder := local_folder(i)) is not None}
+    seen: dict[Path, Hashable] = {}
+    # The target first, so that the clash is told as what it is.
+    for reference in sorted(folders, key=lambda i: i != target):
+        real = folders[reference].resolve()
+        if real in seen:
+            role = "target" if seen[real] == target else "donor"
+            proof = f"both are {real}"
+            raise identity.clash_error(role, seen[real], "donor", reference, proof)
+        seen[real] = reference
+    _check_shapes(tuple(folders.items()), target, vocabularies_aligned)
+
+
+@lru_cache(maxsize=32)  # mergekit asks once per slice and tensor
+def _check_shapes(
+    folders: tuple[tuple[Hashable, Path], ...], target: Hashable, vocabularies_aligned: bool
+) -> None:
+    opened = {i: Checkpoint.open(f) for i, f in folders if any(f.glob("model*.safetensors*"))}
+    if target not in opened:
+        return
+    wanted = opened[target].tensors
+    for reference, checkpoint in opened.items():
+        differing = [
+            (name, wanted[name].shape, info.shape)
+            for name, info in checkpoint.tensors.items()
+            if name in wanted
+            and info.shape != wanted[name].shape
+            and not (
+                vocabularies_aligned
+                and tensors.differ_in_rows(name, info.shape, wanted[name].shape)
+            )
+        ]
+        if differing:
+            raise tensors.shape_error(
+                f"target {target}", f"donor {reference}", differing, len(wanted)
+            )
