@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here needs a hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -41,19 +43,21 @@ class Score:
 def main() -> None:
     os.chdir(ROOT)
     OUT.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)  # threads cost a model this small more than they save
     started = time.monotonic()
     models = {name: FAMILY / name for name in ("target", "sft", "grpo")}
     for name, recipe in MERGES.items():
         models[name] = merged(recipe)
     say("Loading transformers and lm-eval")
-    shown = example(models["target"], models["target + 0.5 v"])
     scores = [scored(name, folder) for name, folder in models.items()]
-    print(f"\n{shown}\n")
+    missed = next(item for item, value in sorted(scores[0].correct.items()) if not value)
+    print(f"\n{example(missed, models['target'], models['target + 0.5 v'])}\n")
     show(scores)
     say(f"Done in {time.monotonic() - started:.0f} s. The same score by hand:")
     print(
         f"  lm_eval run --model hf --model_args pretrained={models['target + 0.5 v']} \\\n"
-        f"    --include_path eval/tasks --tasks {TASK} --apply_chat_template --batch_size 100"
+        f"    --include_path eval/tasks --tasks {TASK} --apply_chat_template \\\n"
+        "    --device cpu --batch_size 100"
     )
 
 
@@ -105,23 +109,22 @@ def evaluate(folder: Path) -> dict[int, float]:
             # Without lm-eval's 14,000 own names, which take ten seconds to index.
             task_manager=TaskManager(include_path="eval/tasks", include_defaults=False),
             batch_size=100,
+            device="cpu",  # a model this small is no faster elsewhere
             apply_chat_template=True,
             bootstrap_iters=0,
         )
     return {row["doc_id"]: row["exact_match"] for row in results["samples"][TASK]}
 
 
-def example(target: Path, moved: Path) -> str:
+def example(item: int, target: Path, moved: Path) -> str:
     """One problem, answered by transformers with the target and with the merge."""
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from rvec_merge.evaluation.quiet import quiet
 
-    question = json.loads(
-        Path("eval/tasks/tiny/data/word_problems_test.jsonl").read_text().splitlines()[0]
-    )["question"]
-    lines = [f"  {question}"]
+    items = Path("eval/tasks/tiny/data/word_problems_test.jsonl").read_text().splitlines()
+    question = json.loads(items[item])["question"]
+    lines = ["The first problem that the target gets wrong:", f"  {question}"]
     for name, folder in (("target", target), ("target + 0.5 v", moved)):
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder)
