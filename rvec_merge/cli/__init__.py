@@ -9,7 +9,19 @@ from rvec_merge import __version__
 from rvec_merge.errors import RvecError
 
 # The order is the order of `rvec --help`: look, merge, measure, share.
-VERBS = ("doctor", "recipes", "tasks", "perturb", "compare", "experiment", "extract", "inspect")
+VERBS = (
+    "doctor",
+    "recipes",
+    "merge",
+    "verify",
+    "check",
+    "tasks",
+    "perturb",
+    "compare",
+    "experiment",
+    "extract",
+    "inspect",
+)
 
 
 class _Verbs(click.Group):

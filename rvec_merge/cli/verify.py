@@ -1,0 +1,55 @@
+"""``rvec verify``: recompute a merge and compare bits."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--recipe", type=click.Path(path_type=Path), help="Instead of the one recorded in OUT."
+)
+@click.option("--sample", type=click.IntRange(min=1), help="Recompute so many tensors only.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(out: Path, recipe: Path | None, sample: int | None, seed: int, as_json: bool) -> None:
+    """Recompute the merge OUT from its rvec_merge.json, and compare it bit by bit.
+
+    Exits with 1 when the bits are not what the recipe gives.
+    """
+    import logging
+
+    from rvec_merge.engine.startup import import_mergekit
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    import_mergekit()
+    from rvec_merge.engine.verify import verify
+    from rvec_merge.errors import CheckpointError
+    from rvec_merge.recipe import read_recipe
+
+    found = verify(
+        out, recipe=None if recipe is None else read_recipe(recipe), sample=sample, seed=seed
+    )
+    if as_json:
+        import json
+
+        click.echo(json.dumps({**vars(found), "holds": found.holds}, indent=2))
+    else:
+        for change in found.changed:
+            click.echo(f"Warning: an input has changed since: {change}", err=True)
+        if found.recipe_differs:
+            click.echo("Warning: the recipe is not the one recorded.", err=True)
+        if found.holds:
+            click.echo(f"{out}: {found.checked} of {found.total} tensors recomputed, same bits")
+    if found.holds:
+        return
+    facts = [f"{name}: {count} elements differ" for name, count in found.differing.items()]
+    facts += [f"{name}: missing" for name in found.missing]
+    facts += [f"{name}: not in the recipe's plan" for name in found.extra]
+    more = [f"and {len(facts) - 8} more"] if len(facts) > 8 else []
+    raise CheckpointError(
+        "The merge is not what its recipe gives.",
+        [f"{out}", *facts[:8], *more, *found.changed],
+        "merge it again; if the inputs are the recorded ones, the output was changed.",
+    )

@@ -1,0 +1,68 @@
+"""What lies beside the weights: configuration, tokenizer, templates, the recipe, the card."""
+
+import logging
+import shutil
+from pathlib import Path
+
+from rvec_merge.engine.effect import Effect
+from rvec_merge.engine.plan import MergePlan
+from rvec_merge.engine.settings import Settings
+from rvec_merge.recipe import Recipe
+
+LOG = logging.getLogger(__name__)
+CARD = "README.md"
+# What mergekit leaves behind on some of its paths, although transformers reads it.
+_MENDED = ("generation_config.json", "chat_template.jinja")
+
+
+def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder: Path) -> None:
+    """Write what mergekit writes beside the weights, by mergekit's own functions."""
+    from mergekit.merge import _copy_tagalong_files, _copy_tokenizer
+
+    plan.config.save_pretrained(folder)
+    options = settings.mergekit()
+    if settings.copy_tokenizer:
+        try:
+            _copy_tokenizer(recipe.config, str(folder), options=options)
+        except Exception as error:  # transformers raises anything; the weights are what matters
+            LOG.warning("The target's tokenizer was not copied: %s", error)
+        mend(target_folder(recipe, plan), folder)
+    _copy_tagalong_files(recipe.config, str(folder), list(plan.tagalong), options=options)
+    (folder / "mergekit_config.yml").write_text(recipe.text, encoding="utf-8")
+
+
+def mend(target: Path, folder: Path) -> None:
+    """Copy the target's generation config and chat template where mergekit lost them."""
+    for name in _MENDED:
+        has_template = name == "chat_template.jinja" and _states_template(folder)
+        if (target / name).is_file() and not (folder / name).exists() and not has_template:
+            shutil.copyfile(target / name, folder / name)
+
+
+def write_card(recipe: Recipe, name: str, effect: Effect | None, folder: Path) -> None:
+    """Write mergekit's model card, and below it what the merge did."""
+    from mergekit.card import generate_card
+
+    text = generate_card(config=recipe.config, config_yaml=recipe.text, name=name)
+    if effect is not None:
+        text += (
+            "\n## What the merge did\n\n"
+            f"- effective scale {effect.effective_scale:.3f} of {effect.scale:.3f}\n"
+            f"- share of the vector's elements lost to rounding: {effect.lost:.1%}\n"
+            f"- density of the vector: {effect.density:.1%}\n"
+            f"- norm of the vector relative to the target's: {effect.relative_norm:.2e}\n"
+            "\nWritten by rvec-merge; `rvec_merge.json` has the provenance, and `rvec verify` "
+            "checks the weights against it.\n"
+        )
+    (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def target_folder(recipe: Recipe, plan: MergePlan) -> Path:
+    """Where the target lies."""
+    return plan.inputs[recipe.config.base_model].folder
+
+
+def _states_template(folder: Path) -> bool:
+    """Whether the tokenizer's config holds a chat template of its own."""
+    path = folder / "tokenizer_config.json"
+    return path.is_file() and '"chat_template"' in path.read_text(encoding="utf-8")

@@ -1,0 +1,44 @@
+"""What cannot be streamed: mergekit's own executor, writing into our temporary folder."""
+
+import tempfile
+from pathlib import Path
+
+from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.engine.settings import Settings
+from rvec_merge.errors import RecipeError, RvecError
+from rvec_merge.recipe import Recipe
+
+
+def run_mergekit(recipe: Recipe, settings: Settings, folder: Path, name: str) -> Checkpoint:
+    """Run the recipe with mergekit; returns what it wrote.
+
+    Args:
+        name: what the model card calls the output.
+
+    Raises:
+        RecipeError: mergekit cannot do it.
+        RvecError: the method refuses it.
+    """
+    from mergekit.merge import run_merge
+
+    # Merged adapters are as large as models; they must not outlive the run.
+    with tempfile.TemporaryDirectory(prefix=".adapters-", dir=folder.parent) as adapters:
+        options = settings.mergekit().model_copy(update={"lora_merge_cache": adapters})
+        work = folder / name  # mergekit's card takes its title from the folder
+        try:
+            config = recipe.config.model_copy(deep=True)
+            run_merge(config, str(work), options=options, config_source=recipe.text)
+        except (RvecError, OSError):
+            raise
+        # mergekit raises whatever comes: RuntimeError, KeyError, torch's and transformers' own.
+        except Exception as error:
+            said = str(error).splitlines()[:3] or [type(error).__name__]
+            raise RecipeError(
+                "mergekit could not execute this recipe.",
+                [recipe.source, *said],
+                "correct what it names, or report it to mergekit.",
+            ) from error
+    for path in work.iterdir():
+        path.rename(folder / path.name)
+    work.rmdir()
+    return Checkpoint.open(folder)

@@ -1,0 +1,106 @@
+"""The models a plan names: their local folders, and where each of their tensors lies."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rvec_merge.checkpoint import Checkpoint, TensorInfo
+from rvec_merge.kernel import Source
+from rvec_merge.vector.format import HEAD
+from rvec_merge.vector.inputs import locate
+from rvec_merge.vector.read import CompactVector
+from rvec_merge.vector.stored import StoredTensor
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+
+
+@dataclass(frozen=True)
+class Input:
+    """One model of a recipe: a checkpoint, or a compact vector in a donor's place.
+
+    Attributes:
+        reference: as the recipe names it.
+        folder: where it lies.
+        content: its headers.
+    """
+
+    reference: "ModelReference"
+    folder: Path
+    content: Checkpoint | CompactVector
+
+    @property
+    def names(self) -> Mapping[str, Any]:
+        """Its tensors' names."""
+        return self._infos
+
+    @property
+    def files(self) -> list[Path]:
+        """The weight files."""
+        return sorted({info.path for info in self._infos.values()})
+
+    @property
+    def pickled(self) -> bool:
+        """Whether only torch can read its weights."""
+        return isinstance(self.content, Checkpoint) and self.content.pickled
+
+    def source(self, name: str) -> Source:
+        """A tensor, for one thread to read."""
+        if isinstance(self.content, CompactVector):
+            return self.content.tensor(name)
+        return StoredTensor(self.content.tensors[name])
+
+    def nbytes(self, name: str) -> int:
+        """The bytes a tensor takes in its file."""
+        return self._infos[name].nbytes
+
+    @property
+    def _infos(self) -> Mapping[str, TensorInfo]:
+        content = self.content
+        return content.tensors if isinstance(content, Checkpoint) else content.payloads
+
+
+def open_input(reference: "ModelReference", *, allow_pickle: bool = False) -> Input:
+    """Find a model's folder, fetching it if it is on the Hub, and read its headers.
+
+    Of a model with an adapter, this is the model without it.
+
+    Raises:
+        CheckpointError: it cannot be found or read.
+    """
+    folder = fetch(reference)
+    if (folder / HEAD).is_file():
+        return Input(reference, folder, CompactVector.open(folder))
+    return Input(reference, folder, Checkpoint.open(folder, allow_pickle=allow_pickle))
+
+
+def fetch(reference: "ModelReference") -> Path:
+    """A model's local folder; downloads what the Hub's cache lacks.
+
+    Raises:
+        CheckpointError: there is no such folder or repository.
+    """
+    path = Path(reference.model.path)
+    if path.is_dir():
+        return path
+    folder = locate(reference.model)
+    _fetch_templates(reference, folder)
+    return folder
+
+
+def _fetch_templates(reference: "ModelReference", folder: Path) -> None:
+    """Fetch what mergekit's download leaves out: chat templates in files of their own."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    if any(folder.glob("*.jinja")):
+        return
+    try:
+        snapshot_download(
+            reference.model.path, revision=reference.model.revision, allow_patterns=["*.jinja"]
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        # The weights are here already; a template that cannot be fetched is worth a word only.
+        logging.getLogger(__name__).warning("No chat template for %s: %s", reference, error)
