@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import RecipeError
 from rvec_merge.pairs import Donor, Pair, form_pairs
+from rvec_merge.problems import Problems
 from rvec_merge.safe_yaml import load_yaml
 
 if TYPE_CHECKING:
@@ -104,11 +105,18 @@ def check_config(config: "MergeConfiguration") -> None:
             [_hint(config.merge_method, known)],
             f"write merge_method: {METHOD}.",
         )
-    spec = known[config.merge_method]
+    problems = Problems()
     for where, parameters, per_donor in parameter_blocks(config):
-        _check_parameters(spec, parameters or {}, where, per_donor)
-    if config.merge_method != METHOD:
-        return
+        for name in parameters or {}:
+            with problems.noted():
+                _check_parameter(known[config.merge_method], name, where, per_donor)
+    if config.merge_method == METHOD:
+        with problems.noted():
+            _check_donors(config)
+    problems.raise_all()
+
+
+def _check_donors(config: "MergeConfiguration") -> None:
     if config.base_model is None:
         raise RecipeError(
             "The recipe names no target.",
@@ -177,30 +185,27 @@ def parameter_blocks(config: "MergeConfiguration") -> Iterator[tuple[str, Any, b
             yield f"{entry.model} parameters", entry.parameters, True
 
 
-def _check_parameters(
-    spec: "MergeMethodSpec", parameters: Mapping[str, Any], where: str, per_donor: bool
-) -> None:
+def _check_parameter(spec: "MergeMethodSpec", name: str, where: str, per_donor: bool) -> None:
     per_input = {p.name for p in spec.input_parameters}
     shared = {p.name for p in spec.shared_parameters}
-    for name in parameters:
-        if name not in per_input | shared:
-            raise RecipeError(
-                f"Unknown parameter {name!r}.",
-                [where, _hint(name, per_input | shared)],
-                "correct the name; mergekit ignores what it does not know.",
-            )
-        if per_donor and name in shared:
-            raise RecipeError(
-                f"Parameter {name!r} stands at a donor, where it has no effect.",
-                [where],
-                "move it to the recipe's (or the slice's) parameters.",
-            )
-        if not per_donor and spec.name == METHOD and name in _DONOR_ONLY:
-            raise RecipeError(
-                f"Parameter {name!r} belongs to a donor.",
-                [where],
-                f"move it to a donor's own parameters: {{{name}: ...}}.",
-            )
+    if name not in per_input | shared:
+        raise RecipeError(
+            f"Unknown parameter {name!r}.",
+            [where, _hint(name, per_input | shared)],
+            "correct the name; mergekit ignores what it does not know.",
+        )
+    if per_donor and name in shared:
+        raise RecipeError(
+            f"Parameter {name!r} stands at a donor, where it has no effect.",
+            [where],
+            "move it to the recipe's (or the slice's) parameters.",
+        )
+    if not per_donor and spec.name == METHOD and name in _DONOR_ONLY:
+        raise RecipeError(
+            f"Parameter {name!r} belongs to a donor.",
+            [where],
+            f"move it to a donor's own parameters: {{{name}: ...}}.",
+        )
 
 
 def _check_keys(data: Mapping[str, Any], source: str) -> None:
@@ -216,17 +221,23 @@ def _check_keys(data: Mapping[str, Any], source: str) -> None:
         "tokenizer": TokenizerConfig,
     }
 
+    problems = Problems()
+
+    def check(key: Any, model: Any, where: str) -> None:
+        if key not in model.model_fields:
+            raise RecipeError(
+                f"Unknown key {key!r} in the recipe.",
+                [f"{source}{where}", _hint(str(key), model.model_fields)],
+                "correct the key; mergekit ignores what it does not know.",
+            )
+
     def walk(value: Any, model: Any, where: str) -> None:
         if not isinstance(value, dict):
             return  # pydantic says better what type it should be
         for key, child in value.items():
-            if key not in model.model_fields:
-                raise RecipeError(
-                    f"Unknown key {key!r} in the recipe.",
-                    [f"{source}{where}", _hint(str(key), model.model_fields)],
-                    "correct the key; mergekit ignores what it does not know.",
-                )
-            if key not in children:
+            with problems.noted():
+                check(key, model, where)
+            if key not in children or key not in model.model_fields:
                 continue
             named = child.items() if key == "modules" and isinstance(child, dict) else None
             items = named or (enumerate(child) if isinstance(child, list) else [("", child)])
@@ -234,6 +245,7 @@ def _check_keys(data: Mapping[str, Any], source: str) -> None:
                 walk(item, children[key], f"{where} {key}[{label}]".replace("[]", ""))
 
     walk(data, mk.MergeConfiguration, "")
+    problems.raise_all()
 
 
 def _hint(word: str, known: Any) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import CheckpointError
+from rvec_merge.errors import CheckpointError, IncompatibleTensorsError
 from rvec_merge.preflight.models import Model
 from rvec_merge.problems import Finding, Notice
 
@@ -156,7 +156,7 @@ def _against(
         line = f"{key}: {first.label} {_text(left)}, {other.label} {_text(right)}"
         (decisive if last in DECISIVE else minor).append(line)
     if decisive:
-        yield CheckpointError(
+        yield IncompatibleTensorsError(
             f"{other.label} and {first.label} are not the same architecture.",
             [first.name, other.name, *decisive],
             "use a target and donors of one architecture, from one base model.",

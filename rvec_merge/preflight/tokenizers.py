@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.checkpoint import read_json
-from rvec_merge.errors import CheckpointError, RvecError
+from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RvecError
 from rvec_merge.preflight.models import Model
 from rvec_merge.problems import Finding, Notice
 
@@ -38,7 +38,7 @@ def check(
     if config.tokenizer or config.tokenizer_source:
         return
     candidates = [m for m in models.values() if not m.is_vector or _files(m)]
-    if len(candidates) < 2:
+    if len(candidates) < 2 or not any(map(_files, candidates)):
         return
     first, *others = candidates
     unread = []
@@ -127,7 +127,7 @@ def _compare(first: Model, other: Model, a: Vocabulary, b: Vocabulary) -> Iterat
                 for t in differing[:_EXAMPLES]
             ]
     if lines:
-        yield CheckpointError(
+        yield IncompatibleTensorsError(
             f"The tokenizers of {other.label} and {first.label} give different ids.",
             [first.name, other.name, *lines],
             "align the rows with the recipe's tokenizer: {source: base}, or pick donors made "

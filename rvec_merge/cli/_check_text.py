@@ -1,0 +1,176 @@
+"""How ``rvec check`` tells its report: as text, or as JSON."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rvec_merge.errors import RvecError
+from rvec_merge.preflight import PreflightReport
+from rvec_merge.preflight.deep import Closeness
+from rvec_merge.preflight.plan import PlanFacts
+from rvec_merge.preflight.scales import COLUMNS, ScaleTable
+from rvec_merge.problems import Notice
+
+
+def print_text(
+    recipe: str,
+    out: Path | None,
+    errors: Sequence[RvecError],
+    warnings: Sequence[Notice],
+    report: PreflightReport,
+    closeness: Sequence[Closeness],
+) -> None:
+    """The plan, then warnings, then (to stderr) errors, and the verdict last."""
+    console = Console(highlight=False)
+    if report.facts is not None:
+        _print_plan(console, out, report, report.facts)
+    if closeness:
+        _print_closeness(console, closeness)
+    for notice in warnings:
+        _print_finding(console, "Warning", "yellow", notice.headline, notice.facts, notice.advice)
+    err = Console(stderr=True, highlight=False)
+    for error in errors:
+        fix = f"Fix: {error.fix}" if error.fix else ""
+        _print_finding(err, "Error", "red", error.headline, error.facts, fix)
+    counted = [_count(len(errors), "error"), _count(len(warnings), "warning")]
+    verdict = "cannot be merged" if errors else "can be merged"
+    if not errors and report.facts is None:
+        verdict = "shows no error so far"
+    said = ", ".join(text for text in counted if text)
+    console.print(f"{recipe} {verdict}{f': {said}' if said else ''}.", markup=False)
+
+
+def print_json(
+    errors: Iterable[RvecError],
+    warnings: Iterable[Notice],
+    report: PreflightReport | None,
+    closeness: Iterable[Closeness],
+) -> None:
+    """Everything as one JSON object."""
+    told = [{"headline": e.headline, "facts": e.facts, "fix": e.fix} for e in errors]
+    value: dict[str, Any] = {
+        "ok": not told,
+        "errors": told,
+        "warnings": [
+            {"headline": w.headline, "facts": w.facts, "advice": w.advice} for w in warnings
+        ],
+        "inputs": [],
+        "plan": None,
+    }
+    if report is not None:
+        value["inputs"] = [
+            {"role": m.label, "reference": str(m.reference), "folder": str(m.folder)}
+            for m in report.models
+        ]
+        value["plan"] = report.facts and _facts(report.facts)
+    if deep := [vars(close) for close in closeness]:
+        value["closeness"] = deep
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def size_text(count: int) -> str:
+    """A number of bytes, short."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} B"
+
+
+def _print_finding(
+    console: Console, kind: str, colour: str, headline: str, facts: Iterable[str], last: str
+) -> None:
+    """Sentences wrap at the terminal's width; facts (paths, names) stay on one line each."""
+    console.print(Text.assemble((kind, colour), f": {headline}"))
+    for fact in facts:
+        console.print(Text(f"  {fact}"), soft_wrap=True)
+    if last:
+        console.print(Text(last))
+    console.print()
+
+
+def _print_plan(
+    console: Console, out: Path | None, report: PreflightReport, facts: PlanFacts
+) -> None:
+    width = max(len("output"), *(len(model.label) for model in report.models))
+    for model in report.models:
+        stored = sum(info.nbytes for info in (model.tensors or {}).values())
+        text = f"{model.label:{width}}  {model.reference}  ({size_text(stored)})"
+        console.print(Text(text), soft_wrap=True)
+    for table in facts.scales:
+        console.print()
+        console.print(_scale_table(table, named=len(facts.scales) > 1))
+    console.print()
+    where = f" to {out}" if out is not None else ""
+    text = f"{facts.tensors} tensors in {', '.join(facts.dtypes)}, {size_text(facts.output_bytes)}"
+    console.print(Text(f"{'output':{width}}  {text}{where}"), soft_wrap=True)
+    time = "" if facts.seconds is None else f", then {_seconds(facts.seconds)} on one core"
+    console.print(f"{'work':{width}}  {size_text(facts.input_bytes)} to read{time}", markup=False)
+    console.print()
+
+
+def _scale_table(table: ScaleTable, *, named: bool) -> Table:
+    found = dict.fromkeys(column for row in table.rows for column in row.cells)
+    columns = [column for column in COLUMNS if column in found]
+    head = f"scale, {table.pair}" if named else "scale"
+    made = Table(head, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns or [""]:
+        made.add_column(column, justify="right")
+    for row in table.rows:
+        if "" in row.cells:
+            made.add_row(row.label, _values(row.cells[""]))
+        else:
+            made.add_row(row.label, *(_values(row.cells.get(c, ())) for c in columns))
+    return made
+
+
+def _values(values: Sequence[float]) -> str:
+    if len(values) > 2:
+        return f"{values[0]:.3g} … {values[-1]:.3g}"
+    return ", ".join(f"{value:.3g}" for value in values)
+
+
+def _print_closeness(console: Console, closeness: Sequence[Closeness]) -> None:
+    table = Table("against the target", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in ("distance", "cosine", "norm"):
+        table.add_column(column, justify="right")
+    for close in closeness:
+        table.add_row(close.name, *map(_figure, (close.distance, close.cosine, close.norm_ratio)))
+        for group, (distance, cosine) in close.groups.items():
+            table.add_row(f"  {group}", _figure(distance), _figure(cosine), "")
+    console.print(table)
+    console.print()
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 1:
+        return "under a second of arithmetic"
+    if seconds < 120:
+        return f"about {seconds:.0f} s of arithmetic"
+    return f"about {seconds / 60:.0f} min of arithmetic"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
+
+
+def _facts(facts: PlanFacts) -> Mapping[str, Any]:
+    scales = [
+        {"pair": table.pair, "rows": [{"weights": r.label, **_cells(r.cells)} for r in table.rows]}
+        for table in facts.scales
+    ]
+    return {**vars(facts), "scales": scales}
+
+
+def _cells(cells: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    return {column or "all": values for column, values in cells.items()}

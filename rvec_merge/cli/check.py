@@ -1,0 +1,60 @@
+"""``rvec check``: what a recipe would do, and what stands in its way."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("out", required=False, type=click.Path(path_type=Path))
+@click.option("--deep", is_flag=True, help="Read a sample of the weights: are donors related?")
+@click.option("--overwrite", is_flag=True, help="OUT may exist, and would be replaced.")
+@click.option("--allow-pickle", is_flag=True, help="Accept pickled weights (weights_only=True).")
+@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with a model.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(
+    recipe: Path,
+    out: Path | None,
+    deep: bool,
+    overwrite: bool,
+    allow_pickle: bool,
+    trust_remote_code: bool,
+    as_json: bool,
+) -> int:
+    """Check RECIPE, and that OUT can be written, before a weight is read; print the plan.
+
+    Every problem is listed. Exits with 1 if there is one; warnings do not count.
+    """
+    from rvec_merge.cli._check_text import print_json, print_text
+    from rvec_merge.errors import RvecError
+    from rvec_merge.preflight import examine
+    from rvec_merge.preflight.deep import Closeness, compare_weights
+    from rvec_merge.problems import Notice
+    from rvec_merge.recipe import read_recipe
+
+    try:
+        read = read_recipe(recipe)
+    except RvecError as error:
+        if not as_json:
+            raise
+        print_json([error], [], None, [])
+        return 1
+    report = examine(
+        read,
+        out,
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+    )
+    errors, warnings = [*report.errors], [*report.warnings]
+    closeness: list[Closeness] = []
+    if deep and report.tensors and not errors:
+        closeness, found = compare_weights({m.reference: m for m in report.models}, report.tensors)
+        errors += [f for f in found if isinstance(f, RvecError)]
+        warnings += [f for f in found if isinstance(f, Notice)]
+    if as_json:
+        print_json(errors, warnings, report, closeness)
+    else:
+        print_text(str(recipe), out, errors, warnings, report, closeness)
+    return 1 if errors else 0
