@@ -5,11 +5,15 @@ the group ``torch.backends`` run at the end of ``import torch``. Nothing here ma
 the standard library, and no exception may leave ``install``: torch turns one into a failed import.
 """
 
+from __future__ import annotations
+
 import sys
-import warnings
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # as typing's, without the import: this runs whenever torch is imported
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 REGISTRY = "mergekit.merge_methods.registry"
 
@@ -85,6 +89,8 @@ def _register(registry: ModuleType) -> None:
 
 
 def _warn(error: Exception) -> None:
+    import warnings
+
     warnings.warn(
         f"rvec-merge could not register the merge method 'reasoning_vector': {error!r}. "
         "mergekit's other methods are unaffected; `rvec doctor` says more.",

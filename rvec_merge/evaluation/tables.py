@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from rvec_merge.evaluation import wording
+from rvec_merge.evaluation.habit import habits
 from rvec_merge.evaluation.plan import Plan
 from rvec_merge.evaluation.summary import Candidate, Row, Summary
 
@@ -19,6 +20,7 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
         f"Recipe `{recipe}`, weights in {plan.precision}; "
         f"scale {summary.scale:g}, {summary.chosen_on}.",
         "\n".join(f"- **{v.finding.value}**. {v.sentence}" for v in summary.verdicts),
+        "\n".join(f"- {sentence}" for sentence in habits(summary.rows, summary.scale)),
     ]
     for task in plan.tasks:
         rows = [row for row in summary.rows if row.cell.task == task.task]
@@ -106,7 +108,7 @@ def _difference(row: Row) -> str:
 
 
 def _number(value: float | None, form: str) -> str:
-    return _NONE if value is None else format(value, form)
+    return _NONE if value is None else format(value, form).replace("-", "−")
 
 
 def _table(columns: dict[str, list[str]]) -> str:
