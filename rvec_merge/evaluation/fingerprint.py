@@ -5,8 +5,8 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+from rvec_merge.engine.inputs import fetch
 from rvec_merge.evaluation.conditions import State
-from rvec_merge.preflight import local_folder
 from rvec_merge.recipe import Recipe
 
 _CHUNK = 1 << 22
@@ -20,9 +20,9 @@ def weights_fingerprint(recipe: Recipe, state: State) -> str:
     vector does not make them stale.
     """
     config = recipe.config
-    used = sorted(map(str, config.referenced_models()))
+    used = sorted(config.referenced_models(), key=str)
     if state.kind == "target":
-        used = [str(config.base_model)]
+        used = [config.base_model]
     content = config.model_dump(mode="json", exclude_none=True)
     scale = (config.parameters or {}).get("scale")
     if isinstance(scale, int | float):
@@ -31,8 +31,8 @@ def weights_fingerprint(recipe: Recipe, state: State) -> str:
         "state": [state.kind, state.scale, state.seed],
         "recipe": None if state.kind == "target" else content,
         "dtype": config.dtype,
-        "checkpoints": {name: checkpoint_fingerprint(_folder(name)) for name in used},
-        "target": checkpoint_fingerprint(_folder(str(config.base_model))),
+        "checkpoints": {str(r): checkpoint_fingerprint(fetch(r)) for r in used},
+        "target": checkpoint_fingerprint(fetch(config.base_model)),
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
@@ -56,7 +56,3 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _folder(reference: str) -> Path:
-    return local_folder(reference) or Path(reference)

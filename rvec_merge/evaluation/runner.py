@@ -77,7 +77,8 @@ class CellRunner:
             tracker = EvaluationTracker(output_path=scratch)
             samples = self._evaluate(cell, tracker)
             facts = describe(samples, lambda text: len(self._tokenizer.encode(text)))
-            facts["effective_scale"] = self._weights.effective_scale
+            effect = self._weights.effect
+            facts["effective_scale"] = effect.effective_scale if effect else None
             return store.add(
                 self.key(cell), cell.condition, cell.variant, facts, files=Path(scratch)
             )
