@@ -16,7 +16,7 @@ demo: setup ## Merge the embedded family with stock mergekit, score it with stoc
 	$(BIN)/python demo/run.py $(ARGS)
 
 test: setup ## Run all tests; ARGS="-k doctor" picks some
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup ## Lint, format, types, stale generated files, and what a plugin import loads
 	$(BIN)/ruff check .

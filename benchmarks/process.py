@@ -1,0 +1,88 @@
+"""Whole processes, measured from outside: wall and processor time, peak anonymous memory."""
+
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_EVERY = 0.02  # seconds between looks at the memory
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run. Units: seconds; bytes of anonymous memory (what is not a file's pages)."""
+
+    wall: float
+    cpu: float
+    memory: int
+
+
+def measure(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Measured:
+    """Run a command to its end; raises with its output if it fails."""
+    before = os.times()
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})},
+        text=True,
+        errors="replace",
+    )
+    os.set_blocking(process.stdout.fileno(), False)
+    peak, output = 0, ""
+    while process.poll() is None:
+        peak = max(peak, _anonymous(process.pid))
+        output = (output + (process.stdout.read() or ""))[-4000:]
+        time.sleep(_EVERY)
+    wall = time.perf_counter() - start
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{output}{process.stdout.read() or ''}")
+    after = os.times()
+    cpu = sum(after[2:4]) - sum(before[2:4])
+    return Measured(wall, cpu, peak)
+
+
+def interleave(
+    commands: Mapping[str, Callable[[], Measured]], runs: int
+) -> dict[str, list[Measured]]:
+    """Run each command in turn, ``runs`` times, so that a drifting machine is fair to all."""
+    found: dict[str, list[Measured]] = {name: [] for name in commands}
+    for _ in range(runs):
+        for name, command in commands.items():
+            found[name].append(command())
+    return found
+
+
+def ratios(a: Sequence[Measured], b: Sequence[Measured], figure: str) -> str:
+    """Pair by pair ``a / b`` of one figure: ``median (min–max)``."""
+    pairs = [getattr(x, figure) / getattr(y, figure) for x, y in zip(a, b, strict=True)]
+    return f"{statistics.median(pairs):.2f} ({min(pairs):.2f}–{max(pairs):.2f})"
+
+
+def machine() -> str:
+    """The machine in a line."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    load = os.getloadavg()[0]
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, load {load:.1f} at the start"
+
+
+def _anonymous(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    line = next((line for line in status.splitlines() if line.startswith("RssAnon")), "0 0")
+    return 1024 * int(line.split()[1])
