@@ -1,13 +1,15 @@
 """``rvec extract``: write a reasoning vector to a file of its own."""
 
 import json
-import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+
+from rvec_merge.cli.sizes import Size
 
 FORMATS = ("compact", "dense", "lora")
 DTYPES = ("bfloat16", "float32", "float64")
@@ -29,7 +31,7 @@ DTYPES = ("bfloat16", "float32", "float64")
     type=click.IntRange(1, 22),
     help="zstd level (compact); default: entropy coding alone, which is smaller and faster.",
 )
-@click.option("--shard-size", default="5GB", show_default=True, help="Largest file.")
+@click.option("--shard-size", type=Size(), default="5GB", show_default=True, help="Largest file.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier output.")
 @click.option("--hash", "hash_files", is_flag=True, help="Record sha256 of local donor files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -44,7 +46,7 @@ def command(
     rank: int | None,
     dtype: str | None,
     level: int | None,
-    shard_size: str,
+    shard_size: int,
     overwrite: bool,
     hash_files: bool,
     as_json: bool,
@@ -63,7 +65,8 @@ def command(
     out = paths[-1]
     common: dict[str, Any] = {"hash_files": hash_files, "overwrite": overwrite}
     if kind != "lora":
-        common["shard_size"] = _bytes(shard_size)
+        common["shard_size"] = shard_size
+    start = time.perf_counter()
     with _progress(source, hidden=quiet or kind == "lora") as progress:
         if kind == "compact":
             summary = _compact(source, out, level=level, progress=progress, **common)
@@ -71,6 +74,7 @@ def command(
             summary = _dense(source, out, dtype, progress=progress, **common)
         else:
             summary = _lora(source, out, rank=rank, **common)
+    summary["seconds"] = round(time.perf_counter() - start, 3)
     summary["bytes"] = sum(path.stat().st_size for path in out.glob("*.safetensors"))
     _print(out, summary, as_json)
 
@@ -107,8 +111,10 @@ def _open(
         return inputs.open_vector(vector)
     if grpo is not None and sft is not None:
         return inputs.open_donors(grpo, sft)
+    from rvec_merge.engine.startup import import_mergekit
     from rvec_merge.recipe import read_recipe
 
+    import_mergekit()
     return inputs.open_recipe_vector(read_recipe(recipe), pair)
 
 
@@ -159,29 +165,22 @@ def _lora(source: Any, out: Path, **options: Any) -> dict[str, Any]:
 def _progress(source: Any, *, hidden: bool) -> Iterator[Any]:
     from math import prod
 
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+    from rvec_merge.cli.bytes_bar import BytesBar
 
-    console = Console(stderr=True)
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    total = sum(prod(shape) for shape in source.shapes.values())
-    with Progress(*columns, console=console, disable=hidden or not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda elements: bar.advance(task, elements)
-
-
-def _bytes(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no size; write e.g. 5GB.", param_hint="--shard-size")
-    return int(float(match[1]) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[match[2].upper()])
+    elements = sum(prod(shape) for shape in source.shapes.values())
+    inputs = (i for name in source.shapes for _, i in source.delta(name).inputs)
+    nbytes = sum(i.numel() * i.dtype.itemsize for i in inputs)
+    with BytesBar(disable=hidden) as bar:
+        bar.begin(nbytes)
+        yield lambda done: bar.advance(done * nbytes // max(elements, 1))
 
 
 def _print(out: Path, summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"out": str(out), **summary}, indent=2))
         return
-    click.echo(f"{out}: {summary['format']}, {summary['bytes'] / 1e6:.1f} MB")
+    size = f"{summary['bytes'] / 1e6:.1f} MB in {summary['seconds']:.1f} s"
+    click.echo(f"{out}: {summary['format']}, {size}")
     if "density" in summary:
         click.echo(f"density {summary['density']:.3f}, norm {summary['norm']:.4g}, lossless")
     elif "dtype" in summary:

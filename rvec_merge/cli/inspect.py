@@ -66,8 +66,10 @@ def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
 
     if not Path(reference).is_file():
         return inputs.open_vector(reference), None
+    from rvec_merge.engine.startup import import_mergekit
     from rvec_merge.recipe import read_recipe
 
+    import_mergekit()
     recipe = read_recipe(reference)
     return inputs.open_recipe_vector(recipe, pair), str(recipe.config.base_model)
 
