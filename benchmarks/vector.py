@@ -3,8 +3,9 @@
     python benchmarks/vector.py [--size 0.5b] [--folder FOLDER]
 
 Generates a triple (or takes the one in FOLDER) and runs whole processes, interleaved: `rvec merge`
-from the donors, `rvec extract`, and `rvec merge` from the vector. Prints JSON; speeds are ratios to
-merging from the donors, above 1 is faster. The vector's merge is compared with the donors' to the bit.
+from the donors, `rvec extract`, and `rvec merge` from the vector. Prints JSON. Speeds are ratios
+to merging from the donors, above 1 is faster; "work" leaves out start-up. Both merges are compared
+to the bit.
 """
 
 import argparse
