@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,6 +36,33 @@ def weights_fingerprint(recipe: Recipe, state: State) -> str:
         "target": checkpoint_fingerprint(fetch(config.base_model)),
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """A checkpoint that a recipe reads.
+
+    Attributes:
+        reference: as the recipe names it.
+        revision: the Hub's commit; None for a folder that is not of the Hub's cache.
+        sha256: over its weights, config and tokenizer.
+    """
+
+    reference: str
+    revision: str | None
+    sha256: str
+
+
+def model_inputs(recipe: Recipe) -> tuple[ModelInput, ...]:
+    """Every checkpoint of a recipe, the target first."""
+    target = recipe.config.base_model
+    used = sorted(recipe.config.referenced_models(), key=lambda r: (r != target, str(r)))
+    found = []
+    for reference in used:
+        folder = fetch(reference)
+        revision = folder.name if folder.parent.name == "snapshots" else None
+        found.append(ModelInput(str(reference), revision, checkpoint_fingerprint(folder)))
+    return tuple(found)
 
 
 @lru_cache(maxsize=64)

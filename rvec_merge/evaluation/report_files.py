@@ -2,21 +2,62 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from rvec_merge.errors import ResultsError
 from rvec_merge.evaluation.conditions import Cell
 from rvec_merge.evaluation.experiment import Experiment
+from rvec_merge.evaluation.flips import Flips
 from rvec_merge.evaluation.store import CellResult, Store
 from rvec_merge.evaluation.summary import Summary, summarise
 from rvec_merge.evaluation.tables import cells_csv, markdown
+
+SUMMARY = "summary.json"
+FLIPS = "flips.json"
 
 
 def write_summary(
     experiment: Experiment, scale: float, results: Mapping[Cell, CellResult], store: Store
 ) -> Summary:
-    """Judge the results and write ``summary.md``, ``summary.json`` and ``cells.csv``."""
+    """Judge the results; writes ``summary.md`` and ``.json``, ``cells.csv`` and ``flips.json``."""
     summary = summarise(experiment, scale, results)
     text = json.dumps(summary.as_dict(), indent=2, sort_keys=True, ensure_ascii=False)
-    store.write("summary.json", text + "\n")
+    store.write(SUMMARY, text + "\n")
     store.write("summary.md", markdown(summary, experiment.plan, experiment.plan.recipe))
     store.write("cells.csv", cells_csv(summary.rows))
+    lines = [json.dumps(asdict(f), sort_keys=True, ensure_ascii=False) for f in summary.flips]
+    store.write(FLIPS, "[\n" + ",\n".join(lines) + "\n]\n")
     return summary
+
+
+def read_summary(store: Store) -> Summary:
+    """What ``write_summary`` wrote.
+
+    Raises:
+        ResultsError: the experiment is not finished, or its files are damaged.
+    """
+    summary: Summary = _read(store, SUMMARY, Summary)
+    flips: tuple[Flips, ...] = _read(store, FLIPS, tuple[Flips, ...])
+    if len(flips) != len(summary.rows):
+        raise ResultsError(
+            "Two files of the results do not belong together.",
+            [f"{SUMMARY}: {len(summary.rows)} conditions", f"{FLIPS}: {len(flips)}"],
+            "run `rvec experiment` into this folder again; finished cells are kept.",
+        )
+    return replace(summary, flips=flips)
+
+
+def _read(store: Store, name: str, kind: Any) -> Any:
+    path = store.root / name
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        missing = isinstance(error, OSError)
+        raise ResultsError(
+            "The experiment is not finished." if missing else "The results are damaged.",
+            [f"{path}: {str(error).splitlines()[0]}"],
+            "run `rvec experiment` into this folder again; finished cells are kept.",
+        ) from None

@@ -6,6 +6,8 @@ from typing import Any
 
 from rvec_merge.evaluation.conditions import TARGET, Cell, State, control_states, sweep_cells
 from rvec_merge.evaluation.experiment import Experiment
+from rvec_merge.evaluation.fingerprint import ModelInput, model_inputs
+from rvec_merge.evaluation.flips import Flips, flips
 from rvec_merge.evaluation.significance import Comparison, Mean, holm, mean, paired
 from rvec_merge.evaluation.store import CellResult
 from rvec_merge.evaluation.verdict import RULE, Control, Question, Verdict, judge
@@ -54,6 +56,8 @@ class Summary:
         verdicts: one per task, by ``rule``.
         rows: every reported condition, in the plan's order.
         candidates: the scale curve, on the items that chose the scale.
+        inputs: the checkpoints; empty in results of a version that did not record them.
+        flips: which items changed, a record per row; kept in a file of its own.
     """
 
     scale: float
@@ -62,6 +66,8 @@ class Summary:
     verdicts: tuple[Verdict, ...]
     rows: tuple[Row, ...]
     candidates: tuple[Candidate, ...]
+    inputs: tuple[ModelInput, ...] = ()
+    flips: tuple[Flips, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for ``summary.json``; no time and no path, so equal runs are equal bytes."""
@@ -77,6 +83,7 @@ class Summary:
             "verdicts": [{**asdict(v), "finding": v.finding.value} for v in self.verdicts],
             "rows": rows,
             "candidates": [asdict(c) for c in self.candidates],
+            "inputs": [asdict(i) for i in self.inputs],
         }
 
 
@@ -126,6 +133,8 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
         judge(questions, seed=plan.seed),
         tuple(rows),
         tuple(candidates),
+        model_inputs(experiment.recipe),
+        tuple(flips(experiment, c, found[c.baseline], found[c], results[c]) for c in reported),
     )
 
 
