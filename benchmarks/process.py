@@ -4,6 +4,7 @@ import os
 import platform
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,25 +24,22 @@ class Measured:
 
 def measure(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Measured:
     """Run a command to its end; raises with its output if it fails."""
-    before = os.times()
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})},
-        text=True,
-        errors="replace",
-    )
-    os.set_blocking(process.stdout.fileno(), False)
-    peak, output = 0, ""
-    while process.poll() is None:
-        peak = max(peak, _anonymous(process.pid))
-        output = (output + (process.stdout.read() or ""))[-4000:]
-        time.sleep(_EVERY)
-    wall = time.perf_counter() - start
-    if process.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{output}{process.stdout.read() or ''}")
+    before, peak = os.times(), 0
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})},
+        )
+        while process.poll() is None:
+            peak = max(peak, _anonymous(process.pid))
+            time.sleep(_EVERY)
+        wall = time.perf_counter() - start
+        if process.returncode:
+            output.seek(0)
+            raise RuntimeError(f"{command[0]} failed:\n{output.read()[-4000:]}")
     after = os.times()
     cpu = sum(after[2:4]) - sum(before[2:4])
     return Measured(wall, cpu, peak)
