@@ -1,7 +1,6 @@
 """A lazy, safe view of a safetensors checkpoint: names, dtypes, shapes and where the bytes lie."""
 
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +28,8 @@ DTYPES = {
 }
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+HEADER_LIMIT = 100_000_000  # bytes; the safetensors library's own limit
+_DIMENSIONS = 64  # as many as torch allows
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pretrained."
 
@@ -107,49 +108,87 @@ class Checkpoint:
 
 
 def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
-    """The tensors and metadata of one safetensors file, validated by the safetensors library.
+    """The tensors, in the order of their bytes, and the metadata of one safetensors file.
+
+    As strict as the safetensors library, which maps the whole file to look at its header.
+
+    Memory: grows with the header, which may take 100 MB at most.
 
     Raises:
         CheckpointError: the header is truncated, oversized, overlapping or out of bounds, or a
             dtype is unknown.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        # The library checks sizes, order, overlaps and bounds; it does not tell the offsets.
-        with safe_open(path, framework="pt"):
-            pass
         with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
-    except (SafetensorError, OSError, ValueError, struct.error, RecursionError) as error:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size - 8 - length
+            if length > HEADER_LIMIT or size < 0:
+                raise ValueError(f"its header claims {length:,} bytes of {path.stat().st_size:,}")
+            header = json.loads(file.read(length), object_pairs_hook=_no_duplicates)
+        metadata, entries = _entries(header)
+        tensors = _placed(path, 8 + length, size, entries)
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path.name} is not a readable safetensors file.",
-            [f"{path}", f"{error}".splitlines()[0]],
+            [f"{path}", f"{error}".splitlines()[0][:200]],
             _REFETCH,
         ) from None
+    return tensors, metadata
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("its header names something twice")
+    return found
+
+
+def _entries(header: Any) -> tuple[dict[str, str], list[tuple[int, int, str, str, list[int]]]]:
+    """The metadata, and (start, end, name, dtype, shape) of each tensor, by place."""
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
     metadata = header.pop("__metadata__", None) or {}
-    data, size = 8 + length, path.stat().st_size
-    tensors = {}
-    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        low, high = entry["data_offsets"]
-        dtype = DTYPES.get(entry["dtype"])
-        shape = tuple(entry["shape"])
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ValueError("its metadata is not text")
+    entries = []
+    for name, entry in header.items():
+        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+            raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
+        shape, offsets = _counts(entry["shape"], name), _counts(entry["data_offsets"], name)
+        if len(offsets) != 2 or not isinstance(entry["dtype"], str):
+            raise ValueError(f"{name!r} has a malformed dtype or data_offsets")
+        entries.append((offsets[0], offsets[1], name, entry["dtype"], shape))
+    return metadata, sorted(entries)
+
+
+def _counts(value: Any, name: str) -> list[int]:
+    if not isinstance(value, list) or len(value) > _DIMENSIONS:
+        raise ValueError(f"{name!r} has a malformed shape or data_offsets")
+    if not all(type(n) is int and 0 <= n < 1 << 63 for n in value):
+        raise ValueError(f"{name!r} has a malformed shape or data_offsets")
+    return value
+
+
+def _placed(
+    path: Path, data: int, size: int, entries: list[tuple[int, int, str, str, list[int]]]
+) -> dict[str, TensorInfo]:
+    """Tensors that fill the data one after the other, without gap or overlap."""
+    tensors, end = {}, 0
+    for low, high, name, kind, shape in entries:
+        dtype = DTYPES.get(kind)
         if dtype is None:
             raise CheckpointError(
                 f"{name} has a dtype that cannot be merged.",
-                [f"{path}", f"dtype {entry['dtype']}"],
+                [f"{path}", f"dtype {kind}"],
                 "use a checkpoint in bfloat16, float16, float32 or float64.",
             )
-        # A name written twice: the library and json may have kept different ones.
-        if not 0 <= low <= high <= size - data or high - low != prod(shape) * dtype.itemsize:
-            raise CheckpointError(
-                f"{path.name} is not a readable safetensors file.",
-                [f"{path}", f"{name}: bytes {low}-{high} do not fit shape {shape}"],
-                _REFETCH,
-            )
-        tensors[name] = TensorInfo(name, dtype, shape, path, data + low, high - low)
-    return tensors, metadata
+        if low != end or high - low != prod(shape) * dtype.itemsize:
+            raise ValueError(f"{name!r}: bytes {low}-{high} do not fit shape {shape}, or its place")
+        tensors[name] = TensorInfo(name, dtype, tuple(shape), path, data + low, high - low)
+        end = high
+    if end != size:
+        raise ValueError(f"its tensors take {end:,} bytes, and it holds {size:,}")
+    return tensors
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -50,19 +50,22 @@ class PlanFacts:
 def resolve_seen(
     recipe: Recipe, models: Mapping["ModelReference", Model], trust_remote_code: bool
 ) -> list["ResolvedTensor"]:
-    """mergekit's plan; empty while an input has not been fetched.
+    """mergekit's plan; empty while an input has not been fetched, or where adapters are applied.
+
+    mergekit applies an adapter by writing a merged model, before it plans.
 
     Raises:
         RecipeError: mergekit cannot plan the recipe.
     """
     seen = {reference for reference, model in models.items() if model.tensors is not None}
-    if not set(recipe.config.referenced_models()) <= seen:
+    wanted = recipe.config.referenced_models()
+    if not set(wanted) <= seen or any(reference.lora is not None for reference in wanted):
         return []
     from mergekit.options import MergeOptions
 
     from rvec_merge.resolve import resolve
 
-    _show_compact(models)
+    _show_tensors(models)
     try:
         return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
     except RvecError:
@@ -182,17 +185,23 @@ def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["Resolve
         torch.set_num_threads(threads)
 
 
-def _show_compact(models: Mapping["ModelReference", Model]) -> None:
-    """Let mergekit's planner see the tensors of compact vectors, which it cannot open itself."""
+def _show_tensors(models: Mapping["ModelReference", Model]) -> None:
+    """Tell mergekit's planner which tensors there are.
+
+    It cannot open a compact vector, maps whole files to see their headers, and remembers for the
+    process's life what a folder held when it first looked.
+    """
     from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex, ShardInfo
     from mergekit.io.tasks import LoaderCache
 
+    loaders = LoaderCache().loaders
     for reference, model in models.items():
-        if model.compact:
-            paths = {name: info.path.name for name, info in (model.tensors or {}).items()}
-            shards = [
-                ShardInfo(file, [name for name, at in paths.items() if at == file])
-                for file in sorted(set(paths.values()))
-            ]
-            index = ShardedTensorIndex(str(model.folder), True, paths, shards)
-            LoaderCache().loaders[reference] = LazyTensorLoader(index)
+        paths = {name: info.path.name for name, info in (model.tensors or {}).items()}
+        if reference in loaders and loaders[reference].index.tensor_paths == paths:
+            continue
+        names: dict[str, list[str]] = {}
+        for name, file in paths.items():
+            names.setdefault(file, []).append(name)
+        shards = [ShardInfo(file, names[file]) for file in sorted(names)]
+        index = ShardedTensorIndex(str(model.folder), not model.pickled, paths, shards)
+        loaders[reference] = LazyTensorLoader(index, LoaderCache().lazy_unpickle)
