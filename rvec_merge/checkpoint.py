@@ -152,7 +152,7 @@ def _entries(header: Any) -> tuple[dict[str, str], list[tuple[int, int, str, str
         raise ValueError("its metadata is not text")
     entries = []
     for name, entry in header.items():
-        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
             raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
         shape, offsets = _counts(entry["shape"], name), _counts(entry["data_offsets"], name)
         if len(offsets) != 2 or not isinstance(entry["dtype"], str):

@@ -1,0 +1,213 @@
+"""Checkpoints from strangers: what headers and indices may say, and what they must not cost."""
+
+import json
+import random
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from rvec_merge.checkpoint import HEADER_LIMIT, Checkpoint, read_header
+from rvec_merge.errors import CheckpointError
+
+CASES = 500
+LIMIT = 4 << 30  # address space for the fuzzed process; torch alone takes about half
+
+
+def write(path: Path, header: object, data: bytes = b"", *, length: int | None = None) -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes((len(text) if length is None else length).to_bytes(8, "little") + text + data)
+    return path
+
+
+def entry(low: int, high: int, shape: list[int], dtype: str = "F32") -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [low, high]}
+
+
+def test_reads_what_the_library_writes(tmp_path):
+    tensors = {
+        "a": torch.ones(2, 3, dtype=torch.bfloat16),
+        "scalar": torch.tensor(1.0),
+        "empty": torch.empty(0, 4),
+        "ids": torch.arange(5),
+    }
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    opened = Checkpoint.open(tmp_path)
+    assert opened.metadata == {"format": "pt"}
+    assert set(opened.tensors) == set(tensors)
+    raw = (tmp_path / "model.safetensors").read_bytes()
+    for name, tensor in tensors.items():
+        info = opened.tensors[name]
+        assert (info.dtype, info.shape) == (tensor.dtype, tuple(tensor.shape))
+        assert (
+            raw[info.start :][: info.nbytes] == tensor.view(-1).view(torch.uint8).numpy().tobytes()
+        )
+
+
+MALFORMED = {
+    "empty file": lambda p: p.write_bytes(b""),
+    "seven bytes": lambda p: p.write_bytes(b"1234567"),
+    "header beyond the file": lambda p: write(p, {}, length=1000),
+    "header over the limit": lambda p: write(p, {}, b" " * 100, length=HEADER_LIMIT + 1),
+    "header of 2^64-1": lambda p: write(p, {}, length=(1 << 64) - 1),
+    "no JSON": lambda p: write(p, b"{"),
+    "no UTF-8": lambda p: write(p, b'{"\xff": 1}'),
+    "a list": lambda p: write(p, []),
+    "deep nesting": lambda p: write(p, b"[" * 100_000),
+    "metadata that is no text": lambda p: write(p, {"__metadata__": {"a": 1}}),
+    "a name twice": lambda p: write(
+        p, b'{"a":%s,"a":%s}' % ((json.dumps(entry(0, 4, [1])).encode(),) * 2), b"0000"
+    ),
+    "no shape": lambda p: write(p, {"a": {"dtype": "F32", "data_offsets": [0, 4]}}, b"0000"),
+    "overlap": lambda p: write(p, {"a": entry(0, 4, [1]), "b": entry(0, 4, [1])}, b"0000"),
+    "gap": lambda p: write(p, {"a": entry(0, 4, [1]), "b": entry(8, 12, [1])}, b"0" * 12),
+    "beyond the end": lambda p: write(p, {"a": entry(0, 8, [2])}, b"0000"),
+    "bytes left over": lambda p: write(p, {"a": entry(0, 4, [1])}, b"0" * 8),
+    "shape and bytes": lambda p: write(p, {"a": entry(0, 4, [2])}, b"0000"),
+    "negative offset": lambda p: write(p, {"a": entry(-4, 0, [1])}, b"0000"),
+    "negative shape": lambda p: write(p, {"a": entry(0, 4, [-1, -1])}, b"0000"),
+    "boolean shape": lambda p: write(p, {"a": entry(0, 4, [True])}, b"0000"),
+    "float shape": lambda p: write(p, {"a": entry(0, 4, [1.0])}, b"0000"),
+    "overflowing shape": lambda p: write(p, {"a": entry(0, 0, [1 << 62, 1 << 62, 4])}),
+    "huge numbers": lambda p: write(p, {"a": entry(0, 4, [10**4000] * 60)}, b"0000"),
+    "a million dimensions": lambda p: write(p, {"a": entry(0, 4, [1] * 1_000_000)}, b"0000"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_header_is_a_three_part_error(name, tmp_path):
+    MALFORMED[name](tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"not a readable safetensors(.|\n)*Fix: fetch"):
+        Checkpoint.open(tmp_path)
+
+
+def test_an_unknown_dtype_is_named(tmp_path):
+    write(tmp_path / "model.safetensors", {"a": entry(0, 4, [1], "F4_X9")}, b"0000")
+    with pytest.raises(CheckpointError, match="a has a dtype that cannot be merged"):
+        Checkpoint.open(tmp_path)
+
+
+INDICES = {
+    "no JSON": ("{", "cannot be read"),
+    "a list": ("[]", "holds no JSON object"),
+    "no weight_map": ("{}", "has no weight_map"),
+    "numbers": ('{"weight_map": {"a": 1}}', "has no weight_map"),
+    "a parent": ('{"weight_map": {"a": "../a.safetensors"}}', "leaves the checkpoint's folder"),
+    "absolute": ('{"weight_map": {"a": "/etc/passwd"}}', "leaves the checkpoint's folder"),
+    "backslash": ('{"weight_map": {"a": "..\\\\a"}}', "leaves the checkpoint's folder"),
+    "NUL": ('{"weight_map": {"a": "a\\u0000b"}}', "leaves the checkpoint's folder"),
+    "dots": ('{"weight_map": {"a": ".."}}', "leaves the checkpoint's folder"),
+    "absent shard": ('{"weight_map": {"a": "b.safetensors"}}', "shard that the index names"),
+    "absent tensor": ('{"weight_map": {"x": "a.safetensors"}}', "lacks 1 of the tensors"),
+    "a pickle": ('{"weight_map": {"a": "a.bin"}}', "names a pickled file"),
+}
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_a_malformed_index_is_refused(name, tmp_path):
+    text, said = INDICES[name]
+    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+    torch.save({"a": torch.ones(1)}, tmp_path / "a.bin")
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(CheckpointError, match=said):
+        Checkpoint.open(tmp_path)
+
+
+def test_shards_linked_from_elsewhere_are_read(tmp_path):
+    """The Hub's cache links its files to a shared store."""
+    save_file({"a": torch.ones(1)}, tmp_path / "blob")
+    root = tmp_path / "snapshot"
+    root.mkdir()
+    (root / "a.safetensors").symlink_to("../blob")
+    index = {"weight_map": {"a": "a.safetensors"}}
+    (root / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert list(Checkpoint.open(root).tensors) == ["a"]
+
+
+def fuzzed(seed: int, valid: bytes) -> bytes:
+    """One spoiled file: bytes flipped, lengths changed, the header's values replaced."""
+    chance = random.Random(seed)
+    size = int.from_bytes(valid[:8], "little")
+    header, data = valid[8 : 8 + size], valid[8 + size :]
+    way = seed % 5
+    if way == 0:  # bytes anywhere
+        spoiled = bytearray(valid)
+        for _ in range(chance.randint(1, 5)):
+            spoiled[chance.randrange(len(spoiled))] = chance.randrange(256)
+        return bytes(spoiled)
+    if way == 1:  # the length
+        length = chance.choice([0, 1, size - 1, size + 1, 1 << 31, 1 << 40, (1 << 64) - 1])
+        return length.to_bytes(8, "little") + header + data
+    if way == 2:  # cut or grown
+        return valid[: chance.randrange(len(valid))] if chance.random() < 0.7 else valid + b"x" * 9
+    if way == 3:  # values
+        strange = [None, True, -1, 1.5, 1 << 64, 10**300, "x", [], {}, [[]], "F64", [0] * 99]
+        head = json.loads(header)
+        for _ in range(chance.randint(1, 3)):
+            target = head[chance.choice(list(head))]
+            if not isinstance(target, dict) or not target:
+                continue
+            key = chance.choice(list(target))
+            value = target[key]
+            if isinstance(value, list) and value and chance.random() < 0.7:
+                value[chance.randrange(len(value))] = chance.choice(strange)
+            else:
+                target[key] = chance.choice(strange)
+        new = json.dumps(head).encode()
+    else:  # text
+        at, end = sorted(chance.randrange(len(header)) for _ in range(2))
+        piece = chance.choice([b"", b"[" * 5000, b'{"a":' * 5000, header[at:end] * 3, b"9" * 5000])
+        new = header[:at] + piece + header[end:]
+    return len(new).to_bytes(8, "little") + new + data
+
+
+def survive(folder: Path) -> None:
+    """Read every spoiled file under limits of memory and time; only our errors may come."""
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+    resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
+    accepted = []
+    for seed in range(CASES):
+        path = folder / f"{seed}.safetensors"
+        try:
+            tensors, _ = read_header(path)
+        except CheckpointError:
+            continue
+        size = path.stat().st_size
+        assert all(info.start + info.nbytes <= size for info in tensors.values()), path
+        accepted.append(seed)
+    print(json.dumps(accepted))
+
+
+def test_fuzzed_headers_are_refused_or_read_within_bounds(tmp_path):
+    tensors = {f"layer.{i}.weight": torch.randn(i + 1, 3) for i in range(8)}
+    save_file(tensors, tmp_path / "valid", metadata={"format": "pt"})
+    valid = (tmp_path / "valid").read_bytes()
+    for seed in range(CASES):
+        (tmp_path / f"{seed}.safetensors").write_bytes(fuzzed(seed, valid))
+    code = "import sys; from pathlib import Path; from tests.test_checkpoint import survive\n"
+    code += "survive(Path(sys.argv[1]))"
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    # Spoiled weights and names leave some files valid, and nothing that the library refuses is read.
+    accepted = json.loads(run.stdout)
+    assert 0 < len(accepted) < CASES // 2
+    assert all(_library_reads(tmp_path / f"{seed}.safetensors") for seed in accepted)
+
+
+def _library_reads(path: Path) -> bool:
+    try:
+        with safe_open(path, "pt"):
+            return True
+    except (SafetensorError, OverflowError):
+        return False
