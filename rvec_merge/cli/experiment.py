@@ -1,8 +1,16 @@
 """`rvec experiment`: the whole controlled experiment, from one plan."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rvec_merge.evaluation.engines.cluster import Cluster, Sizing
+
+_FOR_RAY = "With --engine ray: "
 
 
 @click.command("experiment")
@@ -11,7 +19,41 @@ import click
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--device", default=None, help="cpu or cuda; by default cuda where there is one.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
-def command(plan: Path, out: Path | None, dry_run: bool, device: str | None, quiet: bool) -> None:
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="This process, or workers on a Ray cluster.",
+)
+@click.option(
+    "--address",
+    default=None,
+    help=_FOR_RAY + "auto, HOST:PORT or ray://HOST:PORT; by default a cluster on this machine.",
+)
+@click.option("--workers", type=click.IntRange(1), help=_FOR_RAY + "how many; as many as fit.")
+@click.option(
+    "--cpus-per-worker",
+    type=click.FloatRange(0, min_open=True),
+    help=_FOR_RAY + "1 by default.",
+)
+@click.option(
+    "--gpus-per-worker",
+    type=click.FloatRange(0),
+    help=_FOR_RAY + "1 by default, where there are any; above 1, a worker's GPUs share a model.",
+)
+def command(
+    plan: Path,
+    out: Path | None,
+    dry_run: bool,
+    device: str | None,
+    quiet: bool,
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    cpus_per_worker: float | None,
+    gpus_per_worker: float | None,
+) -> None:
     """Evaluate target, donors, vector and controls, and say whether the vector helped.
 
     PLAN is a YAML file such as eval/experiments/tiny.yaml. Finished cells are kept in the
@@ -20,15 +62,28 @@ def command(plan: Path, out: Path | None, dry_run: bool, device: str | None, qui
     import os
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import torch
     from rich.console import Console
 
     from rvec_merge.cli.progress import CellProgress
-    from rvec_merge.evaluation.experiment import LocalEngine, prepare
+    from rvec_merge.evaluation.engines.base import Engine
+    from rvec_merge.evaluation.engines.cluster import Sizing
+    from rvec_merge.evaluation.engines.local import LocalEngine
+    from rvec_merge.evaluation.engines.ray import RayEngine
+    from rvec_merge.evaluation.experiment import prepare
     from rvec_merge.evaluation.report_files import write_summary
     from rvec_merge.evaluation.runner import CellRunner
     from rvec_merge.evaluation.store import Store
 
+    sized = {
+        "--address": address,
+        "--workers": workers,
+        "--cpus-per-worker": cpus_per_worker,
+        "--gpus-per-worker": gpus_per_worker,
+    }
+    if engine == "local" and (given := [k for k, v in sized.items() if v is not None]):
+        raise click.UsageError(f"{given[0]} goes with --engine ray.")
+    if engine == "ray" and device is not None:
+        raise click.UsageError("--device goes with --engine local; see --gpus-per-worker.")
     console = Console()
     experiment = prepare(plan)
     outline = experiment.outline(max(experiment.plan.scales))
@@ -38,21 +93,53 @@ def command(plan: Path, out: Path | None, dry_run: bool, device: str | None, qui
     if out is None:
         raise click.UsageError("Name the results folder: -o results/NAME.")
     store = Store(out)
-    store.open(experiment.head())
-    runner = CellRunner(
-        experiment.plan,
-        experiment.recipe,
-        experiment.book,
-        device or ("cuda" if torch.cuda.is_available() else "cpu"),
-    )
-    with CellProgress(len(outline.cells), disable=quiet or not console.is_terminal) as progress:
-        engine = LocalEngine(runner, store, progress.begin)
-        scale, results = experiment.run(engine, runner, store, progress.done)
-    summary = write_summary(experiment, scale, results, store)
+    experiment.require_same(store.found(), out)
+    sizing = Sizing(cpus_per_worker or 1, gpus_per_worker, workers)
+    with _cluster(engine, address, sizing) as cluster, store.writing(experiment.head()):
+        where = cluster.device if cluster else _device(device)
+        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, where)
+        total = len(outline.cells)
+        with CellProgress(total, disable=quiet or not console.is_terminal) as progress:
+            chosen: Engine = (
+                RayEngine(cluster, runner, progress.begin)
+                if cluster
+                else LocalEngine(runner, progress.begin)
+            )
+            scale, results = experiment.run(chosen, runner, store, progress)
+        summary = write_summary(experiment, scale, results, store)
     console.print()
     for verdict in summary.verdicts:
         console.print(f"[bold]{verdict.finding.value}[/]. {verdict.sentence}", highlight=False)
     console.print(f"\n{out / 'summary.md'} has the tables.", highlight=False)
+
+
+@contextmanager
+def _cluster(engine: str, address: str | None, sizing: "Sizing") -> "Iterator[Cluster | None]":
+    from rvec_merge.evaluation.engines.cluster import joined
+
+    if engine == "local":
+        yield None
+        return
+    with joined(address, sizing) as cluster:
+        yield cluster
+
+
+def _device(asked: str | None) -> str:
+    import torch
+
+    from rvec_merge.errors import EnvironmentProblem
+
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=asked)
+    except (RuntimeError, AssertionError) as error:
+        raise EnvironmentProblem(
+            f"There is no device {asked!r} here.",
+            [str(error).strip().splitlines()[0], f"CUDA devices: {torch.cuda.device_count()}"],
+            "write --device cpu, or leave it out.",
+        ) from None
+    return asked
 
 
 def show_outline(console: object, scales: tuple[float, ...], outline: object) -> None:

@@ -5,6 +5,7 @@ from types import TracebackType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rvec_merge.evaluation.conditions import Cell
+from rvec_merge.evaluation.engines.base import Failed
 from rvec_merge.evaluation.store import CellResult
 
 
@@ -31,6 +32,14 @@ class CellProgress:
         metrics = next(iter(result.facts["means"].values()))
         name, value = next(iter(metrics.items()))
         self._last = f"  (last: {name} {value:.3f})"
+        self._bar.update(self._task, advance=1)
+
+    def failed(self, failure: Failed) -> None:
+        """Count a failed cell and say why, above the bar."""
+        cell = failure.cell
+        self._bar.console.print(
+            f"Failed: {cell.condition} on {cell.task}: {failure.reason}", highlight=False
+        )
         self._bar.update(self._task, advance=1)
 
     def __enter__(self) -> "CellProgress":

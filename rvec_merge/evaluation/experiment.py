@@ -1,44 +1,35 @@
 """Run a plan: choose the scale, evaluate what is reported, resume where a run stopped."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from rvec_merge.errors import PlanError
+from rvec_merge.errors import PlanError, ResultsError
 from rvec_merge.evaluation.conditions import Cell, State, report_cells, sweep_cells
+from rvec_merge.evaluation.engines.base import Engine, Failed
 from rvec_merge.evaluation.outputs import outcomes
 from rvec_merge.evaluation.plan import Plan, TaskPlan, read_plan
-from rvec_merge.evaluation.runner import CellRunner, versions
+from rvec_merge.evaluation.runner import CellRunner, Evaluated, versions
 from rvec_merge.evaluation.significance import Outcomes
 from rvec_merge.evaluation.store import CellResult, Store
 from rvec_merge.evaluation.task_book import TaskBook
 from rvec_merge.recipe import Recipe, read_recipe
+from rvec_merge.safe_yaml import load_yaml
 
 _FEWEST = 10  # items on either side of a split
+_SHOWN = 8  # failures in an error
 
 
-class Engine(Protocol):
-    """Runs cells somewhere; calls ``done`` in the process that asked, as each is filed."""
+class Watch(Protocol):
+    """Is told of every cell that is finished, found finished, or failed."""
 
-    def run(self, cells: Sequence[Cell], done: Callable[[Cell, CellResult], None]) -> None: ...
+    def done(self, cell: Cell, result: CellResult) -> None: ...
 
-
-class LocalEngine:
-    """Runs cells one after another in this process."""
-
-    def __init__(self, runner: CellRunner, store: Store, begin: Callable[[Cell], None]) -> None:
-        self._runner = runner
-        self._store = store
-        self._begin = begin
-
-    def run(self, cells: Sequence[Cell], done: Callable[[Cell, CellResult], None]) -> None:
-        for cell in cells:
-            self._begin(cell)
-            done(cell, self._runner.run(cell, self._store))
+    def failed(self, failure: Failed) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -84,36 +75,24 @@ class Experiment:
         return Outline(sweep, report, sum(sizes.get(c.variant, 0) for c in both))
 
     def run(
-        self,
-        engine: Engine,
-        runner: CellRunner,
-        store: Store,
-        done: Callable[[Cell, CellResult], None],
+        self, engine: Engine, runner: CellRunner, store: Store, watch: Watch
     ) -> tuple[float, dict[Cell, CellResult]]:
-        """Run what is not finished yet; returns the chosen scale and every cell's result."""
-        results: dict[Cell, CellResult] = {}
+        """Run what is not finished yet; returns the chosen scale and every cell's result.
 
-        def file(cell: Cell, result: CellResult) -> None:
-            results[cell] = result
-            done(cell, result)
-
-        def finish(cells: Iterable[Cell]) -> None:
-            missing = []
-            for cell in dict.fromkeys(cells):
-                if cell in results:
-                    continue
-                if (found := store.find(runner.key(cell))) is not None:
-                    file(cell, found)
-                else:
-                    missing.append(cell)
-            # Weights change as rarely as possible; within a state, in the plan's order.
-            order = {state: i for i, state in enumerate(dict.fromkeys(c.state for c in missing))}
-            engine.run(sorted(missing, key=lambda c: order[c.state]), file)
-
-        finish(sweep_cells(self.plan))
-        scale = self.choose(results)
-        finish(self.outline(scale).report)
-        return scale, results
+        Raises:
+            ResultsError: cells failed; all others that could be run are finished and filed.
+        """
+        clerk = _Clerk(engine, runner, store, watch)
+        sweep = sweep_cells(self.plan)
+        # What does not depend on the scale need not wait for it.
+        fixed = [c for c in self.outline(max(self.plan.scales)).report if not c.state.scale]
+        clerk.finish([*sweep, *fixed])
+        if not clerk.failures.keys() & set(sweep):
+            scale = self.choose(clerk.results)
+            clerk.finish(self.outline(scale).report)
+            if not clerk.failures:
+                return scale, clerk.results
+        raise clerk.report()
 
     def choose(self, results: dict[Cell, CellResult]) -> float:
         """The scale with the highest mean over the choosing tasks; the smallest of equals."""
@@ -145,6 +124,30 @@ class Experiment:
             "recipe": self.recipe.text,
             "versions": versions(),
         }
+
+    def require_same(self, found: Mapping[str, Any] | None, folder: Path) -> None:
+        """Refuse a results folder that another plan's cells are in; None is an empty folder.
+
+        A changed plan goes on in its folder and reuses what still applies. It is another plan if
+        its recipe says something else (the scale aside, which the plan sets), or if none of its
+        tasks is one of the folder's.
+
+        Raises:
+            ResultsError: the folder was written by another plan.
+        """
+        if found is None:
+            return
+        facts = _differing(load_yaml(found["recipe"], source="recipe"), self.recipe)
+        there = [task["task"] for task in found["plan"]["tasks"]]
+        here = [task.task for task in self.plan.tasks]
+        if not set(there) & set(here):
+            facts.append(f"tasks: {', '.join(there)} there, {', '.join(here)} here")
+        if facts:
+            raise ResultsError(
+                "The results folder was written by another plan.",
+                [f"{folder}: {found['plan']['recipe']} there, {self.plan.recipe} here", *facts],
+                "name a new folder.",
+            )
 
     def _by_scale(self) -> dict[float, list[Cell]]:
         found: dict[float, list[Cell]] = {scale: [] for scale in self.plan.scales}
@@ -192,6 +195,88 @@ class Experiment:
                     [f"{choosing} would choose the scale, {len(named) - choosing} would report it"],
                     f"raise limit, or change selection.share; each side needs {_FEWEST}.",
                 )
+
+
+class _Clerk:
+    """Asks an engine for the cells that are missing, and files what comes back."""
+
+    def __init__(self, engine: Engine, runner: CellRunner, store: Store, watch: Watch) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._store = store
+        self._watch = watch
+        self.results: dict[Cell, CellResult] = {}
+        self.failures: dict[Cell, tuple[Failed, Path]] = {}
+
+    def finish(self, cells: Iterable[Cell]) -> None:
+        missing = []
+        for cell in dict.fromkeys(cells):
+            if cell in self.results or cell in self.failures:
+                continue
+            if (found := self._store.find(self._runner.key(cell))) is not None:
+                self._file(cell, found)
+            else:
+                missing.append(cell)
+        if not missing:
+            return
+        self._store.forget_findings()
+        for answer in self._engine.run(missing):
+            if isinstance(answer, Evaluated):
+                answer = self._checked(answer)
+            if isinstance(answer, Failed):
+                trace = self._store.add_failure(self._runner.key(answer.cell), answer.trace)
+                self.failures[answer.cell] = (answer, trace)
+                self._watch.failed(answer)
+                continue
+            cell = answer.cell
+            key = self._runner.key(cell)
+            filed = self._store.add(key, cell.condition, cell.variant, answer.facts, answer.files)
+            self._file(cell, filed)
+
+    def report(self) -> ResultsError:
+        """What failed."""
+        facts = [
+            f"{cell.condition} on {cell.task}: {failure.reason} ({trace})"
+            for cell, (failure, trace) in self.failures.items()
+        ]
+        more = [f"and {len(facts) - _SHOWN} more"] if len(facts) > _SHOWN else []
+        return ResultsError(
+            f"{len(facts)} of {len(facts) + len(self.results)} cells failed; no summary is made.",
+            facts[:_SHOWN] + more,
+            "read the traceback files, mend the cause, and run the same command again: "
+            "what is finished is kept.",
+        )
+
+    def _file(self, cell: Cell, result: CellResult) -> None:
+        self.results[cell] = result
+        self._watch.done(cell, result)
+
+    def _checked(self, answer: Evaluated) -> Evaluated | Failed:
+        """The answer, if the cell ran on what this process sees: other nodes have other disks."""
+        here = self._runner.depends(answer.cell)
+        other = [name for name in here if here[name] != answer.depends[name]]
+        if not other:
+            return answer
+        reason = f"its worker saw other {', '.join(other)}"
+        lines = [f"{name}: {here[name]} here, {answer.depends[name]} there" for name in other]
+        return Failed(answer.cell, reason, "\n".join([reason, *lines, ""]))
+
+
+def _differing(found: Any, recipe: Recipe) -> list[str]:
+    """The top-level keys of two recipes that disagree, the scale aside."""
+    there, here = (_without_scale(r) for r in (found, load_yaml(recipe.text, source="recipe")))
+    return [
+        f"recipe.{key}: {there.get(key)} there, {here.get(key)} here"
+        for key in {**there, **here}
+        if there.get(key) != here.get(key)
+    ]
+
+
+def _without_scale(recipe: dict[str, Any]) -> dict[str, Any]:
+    parameters = dict(recipe.get("parameters") or {})
+    if isinstance(parameters.get("scale"), int | float):
+        del parameters["scale"]
+    return {**recipe, "parameters": parameters}
 
 
 def prepare(path: Path) -> Experiment:

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +19,7 @@ from rvec_merge.evaluation.forced import SweepLM
 from rvec_merge.evaluation.outputs import describe
 from rvec_merge.evaluation.plan import Plan
 from rvec_merge.evaluation.quiet import quiet
-from rvec_merge.evaluation.store import CellResult, Store
+from rvec_merge.evaluation.store import packed
 from rvec_merge.evaluation.task_book import TaskBook
 from rvec_merge.evaluation.weights import ResidentWeights
 from rvec_merge.recipe import Recipe
@@ -35,22 +38,47 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in _VERSIONED}
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A cell that was run, not filed yet.
+
+    Attributes:
+        depends: what its outcome depended on, where it ran.
+        facts: see ``outputs.describe``.
+        files: what lm-eval wrote, as ``store.packed`` packs it.
+        seconds: that running it took.
+    """
+
+    cell: Cell
+    depends: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    seconds: float
+
+
 class CellRunner:
     """One loaded model and the tasks of one plan.
 
     Loading happens with the first cell that has to be run, so a finished experiment costs none.
+
+    Args:
+        device: cpu, or the CUDA device that holds the model.
+        spread: whether all visible CUDA devices hold a share of the model instead.
     """
 
-    def __init__(self, plan: Plan, recipe: Recipe, book: TaskBook, device: str) -> None:
+    def __init__(
+        self, plan: Plan, recipe: Recipe, book: TaskBook, device: str, *, spread: bool = False
+    ) -> None:
         self.plan = plan
         self.recipe = recipe
         self.book = book
         self.device = device
+        self.spread = spread
 
-    def key(self, cell: Cell) -> str:
-        """Hash of all that the cell's outcome depends on: weights, items, settings, versions."""
+    def depends(self, cell: Cell) -> dict[str, Any]:
+        """All that the cell's outcome depends on: weights, items, settings, versions."""
         plan = self.plan
-        depends = {
+        return {
             "weights": weights_fingerprint(self.recipe, cell.state),
             "precision": plan.precision,
             "task": self.book.fingerprint(cell.variant, plan.limit),
@@ -64,13 +92,21 @@ class CellRunner:
             "device": torch.device(self.device).type,
             "versions": versions(),
         }
-        text = json.dumps(depends, sort_keys=True)
+
+    def key(self, cell: Cell) -> str:
+        """Hash of what the cell depends on; finished cells are filed under it."""
+        text = json.dumps(self.depends(cell), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def run(self, cell: Cell, store: Store) -> CellResult:
-        """Evaluate a cell and file it; the store then has it under ``key(cell)``."""
+    def load(self) -> None:
+        """Load the target and map the donors; ``run`` does it otherwise."""
+        _ = self._lm, self._weights
+
+    def run(self, cell: Cell) -> Evaluated:
+        """Evaluate a cell."""
         from lm_eval.loggers import EvaluationTracker
 
+        began = time.perf_counter()
         self._weights.become(cell.state)
         self._lm.withholding = self.book.withholding(cell.variant) if cell.forced else None
         with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
@@ -79,9 +115,8 @@ class CellRunner:
             facts = describe(samples, lambda text: len(self._tokenizer.encode(text)))
             effect = self._weights.effect
             facts["effective_scale"] = effect.effective_scale if effect else None
-            return store.add(
-                self.key(cell), cell.condition, cell.variant, facts, files=Path(scratch)
-            )
+            files = packed(Path(scratch))
+        return Evaluated(cell, self.depends(cell), facts, files, time.perf_counter() - began)
 
     def _evaluate(self, cell: Cell, tracker: "EvaluationTracker") -> dict[str, Any]:
         from lm_eval import simple_evaluate
@@ -129,11 +164,12 @@ class CellRunner:
         from transformers import AutoModelForCausalLM
 
         dtype = getattr(torch, self.plan.precision)
+        placed = {"device_map": "auto"} if self.spread else {}
         with quiet():
-            model = AutoModelForCausalLM.from_pretrained(self._target, dtype=dtype)
+            model = AutoModelForCausalLM.from_pretrained(self._target, dtype=dtype, **placed)
         if model.num_parameters() < _SMALL:
             torch.set_num_threads(1)
-        return model.to(self.device).eval()
+        return (model if self.spread else model.to(self.device)).eval()
 
     @cached_property
     def _lm(self) -> SweepLM:
@@ -147,7 +183,8 @@ class CellRunner:
 
     @cached_property
     def _weights(self) -> ResidentWeights:
-        return ResidentWeights(self.recipe, self._model)
+        with quiet():
+            return ResidentWeights(self.recipe, self._model)
 
     @property
     def _target(self) -> str:

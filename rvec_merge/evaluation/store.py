@@ -1,5 +1,7 @@
 """Results on disk: one folder per finished cell, written whole or not at all."""
 
+import contextlib
+import fcntl
 import gzip
 import json
 import os
@@ -14,6 +16,8 @@ from rvec_merge.errors import ResultsError
 
 FORMAT = 1
 HEAD = "experiment.json"
+_LOCK = ".lock"
+_FINDINGS = ("summary.json", "summary.md", "cells.csv")
 
 
 @dataclass(frozen=True)
@@ -48,28 +52,47 @@ class Store:
     """A results folder.
 
     Raises:
-        ResultsError: the folder holds something else, or results of another format.
+        ResultsError: the folder holds something else, results of another format, or another run
+            is writing into it.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cells = root / "cells"
+        self.failures = root / "failed"
 
-    def open(self, head: Mapping[str, Any]) -> None:
-        """Begin or resume; ``head`` says what the experiment is."""
-        path = self.root / HEAD
-        if path.is_file():
-            self.head()
-        elif self.root.exists() and any(self.root.iterdir()):
+    def found(self) -> dict[str, Any] | None:
+        """What the experiment in the folder is; None for a new or empty folder."""
+        if (self.root / HEAD).is_file():
+            return self.head()
+        if self.root.exists() and any(p.name != _LOCK for p in self.root.iterdir()):
             raise ResultsError(
                 "The results folder holds something else.",
                 [f"{self.root}", f"no {HEAD} in it"],
                 "name a new or empty folder.",
             )
+        return None
+
+    @contextlib.contextmanager
+    def writing(self, head: Mapping[str, Any]) -> Iterator[None]:
+        """Begin or resume, as the folder's only writer; ``head`` says what the experiment is."""
+        self.found()
         self.cells.mkdir(parents=True, exist_ok=True)
-        for leftover in self.cells.glob(".writing-*"):
-            shutil.rmtree(leftover)  # of a run that was killed while it wrote
-        self.write(HEAD, json.dumps({"format": FORMAT, **head}, indent=2, sort_keys=True) + "\n")
+        with (self.root / _LOCK).open("w") as lock:
+            try:
+                # Falls with the process that holds it, however that ends.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ResultsError(
+                    "Another run is writing into the results folder.",
+                    [f"{self.root}"],
+                    "wait for it, or name another folder.",
+                ) from None
+            for leftover in self.cells.glob(".writing-*"):
+                shutil.rmtree(leftover)  # of a run that was killed while it wrote
+            text = json.dumps({"format": FORMAT, **head}, indent=2, sort_keys=True)
+            self.write(HEAD, text + "\n")
+            yield
 
     def head(self) -> dict[str, Any]:
         """What the experiment is, as ``open`` wrote it."""
@@ -101,40 +124,59 @@ class Store:
         return CellResult(key, cell["condition"], cell["variant"], cell["facts"], folder)
 
     def add(
-        self, key: str, condition: str, variant: str, facts: Mapping[str, Any], files: Path
+        self,
+        key: str,
+        condition: str,
+        variant: str,
+        facts: Mapping[str, Any],
+        files: Mapping[str, bytes],
     ) -> CellResult:
-        """File a finished cell; ``files`` holds what lm-eval wrote, and is emptied.
+        """File a finished cell; ``files`` holds what lm-eval wrote, packed.
 
         A cell is visible once its folder has been renamed into place, and is then complete.
         """
         writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.cells))
-        for path in sorted(p for p in files.rglob("*") if p.is_file()):
-            if path.suffix == ".jsonl":
-                with (
-                    path.open("rb") as plain,
-                    (writing / f"{path.name}.gz").open("wb") as raw,
-                    # No name and no time in the header: the same samples are the same bytes.
-                    gzip.GzipFile("", "wb", mtime=0, fileobj=raw) as packed,
-                ):
-                    shutil.copyfileobj(plain, packed)
-            else:
-                shutil.copy(path, writing / path.name)
         cell = {"condition": condition, "variant": variant, "key": key, "facts": facts}
-        (writing / "cell.json").write_text(json.dumps(cell, indent=2, sort_keys=True) + "\n")
-        for path in writing.iterdir():
-            _sync(path)
+        text = json.dumps(cell, indent=2, sort_keys=True) + "\n"
+        for name, content in {**files, "cell.json": text.encode()}.items():
+            (writing / name).write_bytes(content)
+            _sync(writing / name)
         os.replace(writing, self.cells / key)
         _sync(self.cells)
+        (self.failures / f"{key}.txt").unlink(missing_ok=True)
         return CellResult(key, condition, variant, facts, self.cells / key)
+
+    def add_failure(self, key: str, text: str) -> Path:
+        """File why a cell failed; gone once the cell has finished."""
+        self.failures.mkdir(exist_ok=True)
+        return self.write(f"{self.failures.name}/{key}.txt", text)
+
+    def forget_findings(self) -> None:
+        """Remove the summary: the cells it was made from are no longer all of them."""
+        for name in _FINDINGS:
+            (self.root / name).unlink(missing_ok=True)
 
     def write(self, name: str, text: str) -> Path:
         """Replace one file of the results folder, atomically."""
         path = self.root / name
-        part = path.with_name(f".{name}.part")
+        part = path.with_name(f".{path.name}.part")
         part.write_text(text, encoding="utf-8")
         _sync(part)
         os.replace(part, path)
         return path
+
+
+def packed(folder: Path) -> dict[str, bytes]:
+    """The files under ``folder`` by name, sample rows compressed: the form ``Store.add`` takes."""
+    files = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        if path.suffix == ".jsonl":
+            # No time in the header: the same samples are the same bytes.
+            files[f"{path.name}.gz"] = gzip.compress(content, mtime=0)
+        else:
+            files[path.name] = content
+    return files
 
 
 def _sync(path: Path) -> None:

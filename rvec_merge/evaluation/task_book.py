@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from rvec_merge.errors import PlanError
@@ -22,6 +23,9 @@ class TaskBook:
         self._ours: Any = None
         self._stock: Any = None
         self._built: dict[str, Mapping[str, Any]] = {}
+        # Reading a set's items takes longer than a small model needs to see them.
+        self.items = cache(self._items)
+        self.fingerprint = cache(self._fingerprint)
 
     def tasks(self, variant: str) -> Mapping[str, Any]:
         """The task objects behind a name: one, or a group's subtasks, by their own names.
@@ -53,7 +57,7 @@ class TaskBook:
                 f"take {wanted!r} out of the plan, or the task.",
             )
 
-    def items(self, variant: str, limit: int | None) -> dict[str, list[tuple[int, str]]]:
+    def _items(self, variant: str, limit: int | None) -> dict[str, list[tuple[int, str]]]:
         """The items each subtask evaluates: (doc_id, the item's name).
 
         The name is that of the clean item, so that clean and perturbed items can be matched and
@@ -71,7 +75,7 @@ class TaskBook:
         found = [Withholding.of(task) for task in self.tasks(variant).values()]
         return found[0] if all(found) else None
 
-    def fingerprint(self, variant: str, limit: int | None) -> str:
+    def _fingerprint(self, variant: str, limit: int | None) -> str:
         """sha256 of the tasks' settings and items: what a prompt and its score depend on."""
         digest = hashlib.sha256()
         for name, task in sorted(self.tasks(variant).items()):
