@@ -142,7 +142,16 @@ def _clear_leftovers(out: Path) -> None:
 
 def _publish(work: Path, out: Path, overwrite: bool) -> None:
     if not (overwrite and out.exists()):
-        work.rename(out)
+        try:
+            work.rename(out)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            raise OutputError(
+                "The output appeared while it was being written.",
+                [f"{out}"],
+                "name another folder for one of the two runs, or replace it: --overwrite.",
+            ) from None
     elif not _exchange(work, out):
         aside = work.with_name(work.name + "-old")
         out.rename(aside)

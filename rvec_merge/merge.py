@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvec_merge.atomic import check_space, new_folder
+from rvec_merge.atomic import new_folder
 from rvec_merge.engine.companions import mend, write_card, write_companions
 from rvec_merge.engine.delegate import run_mergekit
 from rvec_merge.engine.effect import Effect
@@ -20,7 +20,6 @@ from rvec_merge.problems import Notice
 from rvec_merge.recipe import Recipe
 
 LOG = logging.getLogger(__name__)
-SMALL_FILES = 64_000_000  # bytes set aside for the tokenizer and the rest
 
 
 class Watcher:
@@ -109,7 +108,6 @@ def _streamed(
     start: float,
 ) -> Outcome:
     shards = lay_out(plan.tensors, settings.shard_size)
-    check_space(out, plan.nbytes + SMALL_FILES)
     folders = [found.folder for found in plan.inputs.values()]
     with new_folder(out, folders, overwrite=settings.overwrite) as folder:
         planned = time.perf_counter()

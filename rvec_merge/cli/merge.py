@@ -54,11 +54,9 @@ def command(
 
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
     logging.basicConfig(level=levels[min(verbosity, 2)])
-    if not verbosity:  # mergekit still says `torch_dtype`, and transformers tells every user so
-        logging.getLogger("transformers").setLevel(logging.ERROR)
     from rvec_merge.engine.startup import import_mergekit
 
-    import_mergekit()
+    import_mergekit(quiet=not verbosity)
     from rvec_merge.cli.bytes_bar import BytesBar
     from rvec_merge.engine.settings import Settings
     from rvec_merge.merge import merge

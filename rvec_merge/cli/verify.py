@@ -18,11 +18,8 @@ def command(out: Path, recipe: Path | None, sample: int | None, seed: int, as_js
 
     Exits with 1 when the bits are not what the recipe gives.
     """
-    import logging
-
     from rvec_merge.engine.startup import import_mergekit
 
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     import_mergekit()
     from rvec_merge.engine.verify import verify
     from rvec_merge.errors import CheckpointError

@@ -7,6 +7,7 @@ from pathlib import Path
 from rvec_merge.engine.effect import Effect
 from rvec_merge.engine.plan import MergePlan
 from rvec_merge.engine.settings import Settings
+from rvec_merge.errors import RecipeError
 from rvec_merge.recipe import Recipe
 
 LOG = logging.getLogger(__name__)
@@ -16,10 +17,22 @@ _MENDED = ("generation_config.json", "chat_template.jinja")
 
 
 def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder: Path) -> None:
-    """Write what mergekit writes beside the weights, by mergekit's own functions."""
+    """Write what mergekit writes beside the weights, by mergekit's own functions.
+
+    Raises:
+        RecipeError: transformers refuses the output's configuration.
+    """
     from mergekit.merge import _copy_tagalong_files, _copy_tokenizer
 
-    plan.config.save_pretrained(folder)
+    try:
+        plan.config.save_pretrained(folder)
+    # Slices: mergekit changes the number of layers, and no more. transformers has several errors.
+    except Exception as error:
+        raise RecipeError(
+            "The output's configuration is not valid.",
+            [recipe.source, *str(error).splitlines()[:3]],
+            "keep the number of layers; this architecture lists more about each of them.",
+        ) from None
     options = settings.mergekit()
     if settings.copy_tokenizer:
         try:

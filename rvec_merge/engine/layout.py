@@ -57,8 +57,12 @@ class Shard:
             OSError: the disk has no room.
         """
         handle = os.open(folder / self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        os.posix_fallocate(handle, 0, self.size)
-        os.pwrite(handle, self.header, 0)
+        try:
+            os.posix_fallocate(handle, 0, self.size)
+            os.pwrite(handle, self.header, 0)
+        except OSError:
+            os.close(handle)
+            raise
         return handle
 
 

@@ -25,8 +25,20 @@ _TABLES = "transformers.models.auto.modeling_auto"
 _HEAVY = ("peft", "transformers.modeling_utils", "mergekit.common", _TABLES)
 
 
-def import_mergekit() -> None:
-    """Import ``mergekit.merge``; does nothing special in a process that has the heavy parts."""
+def import_mergekit(*, quiet: bool = True) -> None:
+    """Import ``mergekit.merge``; nothing special in a process that has the heavy parts already.
+
+    Args:
+        quiet: keep transformers from telling users what mergekit still calls by its old name.
+    """
+    _import()
+    if quiet:
+        import transformers
+
+        transformers.logging.set_verbosity_error()
+
+
+def _import() -> None:
     if any(name in sys.modules for name in _HEAVY):
         importlib.import_module("mergekit.merge")
         return

@@ -1,0 +1,152 @@
+"""Generate a target and two sequential donors with the shapes of Qwen2.5 and realistic sparsity.
+
+    python benchmarks/generate.py FOLDER --size 0.5b
+
+writes FOLDER/{target,sft,grpo}. The SFT donor and the target are small dense steps away from one
+base. The GRPO donor is a step of Adam-like, size-independent updates away from the SFT donor,
+rounded to bfloat16: most of it rounds away, and about the given share of elements changes, mostly
+by one representable step, as in published RL checkpoints (arXiv:2505.11711, arXiv:2511.08567).
+"""
+
+import argparse
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rvec_merge.engine.layout import lay_out
+from rvec_merge.engine.plan import PlannedTensor
+
+ROLES = ("target", "sft", "grpo")
+BLOCK = 1 << 20  # elements
+WEIGHT_STD = 0.02
+DENSE_STEP = 0.02  # of a weight's standard deviation, from the base to SFT and to the target
+# Standard deviation of the RL update, as a share of the weight's, per share of changed elements.
+SPARSE_STEP = 4.4e-3
+POOL = 1 << 24  # normal numbers, drawn once and read from random places on
+TOKENIZER = Path(__file__).resolve().parent.parent / "demo" / "family" / "target"
+
+
+@dataclass(frozen=True)
+class Size:
+    """The dimensions of one model, in transformers' words."""
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    intermediate_size: int
+    vocab_size: int = 151936
+
+
+SIZES = {
+    "0.03b": Size(384, 8, 6, 2, 1536, 32000),
+    "0.5b": Size(896, 24, 14, 2, 4864),
+    "1.5b": Size(1536, 28, 12, 2, 8960),
+}
+
+
+def generate(folder: Path, size: str, *, density: float = 0.2, seed: int = 0) -> dict[str, Path]:
+    """Write a triple under ``folder``; returns the folder of each role.
+
+    Memory: some blocks, whatever the size.
+    """
+    from transformers import Qwen2Config
+
+    config = Qwen2Config(
+        **vars(SIZES[size]),
+        tie_word_embeddings=True,
+        architectures=["Qwen2ForCausalLM"],
+        dtype="bfloat16",
+    )
+    shapes = _shapes(config)
+    folders = {role: folder / role for role in ROLES}
+    for path in folders.values():
+        path.mkdir(parents=True)
+        config.save_pretrained(path)
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(TOKENIZER / file, path / file)
+    _write(folders, shapes, density, seed)
+    return folders
+
+
+def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
+    from transformers import Qwen2ForCausalLM
+
+    with torch.device("meta"):
+        model = Qwen2ForCausalLM(config)
+    return {
+        name: tuple(weight.shape)
+        for name, weight in model.state_dict().items()
+        if name != "lm_head.weight"  # tied
+    }
+
+
+def _write(
+    folders: Mapping[str, Path], shapes: Mapping[str, tuple[int, ...]], density: float, seed: int
+) -> None:
+    planned = [PlannedTensor(n, s, torch.bfloat16, {}, None, {}) for n, s in shapes.items()]
+    (shard,) = lay_out(planned, 0)
+    draws = _Draws(seed)
+    files = {role: (path / shard.name).open("wb") for role, path in folders.items()}
+    for file in files.values():
+        file.write(shard.header)
+    for name in shard.offsets:
+        for count in _blocks(shapes[name]):
+            for role, values in _block(name, count, density, draws).items():
+                files[role].write(values.view(torch.uint8).numpy().data)
+    for file in files.values():
+        file.close()
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[int]:
+    left = torch.Size(shape).numel()
+    while left:
+        yield min(left, BLOCK)
+        left -= min(left, BLOCK)
+
+
+def _block(name: str, count: int, density: float, draws: "_Draws") -> dict[str, torch.Tensor]:
+    base = draws.normal(count, WEIGHT_STD)
+    if "norm" in name:
+        base += 1
+    sft = (base + draws.normal(count, DENSE_STEP * WEIGHT_STD)).bfloat16()
+    return {
+        "target": (base + draws.normal(count, DENSE_STEP * WEIGHT_STD)).bfloat16(),
+        "sft": sft,
+        "grpo": (sft + draws.normal(count, SPARSE_STEP * density * WEIGHT_STD)).bfloat16(),
+    }
+
+
+class _Draws:
+    """Normal numbers, fast: slices of one pool, each from a random place."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._pool = torch.empty(POOL).normal_(generator=torch.Generator().manual_seed(seed))
+
+    def normal(self, count: int, std: float) -> torch.Tensor:
+        start = self._random.randrange(POOL - count)
+        return self._pool[start : start + count] * std
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", choices=SIZES, default="0.5b")
+    parser.add_argument("--density", type=float, default=0.2)
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    folders = generate(arguments.folder, arguments.size, density=arguments.density)
+    found = {role: str(path) for role, path in folders.items()}
+    print(json.dumps({**found, "seconds": round(time.perf_counter() - start, 1)}))
+
+
+if __name__ == "__main__":
+    main()
