@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from rvec_merge.atomic import new_folder
-from rvec_merge.checkpoint import INDEX, read_json
+from rvec_merge.checkpoint import read_json
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
 from rvec_merge.vector.inputs import PackedVector, Vector
 from rvec_merge.vector.output import Progress, copy_companions, silent, write_text
 from rvec_merge.vector.provenance import record_extraction
-from rvec_merge.vector.shards import ShardWriter
+from rvec_merge.vector.shards import ShardWriter, write_index
 from rvec_merge.vector.statistics import finite_squares
 
 _STEM = "model"
@@ -77,9 +77,7 @@ def extract_dense(
         finally:
             writer.abandon()
         if len(set(files.values())) > 1:
-            size = report.elements * dtype.itemsize
-            index = {"metadata": {"total_size": size}, "weight_map": files}
-            write_text(folder / INDEX, json.dumps(index, indent=2) + "\n")
+            write_index(folder, files, report.elements * dtype.itemsize)
         copy_companions(vector.roots[0], folder)
         _state_dtype(folder / "config.json", dtype)
         facts = {
