@@ -1,0 +1,126 @@
+"""Every warning of the preflight, and that a warning stops nothing."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.preflight.conftest import Trio, tokenizer
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What is done to a sound trio, what must be said, and whether a stock run says it too."""
+
+    change: Callable[[Trio], object]
+    said: tuple[str, ...]
+    stock: bool = True
+
+
+def card(trio: Trio, name: str, base: str) -> None:
+    (trio.folder(name) / "README.md").write_text(f"---\nbase_model: {base}\n---\n")
+
+
+def widen(*names: str) -> Callable[[Trio], None]:
+    def change(trio: Trio) -> None:
+        for name in names:
+            trio.edit_tensors(name, lambda t: t.update({k: v.float() for k, v in t.items()}))
+
+    return change
+
+
+def normalized(trio: Trio) -> None:
+    data = {**tokenizer(), "normalizer": {"type": "Lowercase"}}
+    (trio.folder("sft") / "tokenizer.json").write_text(json.dumps(data))
+
+
+def scale(trio: Trio, value: object, out_dtype: str = "float32") -> None:
+    trio.recipe["parameters"]["scale"] = value
+    trio.recipe["out_dtype"] = out_dtype
+
+
+WARNINGS = {
+    "no shared base": Suspicion(
+        lambda t: [card(t, name, "org/other") for name in ("grpo", "sft")],
+        ("Donors and target share no stated base model.", "org/other", "--deep"),
+    ),
+    "mixed dtypes": Suspicion(
+        widen("grpo"), ("The inputs' dtypes differ.", "grpo: float32", "target: bfloat16")
+    ),
+    "dtype rounds float32 donors": Suspicion(
+        lambda t: (widen("target", "grpo", "sft")(t), t.recipe.update(dtype="bfloat16")),
+        ("dtype: bfloat16 rounds wider inputs when they are read.", "Leave dtype out"),
+    ),
+    "scale in bfloat16": Suspicion(
+        lambda t: scale(t, 0.5, "bfloat16"),
+        ("A scale other than 1 in bfloat16", "scale × weight: 0.5", "out_dtype: float32"),
+    ),
+    "weight in bfloat16": Suspicion(
+        lambda t: t.donor("grpo")["parameters"].update(weight=0.25), ("scale × weight: 0.25",)
+    ),
+    "gradient": Suspicion(
+        lambda t: scale(t, [0.0, 1.0]),
+        ("A gradient of scale", "embeddings: 0", "final norm: 0"),
+    ),
+    "no out_dtype": Suspicion(
+        lambda t: t.recipe.pop("out_dtype"), ("The recipe gives no out_dtype", "float32")
+    ),
+    "minor config": Suspicion(
+        lambda t: t.edit_config("sft", max_position_embeddings=128),
+        ("The configs of sft and target differ.", "max_position_embeddings: target 64, sft 128"),
+    ),
+    "a tokenizer that cannot be read": Suspicion(
+        lambda t: (t.folder("sft") / "tokenizer.json").unlink(), ("Tokenizers were not compared.",)
+    ),
+    "a tokenizer that splits otherwise": Suspicion(
+        normalized, ("The tokenizers of sft and target split text differently.",)
+    ),
+    "code that is not run": Suspicion(
+        lambda t: t.edit_config("sft", auto_map={"AutoConfig": "x.Y"}),
+        ("A model names code of its own; it is not run.",),
+        stock=False,  # mergekit's transformers refuses the missing x.py
+    ),
+    "a tied head that is stored": Suspicion(
+        lambda t: t.edit_tensors(
+            "grpo", lambda x: x.update({"lm_head.weight": x["model.embed_tokens.weight"].clone()})
+        ),
+        ("Some inputs store lm_head.weight although it is tied",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_rvec_check_warns_and_passes(name: str, trio: Trio) -> None:
+    WARNINGS[name].change(trio)
+    result = trio.check()
+    assert result.return_value == 0, result.output
+    assert all(part in result.output for part in WARNINGS[name].said), result.output
+    assert "can be merged: 1 warning.\n" in result.output
+
+
+@pytest.mark.parametrize("name", [name for name, s in WARNINGS.items() if s.stock])
+def test_stock_mergekit_logs_the_same_once(
+    name: str, trio: Trio, caplog: pytest.LogCaptureFixture
+) -> None:
+    WARNINGS[name].change(trio)
+    with caplog.at_level(logging.WARNING, logger="rvec_merge"):
+        trio.merge_stock()
+    said = [r.getMessage() for r in caplog.records if r.name.startswith("rvec_merge")]
+    assert len(said) == 1
+    assert all(part in said[0] for part in WARNINGS[name].said), said[0]
+
+
+def test_a_donor_made_from_the_other_donor_shares_its_base(trio: Trio) -> None:
+    card(trio, "grpo", str(trio.folder("sft")))
+    assert "share no stated base" not in trio.check().output
+
+
+def test_stock_mergekit_warns_of_weights_in_its_output_folder(
+    trio: Trio, caplog: pytest.LogCaptureFixture
+) -> None:
+    trio.merge_stock()
+    with caplog.at_level(logging.WARNING, logger="rvec_merge"):
+        trio.merge_stock()
+    assert "The output folder holds weights already." in caplog.text
