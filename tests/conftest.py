@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Two test workers share two cores; here and in the programs they start, threads only get in the way.
+# Two test workers share two cores: here, and in what they start, threads only get in the way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable
