@@ -69,7 +69,8 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
 
 
 def _resolved(output: Any, task: Any, out_dtype: str | None) -> ResolvedTensor:
-    gathered = task.gather_tensors
+    # A recipe's `tokenizer` puts its remapping of the rows between the two.
+    gathered = getattr(task.gather_tensors, "gather_tensors", task.gather_tensors)
     inputs = {}
     for reference, weight in gathered.weight_info.items():
         names = (weight.name, *(weight.aliases or ()), *(weight.tied_names or ()))

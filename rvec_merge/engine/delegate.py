@@ -6,6 +6,7 @@ from pathlib import Path
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import RecipeError, RvecError
+from rvec_merge.preflight.stock import already_checked
 from rvec_merge.recipe import Recipe
 
 
@@ -27,6 +28,7 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path, name: str) ->
         work = folder / name  # mergekit's card takes its title from the folder
         try:
             config = recipe.config.model_copy(deep=True)
+            already_checked(config)
             run_merge(config, str(work), options=options, config_source=recipe.text)
         except (RvecError, OSError):
             raise

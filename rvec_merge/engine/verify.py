@@ -68,13 +68,13 @@ def verify(
         RecipeError: mergekit's executor made the output; only a streamed merge can be verified.
     """
     recorded = read_provenance(out)
-    given = recipe or parse_recipe(recorded.recipe, source=f"{out}")
     if hashlib.sha256(recorded.recipe.encode()).hexdigest() != recorded.recipe_sha256:
         raise CheckpointError(
             "The recorded recipe was changed.",
             [f"{out}", "its sha256 is not the recorded one"],
             "verify against the recipe you know: --recipe.",
         )
+    given = recipe or parse_recipe(recorded.recipe, source=f"{out}")
     plan = _plan(given)
     written = Checkpoint.open(out)
     wanted = {tensor.name: tensor for tensor in plan.tensors}

@@ -45,6 +45,11 @@ def check_stock_run(run: StockRun) -> None:
     _checked[:] = [run.config]
 
 
+def already_checked(config: Any) -> None:
+    """Spare a run whose configuration a preflight has seen the same checks again."""
+    _checked[:] = [config]
+
+
 def _examine(recipe: Recipe, out: Path) -> None:
     from rvec_merge.atomic import check_space
     from rvec_merge.preflight.run import check_writable, examine
