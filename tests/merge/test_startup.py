@@ -1,0 +1,68 @@
+"""mergekit imported in half the time works as mergekit imported whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RECIPE, make_triple
+from tests.merge.conftest import add_tokenizer, assert_same_folder
+
+HEAVY = ["peft", "torch._dynamo", "transformers.models.auto.modeling_auto"]
+
+
+def python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"from rvec_merge.engine.startup import *\n{code}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_heavy_modules_stay_out_until_they_are_used():
+    python(f"""
+import sys
+import_mergekit()
+assert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)
+from rvec_merge.engine.startup import _LateModule
+assert not [n for n, m in sys.modules.items() if isinstance(m, _LateModule) or m is None]
+
+import mergekit.architecture, mergekit.common, mergekit.io.tasks, transformers
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import PreTrainedModel, Qwen2ForCausalLM
+assert issubclass(Qwen2ForCausalLM, PreTrainedModel)
+assert mergekit.common.get_auto_cls("Qwen2ForCausalLM") is AutoModelForCausalLM
+found = mergekit.common.get_auto_cls("Qwen2_5_VLForConditionalGeneration")
+assert found is AutoModelForImageTextToText, found
+import peft
+assert mergekit.common.peft.PeftModel is peft.PeftModel
+assert mergekit.io.tasks.convert_checkpoint_tensors("qwen2", {{}}, "x") is None
+""")
+
+
+def test_a_process_that_has_it_all_is_left_alone():
+    python("""
+import mergekit.merge, mergekit.common
+before = mergekit.common.get_auto_cls
+import_mergekit()
+assert mergekit.common.get_auto_cls is before
+assert mergekit.common.ARCH_NAME_TO_AUTO_CLS
+""")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["SmolLM3"])
+def test_architectures_that_mergekit_must_infer(tmp_path, stock, kind):
+    from mergekit.architecture.json_definitions import NAME_TO_ARCH
+
+    assert f"{kind}ForCausalLM" not in NAME_TO_ARCH
+    folders = make_triple(tmp_path / "models", kind, pad_token_id=0)
+    add_tokenizer(folders)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(**folders, scale=0.7, out_dtype="bfloat16"))
+    rvec = Path(sys.executable).parent / "rvec"
+    subprocess.run([rvec, "merge", recipe, tmp_path / "out", "--quiet"], check=True)
+    assert_same_folder(tmp_path / "out", stock(recipe.read_text()))
