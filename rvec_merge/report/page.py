@@ -1,0 +1,188 @@
+"""The report: one HTML page that carries its data, its charts' library and its style."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from rvec_merge.evaluation import wording
+from rvec_merge.evaluation.habit import habits
+from rvec_merge.evaluation.summary import Row
+from rvec_merge.evaluation.verdict import Finding
+from rvec_merge.report.charts import Chart, HeatMap, forest_chart, robust_chart, scale_chart
+from rvec_merge.report.items import packed_items
+from rvec_merge.report.results import Results
+
+GENERATOR = "rvec report"  # names the page's maker in its head, and what may be overwritten
+_ASSETS = files("rvec_merge.report") / "assets"
+_LIBRARY = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
+_MARKS = {
+    Finding.HELPS: "▲",
+    Finding.CONTROL_TOO: "△",
+    Finding.UNCONTROLLED: "△",
+    Finding.NOTHING: "○",
+    Finding.HURTS: "▼",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the conditions table: what is shown, and what it sorts by."""
+
+    title: str
+    texts: tuple[str, ...]
+    values: tuple[float | None, ...]
+    wide: bool  # left out on narrow screens, and told in the row's small print
+
+    @property
+    def says_something(self) -> bool:
+        return any(self.texts)
+
+
+@dataclass(frozen=True)
+class TaskSection:
+    """One task of the page; ``bodies`` are the table's rows: the plain target, then the rest."""
+
+    task: str
+    conditions: tuple[str, ...]
+    columns: tuple[Column, ...]
+    charts: tuple[int, ...]
+    bodies: tuple[tuple[int, ...], ...]
+
+
+def render_page(results: Results, vector: HeatMap | str) -> str:
+    """The whole page, as HTML that loads nothing.
+
+    Everything that comes from a model, a task, a recipe or a plan is data: it goes through the
+    template's escaping, or through JSON into text nodes; none of it is ever markup.
+
+    Args:
+        vector: the heat map, or why there is none.
+
+    Raises:
+        ResultsError: a cell is gone.
+    """
+    charts: list[Chart] = []
+    sections = []
+    for task in [t.task for t in results.plan.tasks]:
+        scale, forest = scale_chart(results, task), forest_chart(results, task)
+        drawn: list[Chart] = [scale, forest, *filter(None, [robust_chart(results, task)])]
+        sections.append(_section(results, task, range(len(charts), len(charts) + len(drawn))))
+        charts += drawn
+    if isinstance(vector, HeatMap):
+        charts.append(vector)
+    scripts = [(_ASSETS / name).read_text(encoding="utf-8") for name in (*_LIBRARY, "page.js")]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string((_ASSETS / "page.html").read_text(encoding="utf-8"))
+    return template.render(
+        generator=GENERATOR,
+        results=results,
+        summary=results.summary,
+        verdicts=[(_MARKS[v.finding], v) for v in results.summary.verdicts],
+        habits=habits(results.summary.rows, results.summary.scale),
+        sections=sections,
+        charts=charts,
+        vector=vector,
+        plan=yaml.safe_dump(
+            results.plan.model_dump(mode="json", exclude_none=True), sort_keys=False
+        ),
+        packages=" ".join(f"{n}=={v.partition('+')[0]}" for n, v in results.versions.items()),
+        items=packed_items(results),
+        data=Markup(_json([{"kind": type(c).__name__, **asdict(c)} for c in charts])),
+        style=Markup((_ASSETS / "page.css").read_text(encoding="utf-8")),
+        scripts=[Markup(script) for script in scripts],
+        policy=_policy(scripts),
+        licences=Markup(_licences()),
+    )
+
+
+def _section(results: Results, task: str, charts: range) -> TaskSection:
+    rows = results.rows(task)
+    binary = results.binary(task)
+    columns = _columns(rows, binary)
+    target = next(i for i, row in enumerate(rows) if row.comparison is None)
+    return TaskSection(
+        task,
+        tuple(row.cell.condition for row in rows),
+        tuple(column for column in columns if column.says_something),
+        tuple(charts),
+        ((target,), tuple(i for i in range(len(rows)) if i != target)),
+    )
+
+
+def _columns(rows: Sequence[Row], binary: bool) -> list[Column]:
+    def column(title: str, shown: Any, value: Any, *, wide: bool = True) -> Column:
+        values = tuple(value(row) for row in rows)
+        pairs = zip(rows, values, strict=True)
+        return Column(title, tuple("" if v is None else shown(r) for r, v in pairs), values, wide)
+
+    def number(title: str, name: str, form: str, factor: float = 1) -> Column:
+        def value(row: Row) -> float | None:
+            found = getattr(row, name)
+            return None if found is None else factor * found
+
+        return column(title, lambda r: format(value(r), form).replace("-", "−"), value)
+
+    def difference(row: Row) -> str:
+        assert row.comparison is not None
+        return wording.change(row.comparison.difference, binary=binary)
+
+    def interval(row: Row) -> str:
+        assert row.comparison is not None
+        return wording.interval(row.comparison)
+
+    def p(row: Row) -> str:
+        assert row.p_adjusted is not None
+        return wording.p_value(row.p_adjusted)
+
+    level = "accuracy %" if binary else "mean"
+    return [
+        column("n", lambda r: str(r.level.n), lambda r: r.level.n),
+        column(
+            level,
+            lambda r: wording.level(r.level, binary=binary),
+            lambda r: r.level.mean,
+            wide=False,
+        ),
+        column(
+            "difference", difference, lambda r: r.comparison and r.comparison.difference, wide=False
+        ),
+        column("95 % interval", interval, lambda r: r.comparison and r.comparison.low),
+        column("p", p, lambda r: r.p_adjusted, wide=False),
+        number("effective scale", "effective_scale", ".2f"),
+        number("tokens", "tokens", ".1f"),
+        number("steps", "steps", ".2f"),
+        number("parsable %", "parsable", ".1f", 100),
+    ]
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in, nor begin anything else."""
+    text = json.dumps(value, ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """A content security policy under which these scripts run, and nothing else does."""
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _licences() -> str:
+    """The licences of the embedded library, for a comment."""
+    texts = [(_ASSETS / f"vendor/LICENSE.{name}").read_text() for name in ("d3", "plot")]
+    return html.escape("\n".join(texts), quote=False).replace("--", "- -")
