@@ -4,13 +4,14 @@
 
 Generates a triple (or takes the one in FOLDER) and runs whole processes, interleaved: `rvec merge`
 from the donors, `rvec extract`, and `rvec merge` from the vector. Prints JSON. Speeds are ratios
-to merging from the donors, above 1 is faster; "work" leaves out start-up. Both merges are compared
-to the bit.
+to merging from the donors, above 1 is faster; "work" leaves out start-up, "CPU" is the time of all
+cores, which a busy machine disturbs least. Both merges are compared to the bit.
 """
 
 import argparse
 import filecmp
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -96,7 +97,7 @@ def sizes(triple: dict[str, Path], work: Path) -> dict[str, Any]:
 
 
 def speeds(triple: dict[str, Path], work: Path) -> dict[str, Any]:
-    """Median seconds of whole processes and of their work after start-up."""
+    """Medians over interleaved runs: whole processes, their work after start-up, CPU time."""
     vector = work / "vector"
     pair_recipe, vector_recipe = work / "pair.yaml", work / "vector.yaml"
     pair_recipe.write_text(PAIR.format(**triple))
@@ -106,31 +107,37 @@ def speeds(triple: dict[str, Path], work: Path) -> dict[str, Any]:
         "extract": ["extract", pair_recipe, vector],
         "apply": ["merge", vector_recipe, work / "applied"],
     }
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    taken: dict[str, list[list[float]]] = {name: [] for name in commands}
     for _ in range(RUNS):
         for name, command in commands.items():
             shutil.rmtree(command[2], ignore_errors=True)
             taken[name].append(_run([*command, "--json"]))
     file = "model.safetensors"
     same = filecmp.cmp(work / "merged" / file, work / "applied" / file, shallow=False)
-    medians = {n: [statistics.median(t[i] for t in ts) for i in (0, 1)] for n, ts in taken.items()}
+    medians = {n: [statistics.median(t) for t in zip(*ts, strict=True)] for n, ts in taken.items()}
     payload = sum(p.stat().st_size for p in vector.glob("*.safetensors"))
     found: dict[str, Any] = {"vector file, bytes": payload, "same bits": same, "runs": RUNS}
-    for name, (process, work_only) in medians.items():
-        found[f"{name}, process seconds"] = round(process, 2)
-        found[f"{name}, work seconds"] = round(work_only, 2)
+    kinds = ("process", "work", "CPU")
+    for name, seconds in medians.items():
+        for kind, value in zip(kinds, seconds, strict=True):
+            found[f"{name}, {kind} seconds"] = round(value, 2)
     for name in ("extract", "apply"):
-        for i, what in enumerate(("process", "work")):
-            ratio = medians["merge"][i] / medians[name][i]
-            found[f"{name} / merge speed, {what}"] = round(ratio, 2)
+        for i, kind in enumerate(kinds):
+            found[f"{name} / merge speed, {kind}"] = round(
+                medians["merge"][i] / medians[name][i], 2
+            )
     return found
 
 
-def _run(command: list[Any]) -> tuple[float, float]:
-    """Seconds of a whole process, and those its own report counts as work."""
+def _run(command: list[Any]) -> list[float]:
+    """Seconds of a whole process, those its own report counts as work, and those of all cores."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     done = subprocess.run([RVEC, *map(str, command)], capture_output=True, text=True, check=True)
-    return time.perf_counter() - start, json.loads(done.stdout)["seconds"]
+    process = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cores = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return [process, json.loads(done.stdout)["seconds"], cores]
 
 
 def _entropy_bytes(counts: Any) -> float:
