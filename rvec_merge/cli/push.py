@@ -1,0 +1,74 @@
+"""``rvec push``: share a recipe, a vector, a merge or results on the Hub."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rvec_merge.hub.push import Upload
+
+KINDS = ("recipe", "vector", "merge", "results")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("repo_id")
+@click.option("--license", metavar="NAME", help="Of what is shared, such as apache-2.0.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), help="Share these results with the recipe."
+)
+@click.option("--private", is_flag=True, help="Make a new repo private.")
+@click.option("--revision", metavar="BRANCH", help="Commit to this branch; default: main.")
+@click.option("--pr", "as_pr", is_flag=True, help="Open a pull request instead of committing.")
+@click.option("--dry-run", is_flag=True, help="Check, and print what would be uploaded.")
+@click.option("--json", "as_json", is_flag=True, help="Print what is uploaded as JSON.")
+def command(
+    kind: Any,
+    path: Path,
+    repo_id: str,
+    license: str | None,
+    results: Path | None,
+    private: bool,
+    revision: str | None,
+    as_pr: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Check the KIND at PATH and upload it to REPO_ID in one commit; print the URL.
+
+    PATH is a recipe file, or the folder that `rvec extract`, `rvec merge` or `rvec experiment`
+    wrote. Known files alone are uploaded. Weights are held to their provenance first: a merge is
+    recomputed. A recipe's models are pinned to their current commits.
+    """
+    if results is not None and kind != "recipe":
+        raise click.UsageError("--results belongs to a recipe.")
+    from rvec_merge.hub.push import prepare, push
+
+    upload = prepare(kind, path, repo_id, license=license, results=results)
+    if not as_json:
+        _print(upload)
+    url = None
+    if not dry_run:
+        url = push(upload, private=private, revision=revision, as_pr=as_pr)
+    if as_json:
+        import json
+
+        files = {name: upload.size(name) for name in upload.files}
+        told = {"repo": upload.repo_id, "url": url, "files": files, "left_out": upload.left_out}
+        click.echo(json.dumps({**told, "local_inputs": upload.local}, indent=2))
+    elif url is not None:
+        click.echo(url)
+
+
+def _print(upload: "Upload") -> None:
+    width = max(len(f"{upload.size(name):,}") for name in upload.files)
+    for name in upload.files:
+        click.echo(f"{upload.size(name):>{width},}  {name}")
+    total = sum(map(upload.size, upload.files))
+    click.echo(f"{total:>{width},}  bytes in {len(upload.files)} files, for {upload.repo_id}")
+    for name in upload.left_out:
+        click.echo(f"Not uploaded: {name}", err=True)
+    for name in upload.local:
+        click.echo(f"Warning: provenance names a folder of this machine: {name}", err=True)

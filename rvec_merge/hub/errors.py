@@ -1,0 +1,158 @@
+"""What the Hub's client raises, told as what it means to a user and what to do."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rvec_merge.errors import RvecError
+
+_TOKENS = "https://huggingface.co/settings/tokens"
+
+
+class HubError(RvecError):
+    """The Hub, or what it holds, does not allow what was asked."""
+
+
+class Unreachable(HubError):
+    """No answer from the Hub; what is in the cache may still be used."""
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn the client's errors into one ``HubError`` each; ``what`` names the repo or action.
+
+    No URL is repeated: one of a download may carry a signature.
+
+    Raises:
+        HubError: the client raised.
+    """
+    from huggingface_hub import errors as client
+
+    # The HTTP library's own base class, whichever library this client is built on.
+    transport = client.HfHubHTTPError.__mro__[1]
+    try:
+        yield
+    except RvecError:
+        raise
+    except client.LocalEntryNotFoundError as error:
+        # The client wraps what kept it from the network, and whether it was allowed there.
+        raise _explain(error.__cause__ or error, what) from None
+    except (
+        transport,
+        client.OfflineModeIsEnabled,
+        client.HFValidationError,
+        client.EntryNotFoundError,
+        client.SafetensorsParsingError,
+        client.XetDownloadError,
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise _explain(error, what) from None
+
+
+def _explain(error: BaseException, what: str) -> HubError:
+    from huggingface_hub import errors as client
+
+    if isinstance(error, client.OfflineModeIsEnabled | client.LocalEntryNotFoundError):
+        return Unreachable(
+            "Offline, and the Hub's cache lacks it.",
+            [what, "HF_HUB_OFFLINE is set"],
+            "run once with HF_HUB_OFFLINE=0, which fills the cache.",
+        )
+    if isinstance(error, client.HFValidationError):
+        return HubError("This is no Hub id.", [what, _line(error)], "write it as org/name.")
+    if isinstance(error, client.HfHubHTTPError):
+        return _refused(error, what)
+    if isinstance(error, client.EntryNotFoundError):
+        return HubError("The repo lacks a file.", [what, _line(error)], "check the repo's name.")
+    if isinstance(error, client.SafetensorsParsingError | RecursionError):
+        return HubError(
+            "A safetensors header on the Hub is malformed or too large.",
+            [what, _line(error)],
+            "do not use this repo; tell its author.",
+        )
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return HubError(
+            "A file cannot be written or read.",
+            [what, f"{error.strerror}: {error.filename}"],
+            "make room, or set HF_HOME to a folder you may write to.",
+        )
+    if isinstance(error, ValueError):
+        return HubError(
+            "The Hub's answer makes no sense.",
+            [what, _line(error)],
+            "try again; if HF_ENDPOINT is set, check that it names a Hub.",
+        )
+    return Unreachable(
+        "The connection to the Hub failed.",
+        [what, _line(error) or type(error).__name__],
+        "run it again: finished files are kept. HF_HUB_OFFLINE=1 uses what is cached.",
+    )
+
+
+def _refused(error: BaseException, what: str) -> HubError:
+    from huggingface_hub import errors as client
+
+    assert isinstance(error, client.HfHubHTTPError)
+    status = error.response.status_code
+    if isinstance(error, client.GatedRepoError):
+        return HubError(
+            "The repo is gated.",
+            [what, "its authors grant access one by one"],
+            "ask for access on the repo's page, then log in: hf auth login, or HF_TOKEN.",
+        )
+    if isinstance(error, client.RevisionNotFoundError):
+        return HubError(
+            "The repo has no such revision.", [what], "name a branch, a tag or a commit of it."
+        )
+    if status == 401 and _has_token() and not isinstance(error, client.RepositoryNotFoundError):
+        return HubError(
+            "The Hub does not accept the token.",
+            [what, "the answer was 401"],
+            f"make a new one at {_TOKENS} and set it: hf auth login, or HF_TOKEN.",
+        )
+    if isinstance(error, client.RepositoryNotFoundError):
+        facts = [what, "it is missing, or private and the token does not open it"]
+        if not _has_token():
+            facts[1] = "it is missing, or private; you are not logged in"
+        return HubError(
+            "The repo does not exist.", facts, "correct the name; if it is private: hf auth login."
+        )
+    if isinstance(error, client.EntryNotFoundError):
+        return HubError("The repo lacks a file.", [what], "check the repo's name and revision.")
+    if status in (401, 403):
+        return HubError(
+            "The Hub refuses access.",
+            [what, f"the answer was {status}"],
+            f"log in with a token that may do this (hf auth login; {_TOKENS}).",
+        )
+    if status == 429:
+        wait = error.response.headers.get("Retry-After", "")
+        facts = [what, *([f"it asks to wait {wait} s"] if wait.isdecimal() else [])]
+        return HubError(
+            "The Hub's rate limit is reached.", facts, "wait a few minutes; a token raises it."
+        )
+    if status >= 500:
+        return Unreachable(
+            "The Hub is in trouble.",
+            [what, f"the answer was {status}"],
+            "try again later: finished files are kept.",
+        )
+    said = [error.server_message[:200]] if error.server_message else []
+    return HubError(
+        "The Hub refuses the request.",
+        [what, f"the answer was {status}", *said],
+        "correct what it names.",
+    )
+
+
+def _has_token() -> bool:
+    from huggingface_hub import get_token
+
+    return get_token() is not None
+
+
+def _line(error: BaseException) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return re.sub(r"https?://\S+", "(URL)", first)[:200]

@@ -1,0 +1,82 @@
+"""Bounds on what a stranger's headers and indices may make us hold in memory."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rvec_merge.hub.errors import HubError
+
+HEADER_BYTES = 25_000_000  # of one safetensors file; the Hub's client has the same limit
+MOST_TENSORS = 250_000  # of one repo; the largest models that are shared have a third of it
+_FIX = "do not use this repo; tell its author."
+
+
+def check_headers(files: Iterable[Path], where: object) -> None:
+    """Refuse safetensors files whose headers are too large, before one is parsed.
+
+    Raises:
+        HubError: a header has more than ``HEADER_BYTES``, or all of them more than
+            ``MOST_TENSORS`` tensors.
+    """
+    tensors = 0
+    for path in files:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > HEADER_BYTES:
+                raise HubError(
+                    "A safetensors header is too large.",
+                    [f"{where}", f"{path.name}: {size:,} bytes of {HEADER_BYTES:,}"],
+                    _FIX,
+                )
+            tensors += file.read(size).count(b'"data_offsets"')
+        check_count(tensors, where)
+
+
+def check_count(tensors: int, where: object) -> None:
+    """Refuse more than ``MOST_TENSORS``.
+
+    Raises:
+        HubError: there are.
+    """
+    if tensors > MOST_TENSORS:
+        raise HubError(
+            "The repo holds too many tensors.",
+            [f"{where}", f"more than {MOST_TENSORS:,}"],
+            _FIX,
+        )
+
+
+def read_object(path: Path, where: object) -> dict[str, Any]:
+    """A JSON object, from a file whose size was checked.
+
+    Raises:
+        HubError: it is none.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise HubError(f"{path.name} cannot be read.", [f"{where}", f"{error}"], _FIX) from None
+    if not isinstance(value, dict):
+        raise HubError(f"{path.name} holds no JSON object.", [f"{where}"], _FIX)
+    return value
+
+
+def plain_index(value: Mapping[str, Any], files: Iterable[str], where: object) -> dict[str, str]:
+    """The ``weight_map`` of an index, all of whose files the repo holds.
+
+    Raises:
+        HubError: it is malformed, too large, or names something else.
+    """
+    weight_map = value.get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
+        raise HubError("The index has no weight_map.", [f"{where}"], _FIX)
+    check_count(len(weight_map), where)
+    stray = sorted(set(weight_map.values()) - {n for n in files if n.endswith(".safetensors")})
+    if stray or any("/" in name for name in weight_map.values()):
+        raise HubError(
+            "The index names files that the repo does not hold beside it.",
+            [f"{where}", *(repr(name) for name in stray[:5])],
+            _FIX,
+        )
+    return weight_map

@@ -1,0 +1,88 @@
+"""Bring a model from the Hub into its cache: weights, tokenizer, templates, at one commit."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rvec_merge.checkpoint import INDEX, SINGLE
+from rvec_merge.hub.errors import Unreachable
+from rvec_merge.hub.fetch import fetch_files
+from rvec_merge.hub.layout import KINDS
+from rvec_merge.hub.limits import check_headers
+from rvec_merge.hub.references import HubReference
+from rvec_merge.hub.remote import hub_reference, small_files, weight_files
+from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snapshot, pinned
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+
+LOG = logging.getLogger(__name__)
+_PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_WEIGHTS = (SINGLE, INDEX, KINDS["vector"].mark, *_PICKLED)
+
+
+def fetch_model(reference: HubReference) -> Path:
+    """The local folder of a model or vector on the Hub; downloads what its cache lacks.
+
+    Offline, and where the Hub does not answer but the commit is known, the cache must do.
+
+    Raises:
+        HubError: it cannot be had, or is not what its headers and listing say.
+    """
+    if is_offline():
+        return _cached(pinned(reference))
+    try:
+        snapshot = open_snapshot(reference)
+    except Unreachable as error:
+        if reference.is_pinned and _cached_folder(reference) is not None:
+            LOG.warning("%s\nThe copy in the cache is used.", error)
+            return _cached(reference)
+        raise
+    folder = fetch_files(snapshot, small_files(snapshot))
+    names = _weights(snapshot, folder)
+    fetch_files(snapshot, names)
+    check_headers([folder / n for n in names if n.endswith(".safetensors")], snapshot.reference)
+    return folder
+
+
+def show_to_mergekit(references: Iterable["ModelReference"]) -> None:
+    """Tell mergekit's loader where fetched models lie; it would ask the Hub again, even offline."""
+    from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex
+    from mergekit.io.tasks import LoaderCache
+
+    for reference in references:
+        hub = hub_reference(reference)
+        if hub is None or reference.lora is not None:
+            continue
+        folder = _cached_folder(pinned(hub))
+        if folder is not None and not (folder / KINDS["vector"].mark).is_file():
+            index = ShardedTensorIndex.from_disk(str(folder))
+            LoaderCache().loaders[reference] = LazyTensorLoader(index)
+
+
+def _weights(snapshot: Snapshot, folder: Path) -> list[str]:
+    if KINDS["vector"].mark in snapshot.files:
+        from rvec_merge.vector.format import read_head
+
+        return sorted({record.file for record in read_head(folder).tensors.values()})
+    files = list(weight_files(snapshot, folder))
+    # Downloading a pickle is harmless; whoever opens it asks for --allow-pickle.
+    return files or [name for name in snapshot.files if name.endswith(".bin") and "/" not in name]
+
+
+def _cached(reference: HubReference) -> Path:
+    folder = _cached_folder(reference)
+    if folder is None:
+        raise Unreachable(
+            "Offline, and the Hub's cache lacks it.",
+            [f"{reference}", "HF_HUB_OFFLINE is set" if is_offline() else "the Hub is silent"],
+            "run once with HF_HUB_OFFLINE=0, which fills the cache.",
+        )
+    return folder
+
+
+def _cached_folder(reference: HubReference) -> Path | None:
+    """The cache's folder of a commit, if it holds weights; the reader checks their headers."""
+    found = next((p for n in _WEIGHTS if (p := cached_file(reference, n)) is not None), None)
+    return None if found is None else found.parent

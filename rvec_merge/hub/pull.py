@@ -1,0 +1,132 @@
+"""Bring a repo we know how to read from the Hub: known files alone, checked before use."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from rvec_merge.atomic import check_output, check_space, new_folder
+from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.fetch import fetch_files
+from rvec_merge.hub.layout import KINDS, Kind, KindName, kind_of
+from rvec_merge.hub.limits import check_headers, read_object
+from rvec_merge.hub.references import HubReference
+from rvec_merge.hub.remote import too_large
+from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snapshot, pinned
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was fetched of a repo.
+
+    Attributes:
+        reference: the repo at the commit.
+        kind: what it shares.
+        folder: where its files lie.
+        names: the files, relative to it.
+        ignored: what else the repo holds; it was not fetched.
+    """
+
+    reference: HubReference
+    kind: Kind
+    folder: Path
+    names: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def pull(reference: HubReference, out: Path) -> Content:
+    """Copy a repo's known files to the new folder ``out``; all or nothing.
+
+    Raises:
+        HubError: the repo cannot be had, holds nothing we share, or a file is damaged or too
+            large.
+        RvecError: the content is not what it should be.
+        OutputError: ``out`` exists or cannot be written.
+    """
+    check_output(out)
+    content = fetch_content(reference)
+    check_space(out, sum((content.folder / name).stat().st_size for name in content.names))
+    with new_folder(out) as folder:
+        for name in content.names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(content.folder / name, folder / name)
+    return Content(content.reference, content.kind, out, content.names, content.ignored)
+
+
+def fetch_content(reference: HubReference, wanted: KindName | None = None) -> Content:
+    """A repo's known files in the Hub's cache, checked; nothing else is fetched or read.
+
+    Args:
+        wanted: refuse another kind.
+
+    Raises:
+        HubError, RvecError: see ``pull``.
+    """
+    if is_offline():
+        content = _cached(pinned(reference))
+    else:
+        snapshot = open_snapshot(reference)
+        kind = kind_of(snapshot.files, f"hf://{reference}")
+        _refuse_other(kind, wanted, reference)
+        names = kind.known(snapshot.files)
+        _check_sizes(snapshot, kind, names)
+        folder = fetch_files(snapshot, names)
+        ignored = sorted(snapshot.files.keys() - set(names))
+        content = Content(snapshot.reference, kind, folder, tuple(names), tuple(ignored))
+    _refuse_other(content.kind, wanted, reference)
+    _check(content)
+    return content
+
+
+def _check_sizes(snapshot: Snapshot, kind: Kind, names: list[str]) -> None:
+    for name in names:
+        most = kind.limit(name)
+        assert most is not None
+        if snapshot.files[name].size > most:
+            raise too_large(snapshot, name, most)
+
+
+def _refuse_other(kind: Kind, wanted: KindName | None, reference: HubReference) -> None:
+    if wanted is not None and kind.name != wanted:
+        raise HubError(
+            f"The repo holds a {kind.name}, not a {wanted}.",
+            [f"hf://{reference}"],
+            "name another repo.",
+        )
+
+
+def _cached(reference: HubReference) -> Content:
+    """What the cache has of a commit; a repo that was fetched in part fails when it is checked."""
+    marks = [cached_file(reference, kind.mark) for kind in KINDS.values()]
+    folder = next((path.parent for path in marks if path is not None), None)
+    if folder is None:
+        raise HubError(
+            "Offline, and the Hub's cache lacks it.",
+            [f"hf://{reference}", "HF_HUB_OFFLINE is set"],
+            "run once with HF_HUB_OFFLINE=0, which fills the cache.",
+        )
+    present = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    kind = kind_of(present, f"hf://{reference}")
+    return Content(reference, kind, folder, tuple(kind.known(present)), ())
+
+
+def _check(content: Content) -> None:
+    """Hold the content to its schema; weights are compared with their hashes."""
+    folder, where = content.folder, f"hf://{content.reference}"
+    check_headers((folder / n for n in content.names if n.endswith(".safetensors")), where)
+    if content.kind.name == "recipe":
+        from rvec_merge.hub.recipes import strangers_recipe
+
+        strangers_recipe((folder / content.kind.mark).read_text("utf-8"), content.reference)
+    elif content.kind.name == "vector":
+        from rvec_merge.vector.read import CompactVector
+
+        CompactVector.open(folder).verify()
+    elif content.kind.name == "merge":
+        from rvec_merge.engine.provenance import read_provenance
+
+        read_provenance(folder)
+        Checkpoint.open(folder)
+    for name in content.names:
+        if name.endswith(".json"):
+            read_object(folder / name, where)

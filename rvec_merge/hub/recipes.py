@@ -1,0 +1,164 @@
+"""Recipes that name the Hub, or lie on it: read, pinned to commits, their inputs fetched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from rvec_merge.errors import RecipeError
+from rvec_merge.hub.errors import HubError, Unreachable
+from rvec_merge.hub.references import HubReference, is_hub, parse_reference, try_reference
+from rvec_merge.hub.snapshot import is_offline, pinned
+from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
+
+if TYPE_CHECKING:
+    from rvec_merge.engine.settings import Settings
+
+_NAMES = frozenset({"model", "base_model", "source", "tokenizer_source"})  # keys that name a model
+
+
+def open_recipe(source: str | Path) -> Recipe:
+    """Read a recipe file, or a recipe repo ``hf://REPO_ID[@revision]``; pin what it names.
+
+    Repos in it are pinned to their current commits, in the text too, so that what is checked is
+    what is merged, and provenance says which it was.
+
+    Raises:
+        RecipeError: see ``read_recipe``.
+        HubError: a repo does not exist, or cannot be reached.
+    """
+    if not is_hub(source):
+        return pin(read_recipe(source))
+    from rvec_merge.hub.pull import fetch_content
+
+    content = fetch_content(parse_reference(str(source)), "recipe")
+    text = (content.folder / content.kind.mark).read_text("utf-8")
+    return pin(strangers_recipe(text, content.reference))
+
+
+def strangers_recipe(text: str, reference: HubReference) -> Recipe:
+    """Check a recipe that others wrote: it may name repos on the Hub alone.
+
+    Raises:
+        RecipeError: it is no recipe, or names a path.
+    """
+    recipe = parse_recipe(text, source=f"hf://{reference}")
+    for name in named_models(recipe):
+        # What looks like a repo but is a folder here must not be taken for the repo.
+        if try_reference(name) is None or Path(name.partition("@")[0]).exists():
+            raise RecipeError(
+                "A recipe from the Hub names something on this machine.",
+                [recipe.source, name],
+                "do not use it; run from another folder if a folder here has a repo's name.",
+            )
+    return recipe
+
+
+def named_models(recipe: Recipe) -> list[str]:
+    """Every model and adapter that a recipe names, as it is written."""
+    names = []
+    for reference in sorted(recipe.config.referenced_models(), key=str):
+        names += [str(part) for part in (reference.model, reference.lora) if part is not None]
+    return list(dict.fromkeys(names))
+
+
+def pin(recipe: Recipe, *, strict: bool = False) -> Recipe:
+    """The recipe with every repo at its current commit, comments and all.
+
+    Args:
+        strict: refuse what cannot be pinned: a folder; offline, a repo that was never fetched.
+
+    Raises:
+        HubError: a repo does not exist; or see ``strict``.
+        RecipeError: the text cannot be rewritten.
+    """
+    commits: dict[str, str] = {}
+    for name in named_models(recipe):
+        hub = None if Path(name.partition("@")[0]).exists() else try_reference(name)
+        if hub is None:
+            if strict:
+                raise HubError(
+                    "The recipe names a folder of this machine.",
+                    [recipe.source, name],
+                    "push its models first, or the vector (rvec push vector), and name the repos.",
+                )
+            continue
+        try:
+            commits[name] = str(pinned(hub))
+        except Unreachable:
+            if strict or not is_offline():
+                raise
+    changed = {name: commit for name, commit in commits.items() if name != commit}
+    if not changed:
+        return recipe
+    result = parse_recipe(_rewritten(recipe.text, changed), source=recipe.source)
+    left = sorted(set(named_models(result)) & changed.keys())
+    if left:
+        raise RecipeError(
+            "The recipe's models cannot be pinned to commits.",
+            [recipe.source, *left],
+            "write each as plain text, org/name or org/name@revision, without YAML anchors.",
+        )
+    return result
+
+
+def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None:
+    """Bring a recipe's repos into the Hub's cache, once their headers say that it can be merged.
+
+    Raises:
+        RvecError: the preflight refuses what the headers say, before any weight is fetched; or a
+            download fails.
+    """
+    from rvec_merge.hub.models import fetch_model, show_to_mergekit
+    from rvec_merge.hub.remote import hub_reference, see
+    from rvec_merge.preflight import run_preflight
+
+    references = sorted(recipe.config.referenced_models(), key=str)
+    wanted = [hub for r in references if (hub := hub_reference(r)) is not None]
+    if not wanted:
+        return
+    run_preflight(
+        recipe,
+        out,
+        allow_pickle=settings.allow_pickle,
+        trust_remote_code=settings.trust_remote_code,
+        overwrite=settings.overwrite,
+        resolver=see,
+    )
+    for hub in wanted:
+        fetch_model(hub)
+    show_to_mergekit(references)
+
+
+def _rewritten(text: str, changed: dict[str, str]) -> str:
+    """The YAML with other models' names, and everything else as it was."""
+    for node in sorted(_model_names(yaml.compose(text, Loader=yaml.SafeLoader)), key=_start)[::-1]:
+        parts = [changed.get(part, part) for part in node.value.split("+")]
+        if "+".join(parts) != node.value:
+            text = text[: _start(node)] + "+".join(parts) + text[node.end_mark.index :]
+    return text
+
+
+def _model_names(node: Any) -> Iterator[yaml.ScalarNode]:
+    seen = set()
+
+    def walk(node: Any) -> Iterator[yaml.ScalarNode]:
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if isinstance(value, yaml.ScalarNode) and key.value in _NAMES:
+                    yield value
+                yield from walk(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                yield from walk(item)
+
+    yield from walk(node)
+
+
+def _start(node: yaml.Node) -> int:
+    start: int = node.start_mark.index
+    return start

@@ -1,0 +1,250 @@
+"""See a model on the Hub without its weights: small files, and headers by range request."""
+
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rvec_merge.checkpoint import DTYPES, INDEX, SINGLE, TensorInfo, read_json
+from rvec_merge.errors import CheckpointError
+from rvec_merge.hub.errors import HubError, explained
+from rvec_merge.hub.fetch import fetch_files
+from rvec_merge.hub.layout import SMALL_FILES, limit_of
+from rvec_merge.hub.limits import check_count, plain_index, read_object
+from rvec_merge.hub.references import HubReference, try_reference
+from rvec_merge.hub.snapshot import Snapshot, client, is_offline, open_snapshot
+from rvec_merge.preflight import COMPACT_MARK, Model, see_local
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+
+_BAD = "do not use this repo; its author should save it again."
+
+
+def see(reference: "ModelReference", label: str, allow_pickle: bool = False) -> Model | None:
+    """See an input wherever it is: in a folder, in the Hub's cache, or on the Hub.
+
+    Raises:
+        CheckpointError, HubError: it cannot be found or read, or its files are not what they say.
+    """
+    hub = hub_reference(reference)
+    if hub is None:
+        return see_local(reference, label, allow_pickle)
+    here = see_local(reference, label, allow_pickle)
+    if is_offline() or (here is not None and here.tensors is not None):
+        return here
+    return _see_remote(reference, hub, label, allow_pickle)
+
+
+def hub_reference(reference: "ModelReference") -> HubReference | None:
+    """The repo that mergekit's reference names; None if it names a folder."""
+    path = reference.model.path
+    if Path(path).exists():
+        return None
+    return try_reference(str(reference.model))
+
+
+def _see_remote(
+    reference: "ModelReference", hub: HubReference, label: str, allow_pickle: bool
+) -> Model:
+    snapshot = open_snapshot(hub)
+    folder = fetch_files(snapshot, small_files(snapshot))
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    if COMPACT_MARK in snapshot.files:
+        return Model(reference, label, folder, _compact(snapshot, folder), config, compact=True)
+    if not weight_files(snapshot, folder):
+        pickled = sorted(name for name in snapshot.files if name.endswith(".bin"))
+        if not pickled or not allow_pickle:
+            raise _no_safetensors(hub, pickled)
+        return Model(reference, label, folder, None, config, pickled=True)
+    tensors = tensor_infos(snapshot, folder)
+    _show_to_mergekit(reference, folder, tensors)
+    return Model(reference, label, folder, tensors, config)
+
+
+def small_files(snapshot: Snapshot) -> list[str]:
+    """Everything that a merge wants of a model beside its weights.
+
+    Raises:
+        HubError: one is larger than such a file can be, or there is none.
+    """
+    names = []
+    for name in snapshot.files:
+        most = limit_of(SMALL_FILES, name)
+        if most is None:
+            continue
+        if snapshot.files[name].size > most:
+            raise too_large(snapshot, name, most)
+        names.append(name)
+    if not names:
+        raise HubError(
+            "The repo holds no model.",
+            [f"{snapshot.reference}", f"{len(snapshot.files)} files, none that a model has"],
+            "correct the name.",
+        )
+    return names
+
+
+def weight_files(snapshot: Snapshot, folder: Path) -> dict[str, list[str] | None]:
+    """The safetensors files of a model, each with the names its index gives it (None: all)."""
+    if INDEX in snapshot.files:
+        weight_map = plain_index(
+            read_object(folder / INDEX, snapshot.reference), snapshot.files, snapshot.reference
+        )
+        files: dict[str, list[str] | None] = {}
+        for name, file in weight_map.items():
+            names = files.setdefault(file, [])
+            assert names is not None
+            names.append(name)
+        return files
+    return {SINGLE: None} if SINGLE in snapshot.files else {}
+
+
+def tensor_infos(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:
+    """Every tensor of a model on the Hub; see ``headers_of``."""
+    found: dict[str, TensorInfo] = {}
+    for header in headers_of(snapshot, folder).values():
+        found.update(header)
+    return found
+
+
+def headers_of(snapshot: Snapshot, folder: Path) -> dict[str, dict[str, TensorInfo]]:
+    """The tensors of each weight file of a model on the Hub, from the files' headers alone.
+
+    The paths name the files without being anywhere: nothing is fetched.
+
+    Args:
+        folder: where the model's small files lie.
+
+    Raises:
+        HubError: a header is malformed, or there is too much of it.
+        CheckpointError: a header contradicts its file, or lacks what the index promises.
+    """
+    files = weight_files(snapshot, folder)
+    found: dict[str, dict[str, TensorInfo]] = {}
+    for file, header in _headers(snapshot, list(files)).items():
+        names = files[file]
+        lacking = [n for n in names or () if n not in header]
+        if lacking:
+            raise CheckpointError(
+                f"{file} lacks {len(lacking)} of the tensors its index promises.",
+                [f"{snapshot.reference}", *lacking[:5]],
+                _BAD,
+            )
+        kept = header.keys() if names is None else set(names)
+        found[file] = {name: info for name, info in header.items() if name in kept}
+    return found
+
+
+def _headers(snapshot: Snapshot, files: list[str]) -> dict[str, dict[str, TensorInfo]]:
+    """Each file's header. One after another, so that a hostile repo is left at its first excess."""
+    found: dict[str, dict[str, TensorInfo]] = {}
+    for file in files:
+        with explained(f"{snapshot.reference}: {file}"):
+            header = client().parse_safetensors_file_metadata(
+                snapshot.reference.repo_id, file, revision=snapshot.commit
+            )
+        check_count(len(header.tensors) + sum(map(len, found.values())), snapshot.reference)
+        found[file] = {
+            name: _info(snapshot, file, name, entry)
+            for name, entry in sorted(header.tensors.items(), key=_offset)
+        }
+    return found
+
+
+def _info(snapshot: Snapshot, file: str, name: str, entry: Any) -> TensorInfo:
+    stated = snapshot.files[file]
+    dtype = DTYPES.get(entry.dtype)
+    if dtype is None:
+        raise CheckpointError(
+            f"{name} has a dtype that cannot be merged.",
+            [f"{snapshot.reference}: {file}", f"dtype {entry.dtype}"],
+            "use a checkpoint in bfloat16, float16, float32 or float64.",
+        )
+    shape = tuple(entry.shape)
+    low, high = entry.data_offsets
+    right = 0 <= low <= high <= stated.size and high - low == prod(shape) * dtype.itemsize
+    if not right or any(size < 0 for size in shape):
+        raise CheckpointError(
+            f"{file} is not a readable safetensors file.",
+            [f"{snapshot.reference}", f"{name}: bytes {low}-{high} do not fit shape {shape}"],
+            _BAD,
+        )
+    return TensorInfo(name, dtype, shape, _unfetched(snapshot, file), low, high - low)
+
+
+def _offset(item: tuple[str, Any]) -> int:
+    return int(item[1].data_offsets[0])
+
+
+def _unfetched(snapshot: Snapshot, file: str) -> Path:
+    """A name for a file that is not here: by its hash and commit, so that it is no other's."""
+    stated = snapshot.files[file]
+    return Path(f"hf://{snapshot.reference}") / f"{stated.sha256 or stated.blob}.{snapshot.commit}"
+
+
+def _compact(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:
+    """A compact vector's tensors under the shapes they unpack to, as its head has them."""
+    from rvec_merge.vector.format import DTYPES as UNPACKED
+    from rvec_merge.vector.format import read_head
+
+    head = read_head(folder)
+    check_count(len(head.tensors), snapshot.reference)
+    files = sorted({record.file for record in head.tensors.values()})
+    missing = [file for file in files if file not in snapshot.files]
+    if missing:
+        raise HubError("The vector lacks a file.", [f"{snapshot.reference}", *missing[:5]], _BAD)
+    headers = _headers(snapshot, files)
+    tensors = {}
+    for name, record in head.tensors.items():
+        payload = headers[record.file].get(name)
+        if payload is None:
+            raise CheckpointError(
+                f"{record.file} lacks the payload of {name}.", [f"{snapshot.reference}"], _BAD
+            )
+        tensors[name] = TensorInfo(
+            name,
+            UNPACKED[record.dtype],
+            tuple(record.shape),
+            payload.path,
+            payload.start,
+            payload.nbytes,
+        )
+    return tensors
+
+
+def _show_to_mergekit(
+    reference: "ModelReference", folder: Path, tensors: Mapping[str, TensorInfo]
+) -> None:
+    """Let mergekit's planner see the tensors' names; it would download the weights for them."""
+    from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex, ShardInfo
+    from mergekit.io.tasks import LoaderCache
+
+    if reference.lora is None:
+        shard = ShardInfo(SINGLE, list(tensors))
+        index = ShardedTensorIndex(str(folder), True, dict.fromkeys(tensors, SINGLE), [shard])
+        LoaderCache().loaders[reference] = LazyTensorLoader(index)
+
+
+def too_large(snapshot: Snapshot, name: str, most: int) -> HubError:
+    """The error for a file that no such repo has in this size."""
+    return HubError(
+        "A file of the repo is larger than such a file can be.",
+        [f"{snapshot.reference}", f"{name}: {snapshot.files[name].size:,} bytes of {most:,}"],
+        "do not use this repo; tell its author.",
+    )
+
+
+def _no_safetensors(hub: HubReference, pickled: list[str]) -> CheckpointError:
+    if pickled:
+        return CheckpointError(
+            "The checkpoint is pickled, and unpickling can run code.",
+            [f"{hub}", *pickled[:3]],
+            "convert it (load it with transformers, call save_pretrained), or let torch "
+            "unpickle tensors alone: rvec merge --allow-pickle.",
+        )
+    return CheckpointError(
+        "The repo holds no checkpoint.",
+        [f"{hub}", f"neither {SINGLE} nor {INDEX} is there"],
+        "correct the name.",
+    )

@@ -1,0 +1,152 @@
+"""Donors on the Hub as a vector, read shard by shard: most of their bytes are never kept."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from threading import Lock, local
+from typing import Any
+
+from rvec_merge.checkpoint import Checkpoint, TensorInfo, read_header
+from rvec_merge.hub.errors import explained
+from rvec_merge.hub.fetch import check_file, fetch_files
+from rvec_merge.hub.limits import check_headers
+from rvec_merge.hub.references import HubReference
+from rvec_merge.hub.remote import headers_of, small_files
+from rvec_merge.hub.snapshot import cached_file, client, open_snapshot
+from rvec_merge.kernel import Delta
+from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
+from rvec_merge.vector.inputs import _check_twins
+from rvec_merge.vector.provenance import describe
+from rvec_merge.vector.stored import StoredTensor
+
+
+@contextmanager
+def streamed_donors(grpo: str, sft: str, out: Path) -> Iterator["StreamedPair"]:
+    """Two donors on the Hub as a vector; their shards come and go in a folder next to ``out``.
+
+    Disk: at most as many shards of each donor as threads read it. Shards that the Hub's cache
+        has already are read there, and stay.
+
+    Raises:
+        HubError: a donor cannot be had.
+        IncompatibleTensorsError: the headers do not let them be subtracted.
+    """
+    from rvec_merge.hub.references import parse_reference
+
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.shards-", dir=out.absolute().parent))
+    try:
+        yield StreamedPair(
+            _Donor(parse_reference(grpo), work / "grpo"), _Donor(parse_reference(sft), work / "sft")
+        )
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+class _Donor:
+    """One donor: its headers, and those of its shards that are on disk and in use."""
+
+    def __init__(self, reference: HubReference, work: Path) -> None:
+        self.snapshot = open_snapshot(reference)
+        self.root = fetch_files(self.snapshot, small_files(self.snapshot))
+        headers = headers_of(self.snapshot, self.root)
+        self.files = {name: file for file, header in headers.items() for name in header}
+        self.order = {file: index for index, file in enumerate(headers)}
+        infos = {name: info for header in headers.values() for name, info in header.items()}
+        self.checkpoint = Checkpoint(self.root, infos, {})
+        self._work = work
+        self._lock = Lock()
+        self._users: dict[str, int] = {}
+        self._open: dict[str, Mapping[str, TensorInfo]] = {}
+
+    def take(self, file: str) -> Mapping[str, TensorInfo]:
+        """A shard's tensors, once it is on disk; it stays there until it is given back."""
+        with self._lock:
+            for other in [f for f, users in self._users.items() if not users and f != file]:
+                (self._work / other).unlink(missing_ok=True)
+                del self._users[other], self._open[other]
+            if file not in self._open:
+                self._open[file] = read_header(self._fetched(file))[0]
+            self._users[file] = self._users.get(file, 0) + 1
+            return self._open[file]
+
+    def give_back(self, file: str) -> None:
+        """The calling thread is done with a shard."""
+        with self._lock:
+            self._users[file] -= 1
+
+    def record(self) -> DonorRecord:
+        """What provenance keeps; the hashes are the Hub's own, which each shard was held to."""
+        stated = {file: self.snapshot.files[file] for file in self.order}
+        dtypes = {str(i.dtype).removeprefix("torch.") for i in self.checkpoint.tensors.values()}
+        small = describe(self.snapshot.reference, Checkpoint(self.root, {}, {}), hash_files=False)
+        return DonorRecord(
+            reference=str(self.snapshot.reference),
+            revision=self.snapshot.commit,
+            license=small.license,
+            dtypes=sorted(dtypes),
+            files={f: DonorFile(bytes=s.size, sha256=s.sha256) for f, s in stated.items()},
+        )
+
+    def _fetched(self, file: str) -> Path:
+        reference = self.snapshot.reference
+        cached = cached_file(reference, file)
+        if cached is not None and cached.stat().st_size == self.snapshot.files[file].size:
+            return cached
+        with explained(f"{reference}: {file}"):
+            client().hf_hub_download(
+                reference.repo_id, file, revision=reference.revision, local_dir=self._work
+            )
+        check_file(self._work / file, self.snapshot.files[file], reference, file)
+        check_headers([self._work / file], reference)
+        return self._work / file
+
+
+class StreamedPair:
+    """``grpo − sft`` of two donors on the Hub; see ``vector.inputs.Vector``."""
+
+    def __init__(self, grpo: _Donor, sft: _Donor) -> None:
+        _check_twins(grpo.checkpoint, sft.checkpoint)
+        self._donors = (grpo, sft)
+        self._held = local()
+
+    @property
+    def label(self) -> str:
+        return " − ".join(str(donor.snapshot.reference) for donor in self._donors)
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        return [donor.root for donor in self._donors]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self._donors[0].checkpoint.config
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shard pair by shard pair, so that each is fetched once where the donors' files agree."""
+        names = sorted(self._donors[0].files, key=self._place)
+        return {name: self._donors[0].checkpoint.tensors[name].shape for name in names}
+
+    def delta(self, name: str) -> Delta:
+        """One tensor's delta; the calling thread gives its earlier shards back."""
+        for donor, file in getattr(self._held, "files", ()):
+            donor.give_back(file)
+        self._held.files = []
+        sources = []
+        for donor in self._donors:
+            file = donor.files[name]
+            sources.append(StoredTensor(donor.take(file)[name]))
+            self._held.files.append((donor, file))
+        return Delta(sources[0], sources[1], 1.0)
+
+    def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
+        grpo, sft = self._donors
+        return {"grpo": grpo.record(), "sft": sft.record()}
+
+    def _place(self, name: str) -> tuple[int, ...]:
+        places = [donor.order[donor.files[name]] for donor in self._donors]
+        return (*places, self._donors[0].checkpoint.tensors[name].start)

@@ -1,0 +1,286 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from rvec_merge.errors import CheckpointError, OutputError, RecipeError
+from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.pull import pull
+from rvec_merge.hub.push import prepare, push
+from rvec_merge.hub.recipes import open_recipe
+from rvec_merge.hub.references import HubReference
+from rvec_merge.merge import merge
+from rvec_merge.vector.extract import extract_compact
+from rvec_merge.vector.inputs import open_donors
+from tests.conftest import RECIPE as LOCAL_RECIPE
+from tests.hub.conftest import folder_files
+from tests.hub.server import Hub
+
+SHARD_SIZE = 5_000
+
+
+@pytest.fixture(scope="session")
+def vector(triple, tmp_path_factory):
+    """The tiny triple's compact vector, in several shards; read-only."""
+    out = tmp_path_factory.mktemp("vector") / "compact"
+    extract_compact(open_donors(triple["grpo"], triple["sft"]), out, shard_size=SHARD_SIZE)
+    return out
+
+
+@pytest.fixture(scope="session")
+def merged(triple, tmp_path_factory):
+    """The tiny triple merged from its folders; read-only."""
+    from rvec_merge.recipe import parse_recipe
+
+    text = LOCAL_RECIPE.format(**triple, scale=1.0, out_dtype="bfloat16")
+    out = tmp_path_factory.mktemp("merged") / "out"
+    merge(parse_recipe(text), out)
+    return out
+
+
+def test_a_vector_comes_back_as_it_was_pushed(hub: Hub, vector: Path, tmp_path: Path):
+    (shards := sorted(vector.glob("*.safetensors")))
+    assert len(shards) > 1
+    url = push(prepare("vector", vector, "me/vector", license="mit"))
+    assert url.startswith(f"{hub.endpoint}/me/vector/commit/")
+    content = pull(HubReference("me/vector"), tmp_path / "out")
+    assert content.kind.name == "vector"
+    assert content.ignored == (".gitattributes",)
+    card = folder_files(tmp_path / "out")
+    assert card.pop("README.md").startswith(b"---\n")
+    assert card == folder_files(vector)
+    assert not any(path.is_symlink() for path in (tmp_path / "out").rglob("*"))
+
+
+def test_extract_push_pull_merge_gives_the_bits_of_the_donors(
+    hub: Hub, vector: Path, merged: Path, shared: dict[str, str], tmp_path: Path
+):
+    push(prepare("vector", vector, "me/vector", license="mit"))
+    text = """\
+merge_method: reasoning_vector
+base_model: org/target
+models:
+  - model: me/vector
+    parameters: {role: vector}
+parameters: {scale: 1.0}
+out_dtype: bfloat16
+"""
+    (tmp_path / "recipe.yaml").write_text(text)
+    push(prepare("recipe", tmp_path / "recipe.yaml", "me/recipe", license="mit"))
+    recipe = open_recipe("hf://me/recipe")
+    from rvec_merge.engine.settings import Settings
+    from rvec_merge.hub.recipes import fetch_inputs
+
+    out = tmp_path / "out"
+    fetch_inputs(recipe, out, Settings())
+    merge(recipe, out)
+    assert folder_files(out)["model.safetensors"] == folder_files(merged)["model.safetensors"]
+    inputs = {i["reference"] for i in json.loads((out / "rvec_merge.json").read_text())["inputs"]}
+    commit = hub.repos["me/vector"].branches["main"]
+    assert inputs == {f"org/target@{shared['target']}", f"me/vector@{commit}"}
+    push(prepare("merge", out, "me/merge", license="mit"))
+    pull(HubReference("me/merge"), tmp_path / "again")
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (
+        out / "model.safetensors"
+    ).read_bytes()
+
+
+def test_a_recipe_is_pinned_with_its_comments(
+    hub: Hub, shared: dict[str, str], recipe_file: Path, tmp_path: Path
+):
+    push(prepare("recipe", recipe_file, "me/recipe", license="mit"))
+    files = hub.files("me/recipe")
+    wanted = recipe_file.read_text().replace('"org/sft@main"', "org/sft")
+    for name, commit in shared.items():
+        wanted = wanted.replace(f"org/{name}", f"org/{name}@{commit}")
+    assert files["recipe.yaml"].decode() == wanted
+    assert wanted in files["README.md"].decode()
+    # The donors move on; the recipe does not.
+    hub.put("org/grpo", {"config.json": b"{}"})
+    assert open_recipe("hf://me/recipe").text == wanted
+
+
+def test_the_card_is_what_the_hub_indexes(hub: Hub, shared, recipe_file, vector, merged):
+    from huggingface_hub import ModelCard
+
+    push(prepare("recipe", recipe_file, "me/recipe", license="mit"))
+    data = ModelCard(hub.files("me/recipe")["README.md"].decode()).data.to_dict()
+    assert data["library_name"] == "rvec-merge"
+    assert data["license"] == "mit"
+    assert data["base_model"] == ["org/target", "org/grpo", "org/sft"]
+    assert data["base_model_relation"] == "merge"
+    assert {"reasoning-vector", "mergekit", "merge", "arxiv:2509.01363"} <= set(data["tags"])
+    # A merge keeps the body that the merge wrote; folders of this machine are no base model.
+    upload = prepare("merge", merged, "me/merge", license="mit")
+    assert "effective scale" in upload.files["README.md"]
+    assert "base_model" not in ModelCard(upload.files["README.md"]).data.to_dict()
+    assert len(upload.local) == 3
+
+
+def test_results_go_with_a_recipe_or_alone(hub: Hub, shared, recipe_file, tmp_path):
+    results = write_results(tmp_path / "results")
+    push(prepare("results", results, "me/results", license="mit"))
+    push(prepare("recipe", recipe_file, "me/recipe", license="mit", results=results))
+    inside = folder_files(results)
+    found = hub.files("me/results")
+    assert {n: found[n] for n in inside} == inside
+    assert "It helped." in found["README.md"].decode()
+    assert "results/summary.json" in hub.files("me/recipe")
+    assert "It helped." in hub.files("me/recipe")["README.md"].decode()
+    assert pull(HubReference("me/recipe"), tmp_path / "pulled").kind.name == "recipe"
+    assert pull(HubReference("me/results"), tmp_path / "pulled2").kind.name == "results"
+
+
+def write_results(folder: Path) -> Path:
+    from rvec_merge.evaluation.store import Store
+
+    store = Store(folder)
+    with store.writing({"plan": "a plan"}):
+        store.write("summary.md", "# Summary\n\nIt helped.\n")
+        store.write("summary.json", "{}\n")
+    (folder / ".lock").unlink()
+    return folder
+
+
+def test_a_second_push_replaces_the_first_in_one_commit(hub: Hub, triple, vector, tmp_path):
+    push(prepare("vector", vector, "me/vector", license="mit"))
+    before = set(hub.repos["me/vector"].commits)
+    whole = tmp_path / "whole"
+    extract_compact(open_donors(triple["grpo"], triple["sft"]), whole, shard_size=10**9)
+    push(prepare("vector", whole, "me/vector", license="mit"))
+    assert len(set(hub.repos["me/vector"].commits) - before) == 1
+    assert set(hub.files("me/vector")) == {".gitattributes", "README.md", *folder_files(whole)}
+
+
+def test_a_branch_a_pull_request_and_a_private_repo(hub: Hub, vector):
+    upload = prepare("vector", vector, "me/vector", license="mit")
+    push(upload, private=True, revision="next")
+    assert hub.repos["me/vector"].private
+    assert set(hub.files("me/vector")) == {".gitattributes"}
+    assert set(hub.files("me/vector", "next")) > set(folder_files(vector))
+    assert push(upload, as_pr=True).endswith("/discussions/1")
+    assert set(hub.files("me/vector")) == {".gitattributes"}
+
+
+def test_nothing_is_sent_while_preparing(hub: Hub, vector):
+    upload = prepare("vector", vector, "me/vector", license="mit")
+    assert not hub.requests
+    assert set(upload.files) == {"README.md", *folder_files(vector)}
+    sizes = {
+        name: path.stat().st_size for name, path in upload.files.items() if name != "README.md"
+    }
+    assert {name: upload.size(name) for name in sizes} == sizes
+
+
+@pytest.mark.parametrize("kind", ["vector", "merge", "results"])
+def test_refuses_a_folder_without_provenance(hub: Hub, triple, kind):
+    with pytest.raises(HubError, match="does not say where its content came from"):
+        prepare(kind, triple["target"], "me/x", license="mit")
+
+
+def test_refuses_weights_that_are_not_what_they_were(hub: Hub, vector, merged, tmp_path):
+    for source, kind, error in ((vector, "vector", CheckpointError), (merged, "merge", HubError)):
+        copy = copied(source, tmp_path / kind)
+        shard = sorted(copy.glob("*.safetensors"))[0]
+        data = bytearray(shard.read_bytes())
+        data[-100] ^= 1
+        shard.write_bytes(data)
+        with pytest.raises(error, match="not what"):
+            prepare(kind, copy, "me/x", license="mit")
+
+
+def test_refuses_a_missing_licence_and_says_what_the_origins_state(
+    hub: Hub, shared, recipe_file, vector
+):
+    with pytest.raises(HubError, match="no licence") as caught:
+        prepare("recipe", recipe_file, "me/recipe")
+    assert "--license apache-2.0" in caught.value.fix
+    assert any("states apache-2.0" in fact for fact in caught.value.facts)
+    with pytest.raises(HubError, match="no licence"):
+        prepare("vector", vector, "me/vector")
+
+
+def test_a_card_that_states_a_licence_is_kept(hub: Hub, vector, tmp_path):
+    copy = copied(vector, tmp_path / "copy")
+    (copy / "README.md").write_text("---\nlicense: mit\nlanguage: en\n---\n\nMy words.\n")
+    text = prepare("vector", copy, "me/vector").files["README.md"]
+    assert "license: mit" in text
+    assert "language: en" in text
+    assert text.endswith("My words.\n")
+    assert "library_name: rvec-merge" in text
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hf_" + "aB3" * 12,
+        "ghp_" + "x1" * 18,
+        "sk-proj-" + "a1" * 16,
+        "AKIA" + "ABCD1234" * 2,
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "https://me:secret@host/x",
+    ],
+)
+def test_refuses_what_looks_like_a_token_and_does_not_repeat_it(hub, vector, tmp_path, secret):
+    copy = copied(vector, tmp_path / "copy")
+    (copy / "README.md").write_text(f"---\nlicense: mit\n---\n\nmy key:\n{secret}\n")
+    with pytest.raises(HubError, match="looks like an access token") as caught:
+        prepare("vector", copy, "me/vector")
+    assert "README.md, line " in caught.value.facts[0]
+    assert secret not in str(caught.value)
+
+
+def test_refuses_the_users_own_token_in_packed_samples(hub: Hub, tmp_path, monkeypatch):
+    import gzip
+
+    monkeypatch.setenv("HF_TOKEN", "an odd but real token")
+    results = write_results(tmp_path / "results")
+    cell = results / "cells" / ("a" * 64)
+    cell.mkdir()
+    with gzip.open(cell / "samples_x_2026.jsonl.gz", "wt") as file:
+        file.write('{}\n{"x": "an odd but real token"}\n')
+    with pytest.raises(HubError, match="looks like an access token") as caught:
+        prepare("results", results, "me/results", license="mit")
+    assert caught.value.facts == (
+        f"cells/{'a' * 64}/samples_x_2026.jsonl.gz, line 2: your own Hub token",
+    )
+
+
+def test_refuses_links_and_leaves_strange_files_out(hub: Hub, vector, tmp_path):
+    copy = copied(vector, tmp_path / "copy")
+    (copy / "notes.txt").write_text("mine")
+    upload = prepare("vector", copy, "me/vector", license="mit")
+    assert upload.left_out == ("notes.txt",)
+    (copy / "tokenizer.json").symlink_to("/etc/hostname")
+    with pytest.raises(HubError, match="holds a link"):
+        prepare("vector", copy, "me/vector", license="mit")
+
+
+def test_refuses_a_recipe_over_folders(hub: Hub, triple, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(LOCAL_RECIPE.format(**triple, scale=1.0, out_dtype="bfloat16"))
+    with pytest.raises(HubError, match="names a folder of this machine"):
+        prepare("recipe", path, "me/recipe", license="mit")
+
+
+def test_pull_keeps_an_existing_folder_and_a_wrong_repo_leaves_none(hub: Hub, shared, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="exists"):
+        pull(HubReference("org/target"), tmp_path / "out")
+    with pytest.raises(HubError, match="holds nothing that rvec shares"):
+        pull(HubReference("org/target"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_pulled_recipes_name_the_hub_alone(hub: Hub, tmp_path, triple):
+    text = LOCAL_RECIPE.format(**triple, scale=1.0, out_dtype="bfloat16")
+    hub.put("evil/recipe", {"recipe.yaml": text.encode()})
+    with pytest.raises(RecipeError, match="names something on this machine"):
+        open_recipe("hf://evil/recipe")
+
+
+def copied(source: Path, to: Path) -> Path:
+    import shutil
+
+    shutil.copytree(source, to)
+    return to
