@@ -101,7 +101,7 @@ def command(
         total = len(outline.cells)
         with CellProgress(total, disable=quiet or not console.is_terminal) as progress:
             chosen: Engine = (
-                RayEngine(cluster, runner, progress.begin)
+                RayEngine.on(cluster, runner, progress.begin)
                 if cluster
                 else LocalEngine(runner, progress.begin)
             )

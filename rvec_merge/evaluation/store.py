@@ -90,6 +90,8 @@ class Store:
                 ) from None
             for leftover in self.cells.glob(".writing-*"):
                 shutil.rmtree(leftover)  # of a run that was killed while it wrote
+            if self.failures.exists():
+                shutil.rmtree(self.failures)  # these cells are tried again
             text = json.dumps({"format": FORMAT, **head}, indent=2, sort_keys=True)
             self.write(HEAD, text + "\n")
             yield
@@ -143,11 +145,10 @@ class Store:
             _sync(writing / name)
         os.replace(writing, self.cells / key)
         _sync(self.cells)
-        (self.failures / f"{key}.txt").unlink(missing_ok=True)
         return CellResult(key, condition, variant, facts, self.cells / key)
 
     def add_failure(self, key: str, text: str) -> Path:
-        """File why a cell failed; gone once the cell has finished."""
+        """File why a cell failed; gone when the next run begins."""
         self.failures.mkdir(exist_ok=True)
         return self.write(f"{self.failures.name}/{key}.txt", text)
 

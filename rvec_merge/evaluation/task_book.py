@@ -15,6 +15,8 @@ from rvec_merge.evaluation.perturb import ORIGIN
 from rvec_merge.evaluation.plan import TaskPlan
 from rvec_merge.evaluation.quiet import quiet
 
+_OURS = "rvec_"  # no task of lm-eval's begins like this, so its index need not be built
+
 
 class TaskBook:
     """lm-eval task objects by variant name; each is built when first asked for."""
@@ -127,11 +129,12 @@ class TaskBook:
         self._names()
         if name in self._ours.task_index:
             return self._ours
-        if self._stock is None:
+        ours = name.startswith(_OURS)
+        if self._stock is None and not ours:
             from lm_eval.tasks import TaskManager
 
             self._stock = TaskManager()
-        if name not in self._stock.task_index:
+        if ours or name not in self._stock.task_index:
             near = get_close_matches(name, self._names(), n=3)
             raise PlanError(
                 f"Unknown task {name!r}.",

@@ -38,18 +38,40 @@ class RayEngine:
     A cell whose worker dies is run by another one, ``RETRIES`` times. A cell that raises is not
     run again: it would raise again.
 
+    Args:
+        start: starts one worker: an actor with the methods of ``Worker``.
+        workers: how many there are to be.
+        cost: how long a cell takes, in any unit.
+        begin: told of each cell that is handed out.
+
     Raises:
         EnvironmentProblem: no worker starts, or none can load the target.
     """
 
-    def __init__(self, cluster: Cluster, runner: CellRunner, begin: Callable[[Cell], None]) -> None:
+    def __init__(
+        self,
+        start: Callable[[], Any],
+        workers: int,
+        cost: Callable[[Cell], float],
+        begin: Callable[[Cell], None],
+    ) -> None:
         import ray
 
         self._ray = ray
-        self._cluster = cluster
+        self._start = start
+        self._workers = workers
+        self._cost = cost
         self._begin = begin
-        self._cost = expected_cost(runner.plan, runner.book)
-        self._job = Job(
+        self._desks: list[_Desk] = []
+        self._pending: dict[Any, _Desk] = {}
+        self._why: list[str] = []
+
+    @classmethod
+    def on(cls, cluster: Cluster, runner: CellRunner, begin: Callable[[Cell], None]) -> "RayEngine":
+        """The engine whose workers do what ``runner`` would do here."""
+        import ray
+
+        job = Job(
             runner.plan.model_dump_json(),
             runner.recipe.text,
             runner.recipe.source,
@@ -58,14 +80,16 @@ class RayEngine:
             cluster.device,
             cluster.gpus > 1,
         )
-        self._desks: list[_Desk] = []
-        self._pending: dict[Any, _Desk] = {}
-        self._why: list[str] = []
+        actor = ray.remote(Worker).options(
+            num_cpus=cluster.cpus, num_gpus=cluster.gpus, scheduling_strategy="SPREAD"
+        )
+        cost = expected_cost(runner.plan, runner.book)
+        return cls(lambda: actor.remote(job), cluster.workers, cost, begin)
 
     def run(self, cells: Sequence[Cell]) -> Iterator[Evaluated | Failed]:
         queue = CellQueue(cells, self._cost)
         lost: Counter[Cell] = Counter()
-        while len(self._desks) < min(self._cluster.workers, len(cells)):
+        while len(self._desks) < min(self._workers, len(cells)):
             self._desks.append(desk := _Desk(self._start()))
             self._load(desk)
         while queue or any(desk.cell for desk in self._desks):
@@ -116,18 +140,10 @@ class RayEngine:
             if not ready and not any(desk.loaded for desk in self._desks):
                 raise EnvironmentProblem(
                     f"No worker has started for {_PATIENCE / 60:g} minutes.",
-                    [f"waiting for {self._cluster.cpus:g} CPU and {self._cluster.gpus:g} GPU"],
+                    [f"{len(self._desks)} are waiting for a place"],
                     "see `ray status`: the cluster may be busy, or its nodes gone.",
                 )
         return ready[0], self._pending.pop(ready[0])
-
-    def _start(self) -> Any:
-        actor = self._ray.remote(Worker).options(
-            num_cpus=self._cluster.cpus,
-            num_gpus=self._cluster.gpus,
-            scheduling_strategy="SPREAD",
-        )
-        return actor.remote(self._job)
 
     def _load(self, desk: _Desk) -> None:
         self._pending[desk.actor.load.remote()] = desk

@@ -1,0 +1,168 @@
+"""A small plan for the embedded family, and what it finds when nothing goes wrong."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rvec_merge.evaluation.conditions import Cell
+from rvec_merge.evaluation.engines.base import Failed
+from rvec_merge.evaluation.store import CellResult, Store
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+# 11 cells of 16 items: two scales to choose from, and at least one of every kind of condition.
+PLAN: dict[str, Any] = {
+    "recipe": "recipes/tiny.yaml",
+    "tasks": [{"task": "rvec_tiny", "validation": "rvec_tiny_validation"}],
+    "prompts": ["plain"],
+    "perturbations": ["typos"],
+    "scales": [0.5, 1.0],
+    "controls": {"random": 1, "permuted": 0},
+    "selection": {"by": "validation"},
+    "donors": False,
+    "subtract": False,
+    "forced_steps": True,
+    "limit": 16,
+    "batch_size": 16,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_the_repository() -> Any:
+    """The recipe's paths are relative to it."""
+    before = Path.cwd()
+    os.chdir(REPOSITORY)
+    yield
+    os.chdir(before)
+
+
+@pytest.fixture
+def plan_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write a plan: the small one with some keys changed."""
+
+    def write(**changes: Any) -> Path:
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump({**PLAN, **changes}))
+        return path
+
+    return write
+
+
+@dataclass
+class Log:
+    """A watch that remembers."""
+
+    begun: list[Cell] = field(default_factory=list)
+    finished: list[Cell] = field(default_factory=list)
+    failures: list[Failed] = field(default_factory=list)
+
+    def done(self, cell: Cell, result: CellResult) -> None:
+        self.finished.append(cell)
+
+    def failed(self, failure: Failed) -> None:
+        self.failures.append(failure)
+
+
+def run_local(plan: Path, out: Path) -> Log:
+    """The experiment in this process."""
+    from rvec_merge.evaluation.engines.local import LocalEngine
+    from rvec_merge.evaluation.experiment import prepare
+    from rvec_merge.evaluation.report_files import write_summary
+    from rvec_merge.evaluation.runner import CellRunner
+
+    experiment, store, log = prepare(plan), Store(out), Log()
+    runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, "cpu")
+    with store.writing(experiment.head()):
+        engine = LocalEngine(runner, log.begun.append)
+        scale, results = experiment.run(engine, runner, store, log)
+        write_summary(experiment, scale, results, store)
+    return log
+
+
+@pytest.fixture
+def local() -> Callable[[Path, Path], Log]:
+    return run_local
+
+
+@dataclass(frozen=True)
+class Finished:
+    folder: Path
+    log: Log
+
+    def summary(self) -> bytes:
+        return (self.folder / "summary.json").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The small plan, run to its end in one go; read-only, shared by the session."""
+    root = tmp_path_factory.mktemp("finished")
+    (root / "plan.yaml").write_text(yaml.safe_dump(PLAN))
+    return Finished(root / "results", run_local(root / "plan.yaml", root / "results"))
+
+
+@pytest.fixture
+def started() -> Any:
+    """Start ``rvec experiment`` as a process of its own; ended with the test."""
+    processes = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        code = "from rvec_merge.cli import main; main()"
+        command = [sys.executable, "-c", code, "experiment", *map(str, arguments)]
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def cells_in(folder: Path) -> list[str]:
+    """The finished cells of a results folder."""
+    return sorted(p.name for p in folder.glob("cells/*") if not p.name.startswith("."))
+
+
+def wait_for_cells(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:
+    """Return once so many cells are finished, while the process still runs."""
+    while len(cells_in(folder)) < count:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+
+
+@pytest.fixture(name="wait_for_cells")
+def _wait_for_cells() -> Callable[..., None]:
+    return wait_for_cells
+
+
+@pytest.fixture(name="cells_in")
+def _cells_in() -> Callable[[Path], list[str]]:
+    return cells_in
+
+
+@pytest.fixture
+def broken_recipe(tmp_path: Path) -> Path:
+    """A recipe whose SFT donor holds a NaN: what needs it raises, the rest does not."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    recipe = yaml.safe_load((REPOSITORY / "recipes/tiny.yaml").read_text())
+    donor = shutil.copytree(REPOSITORY / "demo/family/sft", tmp_path / "sft")
+    tensors = load_file(donor / "model.safetensors")
+    tensors["model.norm.weight"][3] = float("nan")
+    save_file(tensors, donor / "model.safetensors", {"format": "pt"})
+    recipe["models"][1]["model"] = str(donor)
+    path = tmp_path / "broken.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    return path

@@ -1,0 +1,344 @@
+"""The same experiment on Ray: real clusters, real workers, and workers and nodes that are killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+ray = pytest.importorskip("ray")
+
+from rvec_merge.cli import rvec  # noqa: E402
+from rvec_merge.errors import EnvironmentProblem, ResultsError  # noqa: E402
+from rvec_merge.evaluation.conditions import Cell, State  # noqa: E402
+from rvec_merge.evaluation.engines.base import Failed  # noqa: E402
+from rvec_merge.evaluation.engines.cluster import Cluster, Sizing, fit, joined  # noqa: E402
+from rvec_merge.evaluation.engines.ray import RETRIES, RayEngine  # noqa: E402
+from rvec_merge.evaluation.runner import Evaluated  # noqa: E402
+
+CELLS = [Cell(f"task {i}", State("random", 1.0, i % 3)) for i in range(9)]
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    """A cluster of two raylets with one CPU each; this process has not joined it."""
+    from ray.cluster_utils import Cluster as Raylets
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    settings = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+    raylets = Raylets(initialize_head=True, head_node_args=settings)
+    raylets.add_node(num_cpus=1, object_store_memory=80 << 20)
+    yield raylets
+    ray.shutdown()
+    raylets.shutdown()
+
+
+def workers_at_work() -> list[psutil.Process]:
+    """The processes of this test's Ray workers that are evaluating a cell right now."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "uids"]):
+        line = process.info["cmdline"] or [""]
+        if line[0].startswith("ray::Worker.run") and process.info["uids"].real == os.getuid():
+            found.append(process)
+    return found
+
+
+def kill_one_worker() -> int:
+    """SIGKILL a worker in the middle of a cell."""
+    until = time.monotonic() + 60
+    while not (busy := workers_at_work()):
+        assert time.monotonic() < until, "no worker has begun a cell"
+        time.sleep(0.01)
+    busy[0].kill()
+    return int(busy[0].pid)
+
+
+def same_findings(folder: Path, finished: Any) -> None:
+    for name in ("summary.json", "summary.md", "cells.csv"):
+        assert (folder / name).read_bytes() == (finished.folder / name).read_bytes()
+
+
+def test_a_local_cluster_finds_the_same_bytes_though_a_worker_is_killed(
+    plan_file: Callable[..., Path],
+    tmp_path: Path,
+    started: Callable[..., Any],
+    cells_in: Callable[[Path], list[str]],
+    finished: Any,
+) -> None:
+    out = tmp_path / "out"
+    process = started(plan_file(), "-o", out, "-q", "--engine", "ray", "--workers", "2")
+    kill_one_worker()
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert cells_in(out) == cells_in(finished.folder)
+    same_findings(out, finished)
+
+
+def run_on(address: str, plan: Path, out: Path, begin: Callable[[Cell], None], log: Any) -> None:
+    from rvec_merge.evaluation.experiment import prepare
+    from rvec_merge.evaluation.report_files import write_summary
+    from rvec_merge.evaluation.runner import CellRunner
+    from rvec_merge.evaluation.store import Store
+
+    experiment, store = prepare(plan), Store(out)
+    with joined(address, Sizing()) as cluster, store.writing(experiment.head()):
+        assert cluster == Cluster(1, 0, 2)
+        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, cluster.device)
+        engine = RayEngine.on(cluster, runner, begin)
+        scale, results = experiment.run(engine, runner, store, log)
+        write_summary(experiment, scale, results, store)
+
+
+def test_a_node_is_killed_and_the_other_finishes(
+    plan_file: Callable[..., Path],
+    tmp_path: Path,
+    two_nodes: Any,
+    cells_in: Callable[[Path], list[str]],
+    finished: Any,
+) -> None:
+    begun: list[Cell] = []
+    second = next(node for node in two_nodes.list_all_nodes() if node != two_nodes.head_node)
+
+    def begin(cell: Cell) -> None:
+        begun.append(cell)
+        if len(begun) == 4:  # both nodes have begun a cell by now
+            threading.Timer(0.05, two_nodes.remove_node, (second, False)).start()
+
+    log = type(finished.log)()
+    run_on(two_nodes.address, plan_file(), tmp_path / "out", begin, log)
+    two_nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
+    assert len(log.finished) == len(set(log.finished)) == 11
+    assert len(begun) == 12  # the one that was lost was handed out again
+    assert cells_in(tmp_path / "out") == cells_in(finished.folder)
+    same_findings(tmp_path / "out", finished)
+
+
+def test_the_driver_is_killed_and_goes_on_where_it_stopped(
+    plan_file: Callable[..., Path],
+    tmp_path: Path,
+    two_nodes: Any,
+    started: Callable[..., Any],
+    wait_for_cells: Callable[..., None],
+    cells_in: Callable[[Path], list[str]],
+    finished: Any,
+) -> None:
+    out = tmp_path / "out"
+    arguments = (plan_file(), "-o", out, "-q", "--engine", "ray", "--address", two_nodes.address)
+    process = started(*arguments)
+    wait_for_cells(out, 4, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = cells_in(out)
+    assert 4 <= len(kept) < 11
+    again = started(*arguments)
+    said, _ = again.communicate(timeout=240)
+    assert again.returncode == 0, said
+    assert set(kept) < set(cells_in(out)) == set(cells_in(finished.folder))
+    same_findings(out, finished)
+
+
+def test_a_cell_that_raises_on_a_worker(
+    plan_file: Callable[..., Path], tmp_path: Path, two_nodes: Any, broken_recipe: Path
+) -> None:
+    few = {"scales": [1.0], "forced_steps": False, "perturbations": [], "donors": True}
+    plan, out = plan_file(recipe=str(broken_recipe), **few), tmp_path / "out"
+    done = CliRunner().invoke(
+        rvec,
+        [
+            "experiment",
+            str(plan),
+            "-o",
+            str(out),
+            "--engine",
+            "ray",
+            "--address",
+            two_nodes.address,
+        ],
+    )
+    assert isinstance(done.exception, ResultsError), done.output
+    assert done.exception.headline == "3 of 5 cells failed; no summary is made."
+    assert "target + 1 vector on rvec_tiny: NonFiniteError: " in str(done.exception)
+    traces = list((out / "failed").iterdir())
+    assert len(traces) == 3
+    assert all("Traceback" in path.read_text() for path in traces)
+    assert not (out / "summary.json").exists()
+
+
+class Stand:
+    """A worker whose cells take no time; its deaths are real."""
+
+    def __init__(self, fatal: str = "", broken: bool = False) -> None:
+        self.fatal = fatal
+        self.broken = broken
+
+    def load(self) -> str | None:
+        if self.fatal == "load":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "Traceback\nOSError: no such model" if self.broken else None
+
+    def run(self, cell: Cell) -> Evaluated:
+        if cell.task == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Evaluated(cell, {}, {}, {}, 0.0)
+
+
+@pytest.fixture
+def stands(two_nodes: Any) -> Iterator[Callable[..., RayEngine]]:
+    """Engines on the cluster of two nodes whose workers are stands."""
+    import rvec_merge.evaluation.experiment  # noqa: F401  # workers unpickle its cells
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with joined(two_nodes.address, Sizing()):
+        actor = ray.remote(Stand).options(num_cpus=1)
+
+        def engine(begun: list[Cell], **settings: Any) -> RayEngine:
+            return RayEngine(lambda: actor.remote(**settings), 2, lambda c: 1.0, begun.append)
+
+        yield engine
+
+
+def test_a_cell_that_kills_its_workers_is_given_up_and_the_rest_completes(
+    stands: Callable[..., RayEngine],
+) -> None:
+    begun: list[Cell] = []
+    answers = list(stands(begun, fatal="task 4").run(CELLS))
+    assert sorted(a.cell for a in answers) == CELLS  # each once, none lost
+    (failed,) = [a for a in answers if isinstance(a, Failed)]
+    assert failed.cell == CELLS[4]
+    assert failed.reason == f"its worker died {RETRIES + 1} times"
+    assert begun.count(CELLS[4]) == RETRIES + 1
+    assert len(begun) == len(CELLS) + RETRIES
+
+
+@pytest.mark.parametrize("settings", [{"broken": True}, {"fatal": "load"}])
+def test_a_target_that_no_worker_can_load(
+    stands: Callable[..., RayEngine], settings: dict[str, Any]
+) -> None:
+    with pytest.raises(EnvironmentProblem, match="No worker could load the target") as caught:
+        list(stands([], **settings).run(CELLS))
+    if "broken" in settings:
+        assert "OSError: no such model" in caught.value.facts
+
+
+def test_what_was_asked_later_runs_on_the_same_workers(
+    stands: Callable[..., RayEngine],
+) -> None:
+    engine = stands([])
+    assert len(list(engine.run(CELLS[:1]))) == 1
+    assert sorted(a.cell for a in engine.run(CELLS[1:])) == CELLS[1:]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sizing", "expected"),
+    [
+        ([{"CPU": 2}], Sizing(), Cluster(1, 0, 2)),
+        ([{"CPU": 3}, {"CPU": 5}], Sizing(cpus=2), Cluster(2, 0, 3)),
+        ([{"CPU": 3}, {"CPU": 5}], Sizing(cpus=2, workers=2), Cluster(2, 0, 2)),
+        ([{"CPU": 64, "GPU": 8}, {"CPU": 4}], Sizing(), Cluster(1, 1, 8)),
+        ([{"CPU": 64, "GPU": 8}], Sizing(gpus=0), Cluster(1, 0, 64)),
+        ([{"CPU": 64, "GPU": 8}] * 2, Sizing(gpus=4), Cluster(1, 4, 4)),
+        ([{"CPU": 64, "GPU": 1}], Sizing(gpus=1 / 3), Cluster(1, 1 / 3, 3)),
+    ],
+)
+def test_how_many_workers_fit(
+    nodes: list[dict[str, float]], sizing: Sizing, expected: Cluster
+) -> None:
+    assert fit(nodes, sizing) == expected
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sizing"),
+    [
+        ([{"CPU": 2}], Sizing(workers=3)),
+        ([{"CPU": 2}], Sizing(gpus=1)),
+        ([{"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}], Sizing(gpus=2)),
+        ([{"CPU": 1}, {"CPU": 1}], Sizing(cpus=2)),
+    ],
+)
+def test_more_than_there_is(nodes: list[dict[str, float]], sizing: Sizing) -> None:
+    with pytest.raises(EnvironmentProblem, match="does not hold the workers"):
+        fit(nodes, sizing)
+
+
+def experiment_on_ray(plan: Path, out: Path, *more: str) -> EnvironmentProblem:
+    arguments = ["experiment", str(plan), "-o", str(out), "--engine", "ray", *more]
+    done = CliRunner().invoke(rvec, arguments)
+    assert isinstance(done.exception, EnvironmentProblem), done.output
+    assert not out.exists()
+    return done.exception
+
+
+def test_more_gpus_than_exist(
+    plan_file: Callable[..., Path], tmp_path: Path, two_nodes: Any
+) -> None:
+    more = ("--gpus-per-worker", "1", "--address", two_nodes.address)
+    found = experiment_on_ray(plan_file(), tmp_path / "out", *more)
+    assert found.facts == (
+        "asked for: 1, each with 1 CPU and 1 GPU",
+        "there are: 2 CPU and 0 GPU on 2 nodes: 0 fit",
+    )
+
+
+def test_ray_is_not_installed(
+    plan_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    found = experiment_on_ray(plan_file(), tmp_path / "out")
+    assert 'pip install "rvec-merge[ray]"' in found.fix
+
+
+def test_an_address_that_is_none(
+    plan_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    found = experiment_on_ray(plan_file(), tmp_path / "out", "--address", "auto")
+    assert "No Ray cluster runs on this machine" in found.headline
+    found = experiment_on_ray(plan_file(), tmp_path / "out", "--address", "head-node")
+    assert "no address of a Ray cluster" in found.headline
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_nobody_listens(scheme: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    began = time.monotonic()
+    with (
+        pytest.raises(EnvironmentProblem, match="cannot be reached") as caught,
+        joined(f"{scheme}127.0.0.1:{port}", Sizing(), patience=2),
+    ):
+        pass
+    assert time.monotonic() - began < 4
+    assert f"127.0.0.1:{port}" in caught.value.facts[1]
+    assert "gave up after 2 s" in caught.value.facts
+
+
+def test_something_else_listens() -> None:
+    """In a process of its own: Ray ends the one that it cannot connect."""
+    code = (
+        "from rvec_merge.evaluation.engines.cluster import Sizing, joined\n"
+        "from rvec_merge.errors import EnvironmentProblem\n"
+        "import sys\n"
+        "try:\n"
+        "    with joined(sys.argv[1], Sizing(), patience=8): pass\n"
+        "except EnvironmentProblem as error:\n"
+        "    print(error); sys.exit(1)\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-c", code, address], capture_output=True, text=True, timeout=40
+        )
+    assert done.returncode == 1, done.stderr
+    assert "The Ray cluster cannot be reached." in done.stdout
+    assert address in done.stdout
