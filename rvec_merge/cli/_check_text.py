@@ -106,27 +106,26 @@ def _print_plan(
     for table in facts.scales:
         console.print()
         console.print(_scale_table(table, named=len(facts.scales) > 1))
+    if facts.options:
+        console.print(f"\n{', '.join(facts.options)}")
     console.print()
     where = f" to {out}" if out is not None else ""
     text = f"{facts.tensors} tensors in {', '.join(facts.dtypes)}, {size_text(facts.output_bytes)}"
     console.print(Text(f"{'output':{width}}  {text}{where}"), soft_wrap=True)
     time = "" if facts.seconds is None else f", then {_seconds(facts.seconds)} on one core"
-    console.print(f"{'work':{width}}  {size_text(facts.input_bytes)} to read{time}", markup=False)
+    console.print(f"{'work':{width}}  {size_text(facts.input_bytes)} to read{time}", soft_wrap=True)
     console.print()
 
 
 def _scale_table(table: ScaleTable, *, named: bool) -> Table:
     found = dict.fromkeys(column for row in table.rows for column in row.cells)
-    columns = [column for column in COLUMNS if column in found]
+    columns = [column for column in ("", *COLUMNS) if column in found]
     head = f"scale, {table.pair}" if named else "scale"
     made = Table(head, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns or [""]:
+    for column in columns:
         made.add_column(column, justify="right")
     for row in table.rows:
-        if "" in row.cells:
-            made.add_row(row.label, _values(row.cells[""]))
-        else:
-            made.add_row(row.label, *(_values(row.cells.get(c, ())) for c in columns))
+        made.add_row(row.label, *(_values(row.cells.get(c, ())) for c in columns))
     return made
 
 

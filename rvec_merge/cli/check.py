@@ -26,6 +26,8 @@ def command(
 
     Every problem is listed. Exits with 1 if there is one; warnings do not count.
     """
+    from transformers.utils import logging
+
     from rvec_merge.cli._check_text import print_json, print_text
     from rvec_merge.errors import RvecError
     from rvec_merge.preflight import examine
@@ -33,6 +35,7 @@ def command(
     from rvec_merge.problems import Notice
     from rvec_merge.recipe import read_recipe
 
+    logging.set_verbosity_error()  # its notes are about mergekit's calls, not about the recipe
     try:
         read = read_recipe(recipe)
     except RvecError as error:

@@ -61,11 +61,14 @@ def see_local(reference: "ModelReference", label: str, allow_pickle: bool = Fals
     Raises:
         CheckpointError: the folder does not exist or holds no readable checkpoint.
     """
+    adapter = reference.lora and reference.lora.path
+    if adapter and not (Path(adapter).is_dir() or _HUB_ID.fullmatch(adapter)):
+        raise CheckpointError("An adapter does not exist.", [], "correct the path after the +.")
     path = Path(reference.model.path)
     if path.is_dir():
         return _see(reference, label, path, allow_pickle)
     if path.exists() or not _HUB_ID.fullmatch(reference.model.path):
-        raise CheckpointError("A model does not exist.", [f"{label}: {path}"], "correct the path.")
+        raise CheckpointError("A model does not exist.", [], "correct the path.")
     folder = cached_snapshot(reference)
     if folder is None:
         return None
@@ -104,7 +107,8 @@ def labels(config: "MergeConfiguration") -> dict["ModelReference", str]:
     if config.merge_method != METHOD:
         target = {config.base_model: "target"} if config.base_model else {}
         rest = [m for m in config.referenced_models() if m not in target]
-        return {**target, **dict.fromkeys(sorted(rest, key=str), "model")}
+        named = {m: f"model {n}" for n, m in enumerate(sorted(rest, key=str), 1)}
+        return {**target, **named}
     found: dict[Any, str] = {config.base_model: "target"}
     groups = [donors for _, donors in declared_donors(config)]
     several = len({(d.pair, d.role == "vector") for donors in groups for d in donors}) > 1
@@ -120,6 +124,7 @@ def see_models(
     config: "MergeConfiguration", resolver: Resolver, allow_pickle: bool
 ) -> Iterator[Model | Finding]:
     """Every input of a recipe, or what keeps it from being seen."""
+    unseen = []
     for reference, label in labels(config).items():
         try:
             model = resolver(reference, label, allow_pickle)
@@ -128,13 +133,22 @@ def see_models(
             yield type(error)(error.headline, facts, error.fix)
             continue
         if model is None or model.tensors is None:
-            yield Notice(
-                "An input is not here yet, and was not checked.",
-                (f"{label}: {reference}",),
-                "It is checked before the merge, once it is fetched.",
-            )
+            unseen.append(f"{label}: {reference}")
         if model is not None:
             yield model
+    if unseen:
+        yield Notice(
+            "Some inputs are not here yet, and were not checked.",
+            tuple(unseen),
+            "They are checked before the merge, once they are fetched.",
+        )
+    adapted = [f"{label}: {ref}" for ref, label in labels(config).items() if ref.lora is not None]
+    if adapted:
+        yield Notice(
+            "Adapters are applied by mergekit; their models were checked, they were not.",
+            tuple(adapted),
+            "There is no plan to show before they are applied.",
+        )
 
 
 def _see(reference: "ModelReference", label: str, folder: Path, allow_pickle: bool) -> Model:

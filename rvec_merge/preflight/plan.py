@@ -37,6 +37,7 @@ class PlanFacts:
         seconds: the arithmetic's time, from a short probe of this machine; reading and writing
             on a slow disk add to it. None for a method other than ours.
         scales: the resolved scale by layer and module group, for each pair.
+        options: density, control and seed, where they are not the defaults.
     """
 
     tensors: int
@@ -45,6 +46,7 @@ class PlanFacts:
     input_bytes: int
     seconds: float | None
     scales: tuple[ScaleTable, ...]
+    options: tuple[str, ...]
 
 
 def resolve_seen(
@@ -110,14 +112,12 @@ def measure(
     written, read, elements = 0, 0, 0
     dtypes: dict[str, None] = {}
     for tensor in resolved:
-        found = [find(models[ref].tensors or {}, w) for ref, w in tensor.inputs.items()]
-        present = [info for info in found if info is not None]
+        found = {ref: find(models[ref].tensors or {}, w) for ref, w in tensor.inputs.items()}
+        present = [info for info in found.values() if info is not None]
         if not present:
             continue
         read += sum(info.nbytes for info in present)
-        first = (
-            find(models[tensor.target].tensors or {}, tensor.inputs[tensor.target]) or present[0]
-        )
+        first = found.get(tensor.target) or present[0]
         dtype = output_dtype(config, tensor.out_dtype, [info.dtype for info in present])
         count = prod(first.shape)
         elements += count
@@ -131,6 +131,7 @@ def measure(
         input_bytes=read,
         seconds=elements / _speed(models, resolved) if ours and resolved else None,
         scales=tuple(scale_tables(resolved)) if ours else (),
+        options=tuple(_options(resolved)) if ours else (),
     )
 
 
@@ -152,6 +153,17 @@ def output_dtype(
     for dtype in read[1:]:
         widest = torch.promote_types(widest, dtype)
     return widest
+
+
+def _options(resolved: Sequence["ResolvedTensor"]) -> Iterator[str]:
+    given = [tensor.parameters for tensor in resolved]
+    densities = sorted({p["density"] for p in given})
+    if densities != [1.0]:
+        yield f"density {', '.join(f'{density:g}' for density in densities)}"
+    controls = sorted(
+        {f"{p['control']}, seed {p['seed']}" for p in given if p["control"] != "none"}
+    )
+    yield from (f"control {control}" for control in controls)
 
 
 def _filters(setting: Any) -> Iterator[str]:

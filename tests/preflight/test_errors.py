@@ -325,6 +325,11 @@ ERRORS = {
     "overlapping tensors": Mutation(header(overlap), ("not a readable safetensors",), False),
     "out of bounds": Mutation(header(out_of_bounds), ("not a readable safetensors",), False),
     "pickled": Mutation(pickled, ("The checkpoint is pickled", "--allow-pickle")),
+    "no adapter": Mutation(
+        lambda t: t.donor("grpo").update(model=f"{t.folder('grpo')}+{t.root}/adapter"),
+        ("An adapter does not exist.",),
+        stock=False,
+    ),
     # the output
     "output is an input": Mutation(
         lambda t: setattr(t, "out", t.folder("sft")), ("The output folder is one of the inputs.",)
@@ -454,4 +459,4 @@ def test_two_names_of_one_hub_model_are_one(trio: Trio) -> None:
     trio.donor("sft")["model"] = "org/model@main"
     result = trio.check()
     assert "both are org/model on the Hub" in result.output
-    assert "An input is not here yet" in result.output
+    assert "Some inputs are not here yet" in result.output

@@ -104,11 +104,12 @@ def test_json_tells_errors_in_three_parts(trio: Trio) -> None:
 def test_other_methods_are_checked_as_far_as_they_go(trio: Trio) -> None:
     trio.recipe["merge_method"] = "linear"
     trio.recipe["parameters"] = {"normalize": False}
+    del trio.recipe["base_model"]
     for entry in trio.recipe["models"]:
         entry["parameters"] = {"weight": 1.0}
     assert trio.check().return_value == 0
     trio.edit_tensors("sft", lambda t: t.pop("model.norm.weight"))
-    assert "model.norm.weight  missing in" in trio.check().output
+    assert "model.norm.weight  missing in model 2" in trio.check().output
 
 
 def test_a_compact_vector_is_an_input_like_any_other(trio: Trio, tmp_path: Path) -> None:
