@@ -87,6 +87,7 @@ def merge_tensor(
     Shapes: all inputs and the result are ``(*w,)``; nothing broadcasts.
     Dtypes: any mix of floating dtypes in. Accumulates in float32 (float64 if an input is float64)
         in the order of ``deltas``, rounds once, to ``out_dtype`` (default: the accumulation dtype).
+        From float64 to 16 bits torch, and so mergekit, goes by way of float32.
     Memory: the result and three blocks. A density below 1 or a non-contiguous input costs one
         tensor-sized temporary each. Inputs are never written to.
 
