@@ -122,9 +122,15 @@ class HeatPanel:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """The vector by layer and module kind; ``outside`` are the tensors outside the layers."""
+    """The vector by layer and module kind.
+
+    Attributes:
+        weight: whose weights the relative norms relate to: ``target``, ``sft`` or None.
+        outside: one sentence per tensor outside the layers.
+    """
 
     label: str
+    weight: str | None
     kinds: tuple[str, ...]
     layers: tuple[int, ...]
     panels: tuple[HeatPanel, ...]
@@ -215,11 +221,11 @@ def heat_map(found: Inspection) -> HeatMap:
     kinds = tuple(row.label for row in found.by_kind() if row.label in named)
     layers = tuple(sorted({place.layer for place in inside if place.layer is not None}))
     measures: dict[str, Callable[[InspectedRow], float | None]] = {
-        "norm" if found.weight is None else f"norm relative to the {found.weight}'s weight": (
-            lambda row: row.measured.norm if found.weight is None else row.relative_norm
-        ),
+        "relative norm": lambda row: row.relative_norm,
+        "norm": lambda row: row.measured.norm,
         "density": lambda row: row.measured.density,
     }
+    del measures["relative norm" if found.weight is None else "norm"]
     panels = tuple(
         HeatPanel(
             title,
@@ -239,7 +245,7 @@ def heat_map(found: Inspection) -> HeatMap:
             told = [(title, measure(row)) for title, measure in measures.items()]
             said = ", ".join(f"{title} {v:.3g}" for title, v in told if v is not None)
             outside.append(f"{place.kind}: {said}")
-    return HeatMap(found.labels[0], kinds, layers, panels, tuple(outside))
+    return HeatMap(found.labels[0], found.weight, kinds, layers, panels, tuple(outside))
 
 
 def _controls(rows: Iterable[Row], target: Row, binary: bool) -> tuple[ScalePoint, ...]:

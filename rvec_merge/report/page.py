@@ -4,15 +4,18 @@ import base64
 import hashlib
 import html
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from rvec_merge.errors import OutputError
 from rvec_merge.evaluation import wording
 from rvec_merge.evaluation.habit import habits
 from rvec_merge.evaluation.summary import Row
@@ -186,3 +189,26 @@ def _licences() -> str:
     """The licences of the embedded library, for a comment."""
     texts = [(_ASSETS / f"vendor/LICENSE.{name}").read_text() for name in ("d3", "plot")]
     return html.escape("\n".join(texts), quote=False).replace("--", "- -")
+
+
+def write_page(page: str, path: Path) -> Path:
+    """Write the report, whole or not at all; an earlier report is replaced.
+
+    Raises:
+        OutputError: something else is there, or the path cannot be written to.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if path.exists() and f'content="{GENERATOR}"' not in path.read_text("utf-8", "replace"):
+            raise OutputError(
+                "The output exists and is no report.", [f"{path}"], "name another file."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(page, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(
+            "The report cannot be written.", [f"{path}", f"{error}"], "name another file."
+        ) from None
+    return path

@@ -158,14 +158,14 @@ function drawHeat(chart, width) {
     }), Plot.plot({
       width, height: 22 * chart.kinds.length + 66, marginLeft: 178, marginRight: 4,
       style: STYLE, marginBottom: 46,
-      x: { label: "layer", labelAnchor: "center", labelArrow: "none", labelOffset: 40, labelArrow: "none", labelOffset: 40, domain: chart.layers, tickSize: 0,
+      x: { label: "layer", labelAnchor: "center", labelArrow: "none", labelOffset: 40, labelArrow: "none", labelOffset: 40, domain: chart.layers, padding: 0, tickSize: 0,
            ticks: chart.layers.filter((_, i) => i % every === 0) },
-      y: { label: null, domain: chart.kinds, tickSize: 0 },
+      y: { label: null, domain: chart.kinds, padding: 0, tickSize: 0 },
       color: { type: "linear", scheme: "blues" },
       marks: [
-        Plot.cell(cells.filter((d) => d.value === null), { x: "layer", y: "kind", stroke: "var(--line)" }),
+        Plot.cell(cells.filter((d) => d.value === null), { x: "layer", y: "kind", fill: "none", stroke: "var(--line)" }),
         Plot.cell(seen, {
-          x: "layer", y: "kind", fill: "value", inset: 0.5,
+          x: "layer", y: "kind", fill: "value", stroke: "var(--line)",
           title: (d) => `${d.kind}, layer ${d.layer}\n${Number(d.value.toPrecision(3))}`, tip: true,
         }),
       ],
