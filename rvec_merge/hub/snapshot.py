@@ -84,6 +84,10 @@ def pinned(reference: HubReference) -> HubReference:
         return reference.at(commit)
     with explained(str(reference)):
         info = client().model_info(reference.repo_id, revision=reference.revision, timeout=TIMEOUT)
+        # As the client does where it resolves a branch itself: offline runs read it.
+        path = _ref(reference)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(info.sha), "utf-8")
     return reference.at(str(info.sha))
 
 
@@ -126,9 +130,14 @@ def cached_file(reference: HubReference, name: str) -> Path | None:
 
 
 def _cached_commit(reference: HubReference) -> str | None:
+    path = _ref(reference)
+    return path.read_text("utf-8").strip() if path.is_file() else None
+
+
+def _ref(reference: HubReference) -> Path:
+    """Where the cache keeps the commit of a branch."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
     folder = repo_folder_name(repo_id=reference.repo_id, repo_type="model")
-    path = Path(constants.HF_HUB_CACHE) / folder / "refs" / (reference.revision or "main")
-    return path.read_text("utf-8").strip() if path.is_file() else None
+    return Path(str(constants.HF_HUB_CACHE)) / str(folder) / "refs" / (reference.revision or "main")

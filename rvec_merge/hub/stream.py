@@ -27,8 +27,8 @@ from rvec_merge.vector.stored import StoredTensor
 def streamed_donors(grpo: str, sft: str, out: Path) -> Iterator["StreamedPair"]:
     """Two donors on the Hub as a vector; their shards come and go in a folder next to ``out``.
 
-    Disk: at most as many shards of each donor as threads read it. Shards that the Hub's cache
-        has already are read there, and stay.
+    Disk: at most two shards of each donor: as many as there are threads that read. Shards that
+        the Hub's cache has already are read there, and stay.
 
     Raises:
         HubError: a donor cannot be had.
@@ -65,9 +65,12 @@ class _Donor:
     def take(self, file: str) -> Mapping[str, TensorInfo]:
         """A shard's tensors, once it is on disk; it stays there until it is given back."""
         with self._lock:
-            for other in [f for f, users in self._users.items() if not users and f != file]:
-                (self._work / other).unlink(missing_ok=True)
-                del self._users[other], self._open[other]
+            idle = [f for f, users in self._users.items() if not users and f != file]
+            # One more may stay: the other thread is a block or two behind or ahead.
+            for other in sorted(idle, key=self.order.__getitem__):
+                if len(self._open.keys() - {file}) > 1:
+                    (self._work / other).unlink(missing_ok=True)
+                    del self._users[other], self._open[other]
             if file not in self._open:
                 self._open[file] = read_header(self._fetched(file))[0]
             self._users[file] = self._users.get(file, 0) + 1

@@ -1,0 +1,101 @@
+"""Extraction from donors on the Hub, shard by shard."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.stream import streamed_donors
+from rvec_merge.vector.extract import extract_compact
+from rvec_merge.vector.inputs import open_donors
+from tests.hub.conftest import folder_files
+from tests.hub.server import Hub
+from tests.hub.test_remote import sharded
+
+SHARDS = 6
+
+
+@pytest.fixture
+def donors(hub: Hub, triple, tmp_path: Path) -> None:
+    """The triple's donors, in shards whose borders differ."""
+    for name, shards in (("grpo", SHARDS), ("sft", SHARDS - 1)):
+        files = folder_files(triple[name])
+        del files["model.safetensors"]
+        hub.put(f"org/{name}", files | sharded(triple[name], tmp_path / name, shards))
+
+
+class DiskWatch(threading.Thread):
+    """The most shards of one donor that are on disk at once."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(daemon=True)
+        self.root, self.most, self.seen, self.stop = root, 0, set(), threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            for role in ("grpo", "sft"):
+                found = {p.name for p in self.root.glob(f".*shards-*/{role}/*.safetensors")}
+                self.most = max(self.most, len(found))
+                self.seen |= found
+            time.sleep(0)
+
+
+def test_the_vector_is_the_same_and_two_shards_are_on_disk(hub: Hub, triple, donors, tmp_path):
+    local, streamed = tmp_path / "local", tmp_path / "streamed"
+    extract_compact(open_donors(triple["grpo"], triple["sft"]), local, shard_size=10**9)
+    watch = DiskWatch(tmp_path)
+    watch.start()
+    with streamed_donors("org/grpo", "hf://org/sft@main", streamed) as pair:
+        head = extract_compact(pair, streamed, shard_size=10**9)
+    watch.stop.set()
+    watch.join()
+    here = {n: r.sha256 for n, r in open_head(local).tensors.items()}
+    assert {name: record.sha256 for name, record in head.tensors.items()} == here
+    assert 1 <= watch.most <= 2
+    assert len(watch.seen) > SHARDS // 2
+    assert not list(tmp_path.glob(".*"))
+    assert not list((tmp_path / "hf").rglob("*.safetensors"))
+    # Shards are fetched once each, in pairs.
+    fetched = [r.path for r in hub.requests if r.on == "cdn" and r.range is None]
+    assert len(fetched) == len(set(fetched)) == 2 * SHARDS - 1
+    for role, donor in head.donors.items():
+        assert donor.reference == f"org/{role}@{hub.repos[f'org/{role}'].branches['main']}"
+        assert all(file.sha256 for file in donor.files.values())
+
+
+def open_head(folder: Path):
+    from rvec_merge.vector.format import read_head
+
+    return read_head(folder)
+
+
+def test_shards_in_the_cache_are_used_and_stay(hub: Hub, donors, tmp_path: Path):
+    from huggingface_hub import snapshot_download
+
+    folder = Path(snapshot_download("org/grpo"))
+    before = hub.sent("", "cdn")
+    with streamed_donors("org/grpo", "org/sft", tmp_path / "out") as pair:
+        extract_compact(pair, tmp_path / "out", shard_size=10**9)
+    sft = sum(len(b) for n, b in hub.files("org/sft").items() if n.endswith(".safetensors"))
+    # Headers by range request come on top; these tiny shards are smaller than one request.
+    grpo = sum(len(b) for n, b in hub.files("org/grpo").items() if n.endswith(".safetensors"))
+    assert hub.sent("", "cdn") - before == 2 * sft + grpo
+    assert len(list(folder.glob("*.safetensors"))) == SHARDS
+
+
+def test_a_damaged_shard_leaves_nothing(hub: Hub, donors, tmp_path: Path):
+    from tests.hub.test_faults import flipped
+
+    def flip_bodies(handler) -> bool:
+        return handler.headers.get("Range") is None and flipped(handler)
+
+    hub.fail("GET", "cdn:/lfs/", flip_bodies, times=99)
+    with (
+        pytest.raises(HubError, match="damaged"),
+        streamed_donors("org/grpo", "org/sft", tmp_path / "out") as pair,
+    ):
+        extract_compact(pair, tmp_path / "out", shard_size=10**9)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".*"))
