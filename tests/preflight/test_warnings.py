@@ -124,3 +124,14 @@ def test_stock_mergekit_warns_of_weights_in_its_output_folder(
     with caplog.at_level(logging.WARNING, logger="rvec_merge"):
         trio.merge_stock()
     assert "The output folder holds weights already." in caplog.text
+
+
+def test_merges_in_either_notation_are_the_same(trio: Trio) -> None:
+    for name, merges in (("target", ["a b", "ab c"]), ("grpo", [["a", "b"], ["ab", "c"]])):
+        data = tokenizer()
+        data["model"]["merges"] = merges
+        (trio.folder(name) / "tokenizer.json").write_text(json.dumps(data))
+    trio.edit_json("sft", "tokenizer.json", lambda d: d["model"].update(merges=["b a", "ab c"]))
+    text = trio.check().output
+    assert "grpo and target split" not in text
+    assert "The tokenizers of sft and target split text differently." in text
