@@ -19,6 +19,8 @@ VERBS = (
     "perturb",
     "compare",
     "experiment",
+    "report",
+    "card",
     "extract",
     "inspect",
 )

@@ -1,0 +1,27 @@
+"""``rvec card``: a model card that says what was measured."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def command(results: Path, model: Path) -> None:
+    """Write the card of a merged model from the experiment that evaluated it.
+
+    RESULTS is the folder that `rvec experiment -o` wrote, MODEL the merged model's. What stands in
+    MODEL's README.md is kept.
+    """
+    from rvec_merge.report.card import write_card
+    from rvec_merge.report.results import read_results
+
+    written = write_card(read_results(results), model)
+    for path in written.paths:
+        click.echo(f"{path}")
+    if written.off_hub:
+        names = ", ".join(written.off_hub)
+        click.echo(f"No .eval_results file for {names}: the items are not from the Hub.")
+    if written.license is None:
+        click.echo("The card names no licence: the inputs do not state one that they share.")

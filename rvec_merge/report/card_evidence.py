@@ -1,0 +1,66 @@
+"""Whether a results folder is about this model: a card must not carry another one's numbers."""
+
+from math import isclose
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rvec_merge.errors import CheckpointError, ResultsError
+from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
+from rvec_merge.report.results import Results
+
+if TYPE_CHECKING:
+    from mergekit.config import MergeConfiguration
+
+_CONFIG = "mergekit_config.yml"
+# What does not decide which vector is added to which target, or how much of it.
+_BESIDE = {"dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template"}
+
+
+def evaluated_recipe(results: Results, model: Path) -> Recipe:
+    """The recipe of both, once it is sure that they are the same.
+
+    Raises:
+        CheckpointError: the model's folder does not say what it was merged from.
+        ResultsError: the experiment evaluated another merge, or another scale.
+    """
+    if not (model / _CONFIG).is_file():
+        raise CheckpointError(
+            "The model's folder does not say what it was merged from.",
+            [f"{model}", f"no {_CONFIG} in it"],
+            "name the folder that `rvec merge` or `mergekit-yaml` wrote.",
+        )
+    merged = read_recipe(model / _CONFIG)
+    evaluated = parse_recipe(results.recipe, source=results.plan.recipe)
+    facts = _differences(evaluated.config, merged.config)
+    scale, reported = _scale(merged.config), results.summary.scale
+    # A scale that differs by layer is what the experiment multiplied with its own.
+    own = scale if isinstance(scale, int | float) else 1.0
+    if not isclose(own, reported):
+        facts.append(f"scale: {own:g} in the model, {reported:g} in the results")
+    if facts:
+        raise ResultsError(
+            "The experiment evaluated another merge than this model.",
+            [f"{model}", *facts],
+            f"merge the experiment's recipe with scale: {reported:g}, or name this model's results.",
+        )
+    return evaluated
+
+
+def _differences(evaluated: "MergeConfiguration", merged: "MergeConfiguration") -> list[str]:
+    ours, theirs = _content(evaluated), _content(merged)
+    return [
+        f"{key}: {theirs.get(key)} in the model, {ours.get(key)} in the results"
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key)
+    ]
+
+
+def _content(config: "MergeConfiguration") -> dict[str, Any]:
+    content: dict[str, Any] = config.model_dump(mode="json", exclude_none=True, exclude=_BESIDE)
+    if isinstance(_scale(config), int | float):
+        content["parameters"].pop("scale")
+    return content
+
+
+def _scale(config: "MergeConfiguration") -> Any:
+    return (config.parameters or {}).get("scale")
