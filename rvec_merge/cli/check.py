@@ -1,12 +1,13 @@
 """``rvec check``: what a recipe would do, and what stands in its way."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", metavar="RECIPE")
 @click.argument("out", required=False, type=click.Path(path_type=Path))
 @click.option("--deep", is_flag=True, help="Read a sample of the weights: are donors related?")
 @click.option("--overwrite", is_flag=True, help="OUT may exist, and would be replaced.")
@@ -14,7 +15,7 @@ import click
 @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with a model.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
-    recipe: Path,
+    recipe: str,
     out: Path | None,
     deep: bool,
     overwrite: bool,
@@ -24,32 +25,37 @@ def command(
 ) -> int:
     """Check RECIPE, and that OUT can be written, before a weight is read; print the plan.
 
-    Every problem is listed. Exits with 1 if there is one; warnings do not count.
+    RECIPE is a file, or a repo on the Hub: hf://REPO_ID[@revision]. Of models on the Hub, headers
+    alone are read, unless --deep fetches them. Every problem is listed. Exits with 1 if there is
+    one; warnings do not count.
     """
     from transformers.utils import logging
 
     from rvec_merge.cli._check_text import print_json, print_text
     from rvec_merge.errors import RvecError
+    from rvec_merge.hub.recipes import fetch_models, open_recipe
+    from rvec_merge.hub.remote import see
     from rvec_merge.preflight import examine
     from rvec_merge.preflight.deep import Closeness, compare_weights
     from rvec_merge.problems import Notice
-    from rvec_merge.recipe import read_recipe
 
     logging.set_verbosity_error()  # its notes are about mergekit's calls, not about the recipe
     try:
-        read = read_recipe(recipe)
+        read = open_recipe(recipe)
     except RvecError as error:
         if not as_json:
             raise
         print_json([error], [], None, [])
         return 1
-    report = examine(
-        read,
-        out,
-        allow_pickle=allow_pickle,
-        trust_remote_code=trust_remote_code,
-        overwrite=overwrite,
-    )
+    how: dict[str, Any] = {
+        "allow_pickle": allow_pickle,
+        "trust_remote_code": trust_remote_code,
+        "overwrite": overwrite,
+        "resolver": see,
+    }
+    report = examine(read, out, **how)
+    if deep and not report.errors and fetch_models(read):
+        report = examine(read, out, **how)
     errors, warnings = [*report.errors], [*report.warnings]
     closeness: list[Closeness] = []
     if deep and report.tensors and not errors:

@@ -16,7 +16,7 @@ DTYPES = ("bfloat16", "float32", "float64")
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="[RECIPE] OUT", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[RECIPE] OUT")
 @click.option("--grpo", metavar="MODEL", help="The donor trained with reinforcement learning.")
 @click.option("--sft", metavar="MODEL", help="The donor it started from.")
 @click.option("--vector", metavar="VECTOR", help="A vector file to convert, instead of donors.")
@@ -32,12 +32,13 @@ DTYPES = ("bfloat16", "float32", "float64")
     help="zstd level (compact); default: entropy coding alone, which is smaller and faster.",
 )
 @click.option("--shard-size", type=Size(), default="5GB", show_default=True, help="Largest file.")
+@click.option("--stream", is_flag=True, help="Fetch donors shard by shard, and keep none.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier output.")
 @click.option("--hash", "hash_files", is_flag=True, help="Record sha256 of local donor files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     grpo: str | None,
     sft: str | None,
     vector: str | None,
@@ -47,6 +48,7 @@ def command(
     dtype: str | None,
     level: int | None,
     shard_size: int,
+    stream: bool,
     overwrite: bool,
     hash_files: bool,
     as_json: bool,
@@ -56,18 +58,23 @@ def command(
 
     The vector is grpo − sft itself: the recipe's scale, weights, masks and control stay in the
     recipe. `compact` is lossless and small, for `rvec merge`; `dense` loads wherever a model
-    does, stock mergekit included; `lora` is a PEFT adapter, and lossy.
+    does, stock mergekit included; `lora` is a PEFT adapter, and lossy. RECIPE and VECTOR may be
+    repos on the Hub: hf://REPO_ID[@revision].
     """
     _check_usage(
         paths, grpo, sft, vector, pair, kind, {"rank": rank, "dtype": dtype, "level": level}
     )
-    source = _open(paths[0], grpo, sft, vector, pair)
-    out = paths[-1]
+    if stream and (kind != "compact" or vector is not None):
+        raise click.UsageError("--stream reads donors, and writes the compact format.")
+    out = Path(paths[-1])
     common: dict[str, Any] = {"hash_files": hash_files, "overwrite": overwrite}
     if kind != "lora":
         common["shard_size"] = shard_size
     start = time.perf_counter()
-    with _progress(source, hidden=quiet or kind == "lora") as progress:
+    with (
+        _open(paths[0], out, grpo, sft, vector, pair, stream) as source,
+        _progress(source, hidden=quiet or kind == "lora") as progress,
+    ):
         if kind == "compact":
             summary = _compact(source, out, level=level, progress=progress, **common)
         elif kind == "dense":
@@ -80,7 +87,7 @@ def command(
 
 
 def _check_usage(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     grpo: str | None,
     sft: str | None,
     vector: str | None,
@@ -102,20 +109,39 @@ def _check_usage(
         raise click.UsageError("--format lora needs --rank.")
 
 
+@contextmanager
 def _open(
-    recipe: Path, grpo: str | None, sft: str | None, vector: str | None, pair: str | None
-) -> Any:
+    recipe: str,
+    out: Path,
+    grpo: str | None,
+    sft: str | None,
+    vector: str | None,
+    pair: str | None,
+    stream: bool,
+) -> Iterator[Any]:
+    from rvec_merge.hub import vectors
     from rvec_merge.vector import inputs
 
     if vector is not None:
-        return inputs.open_vector(vector)
+        yield vectors.open_vector(vector)
+        return
     if grpo is not None and sft is not None:
-        return inputs.open_donors(grpo, sft)
-    from rvec_merge.engine.startup import import_mergekit
-    from rvec_merge.recipe import read_recipe
+        names = (grpo, sft)
+    else:
+        from rvec_merge.engine.startup import import_mergekit
+        from rvec_merge.hub.recipes import open_recipe
 
-    import_mergekit()
-    return inputs.open_recipe_vector(read_recipe(recipe), pair)
+        import_mergekit()
+        read = open_recipe(recipe)
+        if not stream:
+            yield inputs.open_recipe_vector(read, pair)
+            return
+        names = vectors.donors_of(read, pair)
+    if stream:
+        with vectors.streamed(*names, out) as source:
+            yield source
+    else:
+        yield inputs.open_donors(*map(vectors.fetched, names))
 
 
 def _compact(source: Any, out: Path, **options: Any) -> dict[str, Any]:

@@ -31,9 +31,9 @@ def command(
 ) -> None:
     """Show a vector's norms, density and directions, by module kind and by layer.
 
-    VECTOR is a compact or dense vector file, RECIPE a recipe whose donors are at hand. Several
-    are compared with the first: the matrix of their cosines. A recipe's target is the one that
-    norms relate to, unless --target names another.
+    VECTOR is a compact or dense vector file, or a vector repo hf://REPO_ID[@revision]; RECIPE a
+    recipe whose donors are at hand. Several are compared with the first: the matrix of their
+    cosines. A recipe's target is the one that norms relate to, unless --target names another.
     """
     from rvec_merge.checkpoint import Checkpoint
     from rvec_merge.vector.inputs import locate
@@ -62,15 +62,17 @@ def command(
 
 def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
     """The vector, and the target if a recipe names one."""
+    from rvec_merge.hub.references import is_hub
+    from rvec_merge.hub.vectors import open_vector
     from rvec_merge.vector import inputs
 
-    if not Path(reference).is_file():
-        return inputs.open_vector(reference), None
+    if is_hub(reference) or not Path(reference).is_file():
+        return open_vector(reference), None
     from rvec_merge.engine.startup import import_mergekit
-    from rvec_merge.recipe import read_recipe
+    from rvec_merge.hub.recipes import open_recipe
 
     import_mergekit()
-    recipe = read_recipe(reference)
+    recipe = open_recipe(reference)
     return inputs.open_recipe_vector(recipe, pair), str(recipe.config.base_model)
 
 

@@ -15,7 +15,7 @@ ENOUGH = 0.9
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", metavar="RECIPE")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, … or auto.")
 @click.option("--cuda", is_flag=True, help="Short for --device cuda.")
@@ -33,7 +33,7 @@ ENOUGH = 0.9
 @click.option("--quiet", is_flag=True, help="No progress bar, no summary.")
 @click.option("-v", "verbosity", count=True, help="Log more; twice for everything.")
 def command(
-    recipe: Path,
+    recipe: str,
     out: Path,
     device: str,
     cuda: bool,
@@ -49,7 +49,10 @@ def command(
     quiet: bool,
     verbosity: int,
 ) -> None:
-    """Merge RECIPE into the new folder OUT: mergekit's bits, many times faster, all or nothing."""
+    """Merge RECIPE into the new folder OUT: mergekit's bits, many times faster, all or nothing.
+
+    RECIPE is a file, or a repo on the Hub: hf://REPO_ID[@revision].
+    """
     import logging
 
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -59,8 +62,8 @@ def command(
     import_mergekit(quiet=not verbosity)
     from rvec_merge.cli.bytes_bar import BytesBar
     from rvec_merge.engine.settings import Settings
+    from rvec_merge.hub.recipes import fetch_inputs, open_recipe
     from rvec_merge.merge import merge
-    from rvec_merge.recipe import read_recipe
 
     settings = Settings(
         device="cuda" if cuda else device,
@@ -74,8 +77,10 @@ def command(
         hash_files=hash_files,
         quiet=quiet,
     )
+    read = open_recipe(recipe)
+    fetch_inputs(read, out, settings)
     with BytesBar(disable=quiet or as_json) as bar:
-        outcome = merge(read_recipe(recipe), out, settings, bar)
+        outcome = merge(read, out, settings, bar)
     for warning in outcome.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if as_json:

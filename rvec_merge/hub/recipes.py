@@ -110,13 +110,10 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None
         RvecError: the preflight refuses what the headers say, before any weight is fetched; or a
             download fails.
     """
-    from rvec_merge.hub.models import fetch_model, show_to_mergekit
     from rvec_merge.hub.remote import hub_reference, see
     from rvec_merge.preflight import run_preflight
 
-    references = sorted(recipe.config.referenced_models(), key=str)
-    wanted = [hub for r in references if (hub := hub_reference(r)) is not None]
-    if not wanted:
+    if all(hub_reference(reference) is None for reference in recipe.config.referenced_models()):
         return
     run_preflight(
         recipe,
@@ -126,9 +123,24 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None
         overwrite=settings.overwrite,
         resolver=see,
     )
+    fetch_models(recipe)
+
+
+def fetch_models(recipe: Recipe) -> bool:
+    """Bring a recipe's repos into the Hub's cache; whether there were any.
+
+    Raises:
+        HubError: a download fails, or is damaged.
+    """
+    from rvec_merge.hub.models import fetch_model, show_to_mergekit
+    from rvec_merge.hub.remote import hub_reference
+
+    references = sorted(recipe.config.referenced_models(), key=str)
+    wanted = [hub for r in references if (hub := hub_reference(r)) is not None]
     for hub in wanted:
         fetch_model(hub)
     show_to_mergekit(references)
+    return bool(wanted)
 
 
 def _rewritten(text: str, changed: dict[str, str]) -> str:
