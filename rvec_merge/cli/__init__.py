@@ -23,6 +23,8 @@ VERBS = (
     "card",
     "extract",
     "inspect",
+    "push",
+    "pull",
 )
 
 

@@ -8,15 +8,20 @@ import click
 @click.command()
 @click.argument("name", required=False)
 @click.option("--path", "show_path", is_flag=True, help="Print the path of the folder or recipe.")
+@click.option("--hub", "on_hub", is_flag=True, help="List those that others share on the Hub.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def command(name: str | None, show_path: bool, as_json: bool) -> None:
+def command(name: str | None, show_path: bool, on_hub: bool, as_json: bool) -> None:
     """List the bundled recipes, or print the recipe NAME."""
     from rvec_merge import catalog
     from rvec_merge.resources import folder
 
     if show_path and as_json:
         raise click.UsageError("--path and --json exclude each other.")
-    if name is not None:
+    if on_hub and (name is not None or show_path):
+        raise click.UsageError("--hub lists recipes; fetch one with rvec pull.")
+    if on_hub:
+        _list_hub(as_json)
+    elif name is not None:
         recipe = catalog.find(name)
         if as_json:
             _print_json(_as_dict(recipe))
@@ -28,6 +33,31 @@ def command(name: str | None, show_path: bool, as_json: bool) -> None:
         _print_json([_as_dict(recipe) for recipe in catalog.bundled()])
     else:
         _print_table(catalog.bundled())
+
+
+def _list_hub(as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from rvec_merge.hub.search import search_recipes
+
+    found = search_recipes()
+    if as_json:
+        _print_json([asdict(recipe) for recipe in found])
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", overflow="fold")
+    table.add_column("target", overflow="fold")
+    table.add_column("downloads", justify="right")
+    table.add_column("updated", no_wrap=True)
+    for recipe in found:
+        target = escape(recipe.target or "")
+        table.add_row(escape(recipe.name), target, str(recipe.downloads), recipe.updated or "")
+    Console().print(table)
 
 
 def _print_table(recipes: Any) -> None:
