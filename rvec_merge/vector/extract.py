@@ -30,7 +30,7 @@ from rvec_merge.vector.inputs import Vector
 from rvec_merge.vector.output import Progress, copy_companions, silent, write_text
 from rvec_merge.vector.provenance import CREATED_BY
 from rvec_merge.vector.read import OFFSET
-from rvec_merge.vector.shards import ShardWriter
+from rvec_merge.vector.shards import ShardWriter, write_index
 from rvec_merge.vector.statistics import Measured, measure
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
@@ -86,6 +86,9 @@ def extract_compact(
             totals=totals(list(records.values())),
             tensors={n: r.model_copy(update={"file": files[n]}) for n, r in records.items()},
         )
+        # Tools that do not know the format find tensors that are no weights, and stop;
+        # stock mergekit gets as far as the check that says what to do.
+        write_index(folder, files, writer.nbytes)
         copy_companions(vector.roots[0], folder)
         write_text(folder / HEAD, head.model_dump_json(indent=1) + "\n")
     return head
