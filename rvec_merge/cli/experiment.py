@@ -18,6 +18,12 @@ _FOR_RAY = "With --engine ray: "
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Results folder; resumes one.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 @click.option("--device", default=None, help="cpu or cuda; by default cuda where there is one.")
+@click.option(
+    "--confirm-run-unsafe-code",
+    "confirmed",
+    is_flag=True,
+    help="Run the code that models write, where a task (HumanEval) asks for it.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @click.option(
     "--engine",
@@ -47,6 +53,7 @@ def command(
     out: Path | None,
     dry_run: bool,
     device: str | None,
+    confirmed: bool,
     quiet: bool,
     engine: str,
     address: str | None,
@@ -65,6 +72,7 @@ def command(
     from rich.console import Console
 
     from rvec_merge.cli.progress import CellProgress
+    from rvec_merge.errors import PlanError
     from rvec_merge.evaluation.engines.base import Engine
     from rvec_merge.evaluation.engines.cluster import Sizing
     from rvec_merge.evaluation.engines.local import LocalEngine
@@ -92,6 +100,12 @@ def command(
         return
     if out is None:
         raise click.UsageError("Name the results folder: -o results/NAME.")
+    if (running := experiment.running_code()) and not confirmed:
+        raise PlanError(
+            "The plan's tasks run code that models write.",
+            [f"tasks: {', '.join(running)}"],
+            "add --confirm-run-unsafe-code, in a container you can throw away.",
+        )
     store = Store(out)
     experiment.require_same(store.found(), out)
     sizing = Sizing(cpus_per_worker or 1, gpus_per_worker, workers)

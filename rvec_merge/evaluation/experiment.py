@@ -125,6 +125,14 @@ class Experiment:
             "versions": versions(),
         }
 
+    def running_code(self) -> list[str]:
+        """The plan's tasks that execute what a model wrote."""
+        return [
+            plan.task
+            for plan in self.plan.tasks
+            if any(getattr(t, "UNSAFE_CODE", False) for t in self.book.tasks(plan.task).values())
+        ]
+
     def require_same(self, found: Mapping[str, Any] | None, folder: Path) -> None:
         """Refuse a results folder that another plan's cells are in; None is an empty folder.
 

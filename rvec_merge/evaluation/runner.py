@@ -144,7 +144,7 @@ class CellRunner:
                 numpy_random_seed=plan.seed,
                 torch_random_seed=plan.seed,
                 fewshot_random_seed=plan.seed,
-                confirm_run_unsafe_code=True,  # each task asks for its own opt-in
+                confirm_run_unsafe_code=True,  # the command has asked
             )
             samples: dict[str, Any] = results.pop("samples")
             # Written as lm-eval writes them, so that its tools, and `rvec compare`, read them.

@@ -3,6 +3,7 @@
 import shutil
 import signal
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_each_condition_is_run_once_and_weights_change_as_rarely_as_possible(
 ) -> None:
     begun = finished.log.begun
     assert len(begun) == len(set(begun)) == len(finished.log.finished) == 11
-    changes = [a.state for a, b in zip(begun, begun[1:], strict=False) if a.state != b.state]
+    changes = [a for a, b in pairwise(begun) if a.state != b.state]
     # One visit for each state; a second one for the scale that was chosen.
     assert len(changes) <= len({cell.state for cell in begun})
 

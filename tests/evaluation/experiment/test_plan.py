@@ -170,3 +170,14 @@ def test_a_dry_run_prints_the_cells_and_writes_nothing(
     assert f"{len(finished.log.finished)} cells" in done.output
     assert "forced steps" in done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_running_what_models_write_is_asked_for(
+    plan_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVEC_EVAL_DATA", "sample")
+    plan = plan_file(tasks=["rvec_humaneval"], scales=[1.0], forced_steps=False)
+    found = refused(plan, "-o", tmp_path / "out")
+    assert "tasks: rvec_humaneval" in found.facts
+    assert "--confirm-run-unsafe-code" in found.fix
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,101 @@
+"""What Ray adds to an experiment: the local engine against two workers, the same cells.
+
+    python benchmarks/engine.py eval/experiments/tiny.yaml
+
+Overhead is the time between a worker's answers that is spent on no cell: for each cell, from the
+moment the driver hands it out to the moment it has the answer, less the seconds the worker was
+at it; summed, as a share of the local engine's time. What is paid once (starting Ray, loading
+a model per worker) is listed beside it. Elapsed times share one machine's memory and caches, so
+two workers on two cores need not be twice as fast.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from rvec_merge.evaluation.conditions import Cell
+from rvec_merge.evaluation.engines.base import Engine, Failed
+from rvec_merge.evaluation.engines.cluster import Sizing, joined
+from rvec_merge.evaluation.engines.local import LocalEngine
+from rvec_merge.evaluation.engines.ray import RayEngine
+from rvec_merge.evaluation.experiment import Experiment, prepare
+from rvec_merge.evaluation.report_files import write_summary
+from rvec_merge.evaluation.runner import CellRunner, Evaluated
+from rvec_merge.evaluation.store import CellResult, Store
+
+
+class Clock:
+    """Times every cell from hand-out to answer, around any engine."""
+
+    def __init__(self) -> None:
+        self.began: dict[Cell, float] = {}
+        self.first = 0.0
+        self.waited = self.worked = 0.0
+        self.engine: Engine
+
+    def begin(self, cell: Cell) -> None:
+        self.began[cell] = time.perf_counter()
+        self.first = self.first or self.began[cell]
+
+    def run(self, cells):  # type: ignore[no-untyped-def]
+        for answer in self.engine.run(cells):
+            assert isinstance(answer, Evaluated), answer
+            self.waited += time.perf_counter() - self.began[answer.cell]
+            self.worked += answer.seconds
+            yield answer
+
+    def done(self, cell: Cell, result: CellResult) -> None:
+        pass
+
+    def failed(self, failure: Failed) -> None:
+        pass
+
+
+def run(experiment: Experiment, clock: Clock, runner: CellRunner, out: Path) -> tuple[float, bytes]:
+    store = Store(out)
+    began = time.perf_counter()
+    with store.writing(experiment.head()):
+        scale, results = experiment.run(clock, runner, store, clock)
+        write_summary(experiment, scale, results, store)
+    return time.perf_counter() - began, (out / "summary.json").read_bytes()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    experiment = prepare(options.plan)
+    runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, "cpu")
+    with tempfile.TemporaryDirectory() as scratch:
+        local, ours = Clock(), Path(scratch)
+        local.engine = LocalEngine(runner, local.begin)
+        alone, expected = run(experiment, local, runner, ours / "local")
+        cluster = Clock()
+        began = time.perf_counter()
+        with joined(None, Sizing(workers=options.workers)) as joined_cluster:
+            start = time.perf_counter() - began
+            cluster.engine = RayEngine.on(joined_cluster, runner, cluster.begin)
+            began = time.perf_counter()
+            together, found = run(experiment, cluster, runner, ours / "ray")
+            load = cluster.first - began
+    cells = len(local.began)
+    over = cluster.waited - cluster.worked
+    print(f"cells                       {cells}")
+    print(f"local engine                {alone:8.1f} s, of which {local.worked:.1f} s in cells")
+    print(f"ray engine, {options.workers} workers      {together:8.1f} s elapsed")
+    print(f"  in cells, all workers     {cluster.worked:8.1f} s")
+    print(f"  scheduling overhead       {over:8.2f} s, {1000 * over / cells:.1f} ms per cell")
+    print(f"  of the local time         {over / alone:8.2%}")
+    print(f"paid once: starting Ray     {start:8.1f} s")
+    print(f"paid once: first cell after {load:8.1f} s")
+    print(f"the same summary bytes      {expected == found}")
+
+
+if __name__ == "__main__":
+    main()
