@@ -41,7 +41,7 @@ def evaluated_recipe(results: Results, model: Path) -> Recipe:
         raise ResultsError(
             "The experiment evaluated another merge than this model.",
             [f"{model}", *facts],
-            f"merge the experiment's recipe with scale: {reported:g}, or name this model's results.",
+            f"merge the recipe again with scale: {reported:g}, or name this model's results.",
         )
     return evaluated
 

@@ -1,6 +1,6 @@
 """What the charts show, as data: the page and the figures draw the same."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -10,9 +10,6 @@ from rvec_merge.evaluation.conditions import TARGET, Cell, State
 from rvec_merge.evaluation.significance import ALPHA, Mean
 from rvec_merge.evaluation.summary import Row
 from rvec_merge.report.results import Results
-from rvec_merge.vector.inspection import Inspection
-from rvec_merge.vector.inspection import Row as InspectedRow
-from rvec_merge.vector.places import Place
 
 Z = 1.959964  # standard errors on either side of a 95 % interval
 Family = Literal["target", "vector", "control", "donor"]
@@ -211,41 +208,6 @@ def robust_chart(results: Results, task: str) -> RobustChart | None:
         for row in [*(r for r in clean if r.cell.state in states), *perturbed]
     )
     return RobustChart(task, _unit(binary), rows, _top([r.estimate.high for r in rows], binary))
-
-
-def heat_map(found: Inspection) -> HeatMap:
-    """What ``rvec inspect`` draws: relative norm and density by layer and module kind."""
-    placed = {row.place: row for row in found.by_place() if row.place is not None}
-    inside = {place for place in placed if place.layer is not None}
-    named = {place.kind for place in inside}
-    kinds = tuple(row.label for row in found.by_kind() if row.label in named)
-    layers = tuple(sorted({place.layer for place in inside if place.layer is not None}))
-    measures: dict[str, Callable[[InspectedRow], float | None]] = {
-        "relative norm": lambda row: row.relative_norm,
-        "norm": lambda row: row.measured.norm,
-        "density": lambda row: row.measured.density,
-    }
-    del measures["relative norm" if found.weight is None else "norm"]
-    panels = tuple(
-        HeatPanel(
-            title,
-            tuple(
-                tuple(
-                    measure(placed[Place(layer, kind)]) if Place(layer, kind) in placed else None
-                    for layer in layers
-                )
-                for kind in kinds
-            ),
-        )
-        for title, measure in measures.items()
-    )
-    outside = []
-    for place, row in placed.items():
-        if place.layer is None:
-            told = [(title, measure(row)) for title, measure in measures.items()]
-            said = ", ".join(f"{title} {v:.3g}" for title, v in told if v is not None)
-            outside.append(f"{place.kind}: {said}")
-    return HeatMap(found.labels[0], found.weight, kinds, layers, panels, tuple(outside))
 
 
 def _controls(rows: Iterable[Row], target: Row, binary: bool) -> tuple[ScalePoint, ...]:

@@ -1,0 +1,204 @@
+"""The page in a real Chromium: it works, by keyboard too, and axe-core has no complaint."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rvec_merge.report.inspect_vector import vector_map
+from rvec_merge.report.page import render_page
+from rvec_merge.report.results import Results, read_results
+
+AXE = Path(__file__).parent / "assets" / "axe.min.js"
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def report(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render_page(results, vector_map(results)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Open]:
+    """Open a page from disk, in a browser without a network; fails if the console complains."""
+    complaints: list[str] = []
+    contexts = []
+
+    def run(path: Path, width: int = 1280, scheme: str = "light") -> Any:
+        size = {"width": width, "height": 900}
+        context = browser.new_context(viewport=size, color_scheme=scheme, offline=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        page.goto(path.as_uri())
+        page.wait_for_selector("#list article")
+        page.wait_for_function(
+            "[...document.querySelectorAll('[data-chart]')].every(c => c.querySelector('svg'))"
+        )
+        return page
+
+    yield run
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+def column(page: Any, number: int) -> list[str]:
+    """A column of the first conditions table below its fixed row."""
+    rows = page.locator("table.conditions").first.locator("tbody").nth(1).locator("tr")
+    return [row.locator("th, td").nth(number).inner_text() for row in rows.all()]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(
+    open_page: Open, report: Path, width: int, scheme: str
+) -> None:
+    page = open_page(report, width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run().then(r => r.violations)")
+    serious = [v for v in found if v["impact"] in {"serious", "critical"}]
+    assert not serious, [(v["id"], v["nodes"][0]["html"]) for v in serious]
+
+
+def test_every_chart_is_drawn_and_named(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    charts = page.locator("[data-chart]")
+    assert charts.count() == 6  # two tasks: scale and forest each, one robustness; the vector
+    for chart in charts.all():
+        image = chart.locator("> svg[role=img], > figure svg[role=img]").first
+        assert image.get_attribute("aria-label")
+        assert image.bounding_box()["height"] > 100
+
+
+def test_a_heading_sorts_and_the_target_stays_on_top(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    table = page.locator("table.conditions").first
+    plan_order = column(page, 0)
+    heading = table.get_by_role("columnheader", name="accuracy %")
+    for state, backwards in (("descending", True), ("ascending", False)):
+        heading.get_by_role("button").click()
+        assert heading.get_attribute("aria-sort") == state
+        shown = [float(text.split(" ± ")[0]) for text in column(page, 2)]
+        assert shown == sorted(shown, reverse=backwards)
+        assert table.locator("tbody").first.locator("th").inner_text() == "target"
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "none"
+    assert column(page, 0) == plan_order
+
+
+def test_empty_cells_sort_last_either_way(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    button = page.locator("table.conditions").first.get_by_role("button", name="difference")
+    for _ in range(2):
+        button.click()
+        assert column(page, 3)[-1] == ""  # the target on perturbed items is a baseline
+        assert column(page, 3)[0] != ""
+
+
+def test_the_target_stays_in_sight_while_scrolling(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    page.locator("table.conditions tbody tr").nth(9).scroll_into_view_if_needed()
+    page.evaluate("document.querySelectorAll('.conditions tr')[9].scrollIntoView()")
+    box = page.locator("table.conditions .fixed th").first.bounding_box()
+    assert 0 <= box["y"] < 60
+
+
+def test_the_item_browser_filters_and_turns_pages(
+    open_page: Open, report: Path, results: Results
+) -> None:
+    page = open_page(report)
+    row = next(r for r in results.summary.rows if r.cell.condition == "target + 0.5 vector")
+    rose, fell = row.comparison.rose, row.comparison.fell
+    status, items = page.get_by_role("status"), page.locator("#list article")
+    assert page.get_by_label("Condition").input_value() == "target + 0.5 vector"
+    assert status.inner_text().startswith(f"{rose + fell} changed items; page 1 of")
+    first = items.first.inner_text()
+    page.get_by_role("button", name="Next").click()
+    assert "page 2 of" in status.inner_text()
+    assert items.first.inner_text() != first
+    page.get_by_role("button", name="Previous").click()
+    assert items.first.inner_text() == first
+    page.get_by_label("Direction").select_option("0")
+    assert status.inner_text().startswith(f"{fell} changed items; page 1 of")
+    page.get_by_label("Direction").select_option("")
+    page.get_by_label("Condition").select_option("target − 0.5 vector")
+    assert items.count() > 0
+    assert "· target − 0.5 vector · lower" in page.locator("#list").inner_text()
+    page.get_by_label("Task").select_option("rvec_sciq")
+    assert "→" in items.first.inner_text()
+
+
+def test_everything_works_by_keyboard(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the findings"
+    seen = []
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        tag, words = page.evaluate(
+            "[document.activeElement.tagName, (document.activeElement.id "
+            "|| document.activeElement.name || document.activeElement.textContent).trim()]"
+        )
+        seen.append((tag, words))
+        if words == "accuracy %":
+            page.keyboard.press("Enter")
+        if words == "next":
+            page.keyboard.press("Space")
+            break
+    for wanted in (
+        ("BUTTON", "accuracy %"),
+        ("SELECT", "condition"),
+        ("SUMMARY", "density as a table"),
+    ):
+        assert wanted in seen
+    assert "page 2 of" in page.get_by_role("status").inner_text()
+    assert page.locator("th[aria-sort=descending]").count() > 0
+
+
+def test_hovering_tells_the_numbers(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    chart = page.locator("[data-chart]").nth(1)
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_function(
+        "document.querySelectorAll('[data-chart]')[1].textContent.includes('adjusted p')"
+    )
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_charts_follow_the_window(open_page: Open, report: Path, width: int) -> None:
+    page = open_page(report, width)
+    page.set_viewport_size({"width": 800, "height": 900})
+    page.wait_for_function(
+        "[...document.querySelectorAll('[data-chart] > svg')]"
+        ".every(s => Math.abs(s.getBoundingClientRect().width - 768) < 5)"
+    )
+
+
+def test_what_models_wrote_is_text_and_nothing_else(
+    open_page: Open, hostile: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "hostile.html"
+    path.write_text(render_page(read_results(hostile), "Left out."), encoding="utf-8")
+    page = open_page(path)
+    title = page.title()
+    texts = ""
+    while True:
+        texts += page.locator("#list").inner_text()
+        forward = page.get_by_role("button", name="Next")
+        if forward.is_disabled():
+            break
+        forward.click()
+    assert "output </script><script>document.title='owned'</script>" in texts
+    assert "output {{ 7 * 7 }} {% for x in cycler" in texts
+    assert "output <img src=x onerror=" in texts
+    assert page.locator("img").count() == 0
+    assert page.title() == title

@@ -1,0 +1,113 @@
+"""The page as text: what it says, what it does not load, and what cannot break out of it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rvec_merge.cli.report import command
+from rvec_merge.errors import OutputError
+from rvec_merge.report.page import render_page, write_page
+from rvec_merge.report.results import Results, read_results
+
+from .conftest import HOSTILE
+
+
+class Elements(HTMLParser):
+    """Tags with their attributes, and the text outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside = tag
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self._inside not in {"script", "style"}:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(results: Results) -> str:
+    return render_page(results, "Left out.")
+
+
+def test_the_page_says_what_the_summary_says(results: Results, page: str) -> None:
+    text = " ".join(Elements(page).text.split())
+    for verdict in results.summary.verdicts:
+        assert verdict.sentence in text
+    for row in results.summary.rows:
+        assert row.cell.condition in text
+    for part in (results.recipe, results.summary.rule):
+        assert " ".join(part.split()) in text
+    for model in results.summary.inputs:
+        assert model.sha256 in text
+    assert "rvec experiment plan.yaml -o results/tiny" in text
+
+
+def test_the_page_loads_nothing(page: str) -> None:
+    elements = Elements(page)
+    for tag, attributes in elements.tags:
+        assert not {"src", "srcset", "action", "data"} & attributes.keys(), tag
+        assert (attributes.get("href") or "#").startswith("#"), tag
+        assert not any(name.startswith("on") for name in attributes), tag
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert style is not None
+    assert "url(" not in style[1]
+    assert len(page.encode()) < 2_000_000
+
+
+def test_nothing_hostile_becomes_markup(hostile: Path, page: str) -> None:
+    attacked = render_page(read_results(hostile), "Left out.")
+    harmless, found = Elements(page), Elements(attacked)
+    assert [tag for tag, _ in found.tags] == [tag for tag, _ in harmless.tags]
+    for text in HOSTILE:  # the recipe is shown outright; the items are packed
+        assert text in found.text
+
+
+def test_the_plan_on_the_page_is_a_plan(results: Results, page: str, tmp_path: Path) -> None:
+    from rvec_merge.evaluation.plan import read_plan
+
+    shown = re.search(r'aria-label="Plan">(.*?)</pre>', page, re.DOTALL)
+    assert shown is not None
+    (tmp_path / "plan.yaml").write_text(shown[1])
+    plan, _ = read_plan(tmp_path / "plan.yaml")
+    assert plan == results.plan
+
+
+def test_a_report_may_be_replaced_and_nothing_else(tmp_path: Path, page: str) -> None:
+    path = tmp_path / "deep" / "report.html"
+    assert write_page(page, path) == path
+    write_page(page, path)
+    path.write_text("<html>my own notes</html>")
+    with pytest.raises(OutputError, match="is no report"):
+        write_page(page, path)
+    assert path.read_text() == "<html>my own notes</html>"
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_path_that_cannot_be_written_is_told(tmp_path: Path, page: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_page(page, tmp_path / "file" / "report.html")
+
+
+def test_the_command_writes_page_and_figures(folder: Path, tmp_path: Path) -> None:
+    out, figures = tmp_path / "r.html", tmp_path / "figures"
+    arguments = [str(folder), "-o", str(out), "--figures", str(figures)]
+    done = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.output.splitlines()[0] == str(out)
+    stems = ["forest-rvec_sciq", "forest-rvec_tiny", "robustness-rvec_tiny"]
+    stems += ["scale-rvec_sciq", "scale-rvec_tiny", "vector"]
+    assert sorted(p.name for p in figures.iterdir()) == sorted(
+        f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")
+    )
+    assert "Relative norm: the delta" in out.read_text()
