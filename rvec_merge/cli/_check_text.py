@@ -137,7 +137,7 @@ def _values(values: Sequence[float]) -> str:
 
 def _print_closeness(console: Console, closeness: Sequence[Closeness]) -> None:
     table = Table("against the target", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in ("distance", "cosine", "norm"):
+    for column in ("distance", "cosine", "norm ratio"):
         table.add_column(column, justify="right")
     for close in closeness:
         table.add_row(close.name, *map(_figure, (close.distance, close.cosine, close.norm_ratio)))

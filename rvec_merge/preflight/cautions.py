@@ -65,11 +65,13 @@ def about_plan(
     written = output_dtype(config, config.out_dtype, stored)
     rounded = [scale for scale in scales if scale not in (-1.0, 0.0, 1.0)]
     if rounded and written in (torch.bfloat16, torch.float16):
-        listed = ", ".join(f"{scale:g}" for scale in rounded[:6])
+        listed = ", ".join(f"{scale:.3g}" for scale in rounded)
+        if len(rounded) > 6:
+            listed = f"{len(rounded)} values, {rounded[0]:.3g} to {rounded[-1]:.3g}"
         yield Notice(
             f"A scale other than 1 in {str(written).removeprefix('torch.')}: "
             "rounding may swallow much of the update.",
-            (f"scale × weight: {listed}{', …' if len(rounded) > 6 else ''}",),
+            (f"scale × weight: {listed}",),
             "A training step is about one bfloat16 step of its weight; half of it often rounds to "
             "nothing. Write out_dtype: float32.",
         )

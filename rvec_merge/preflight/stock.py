@@ -33,16 +33,16 @@ def check_stock_run(run: StockRun) -> None:
     for model in run.config.referenced_models():
         refuse_input_as_output(out, model)
         _refuse_compact(model)
-    if run.text is None:
-        check_config(run.config)
-    else:
-        _checked[:] = [run.config]  # before: the checks make a plan of their own, and come by here
-        try:
+    _checked[:] = [run.config]  # before: the checks make a plan of their own, and come by here
+    try:
+        if run.text is not None:
             _examine(parse_recipe(run.text), out)
-        except RvecError:
-            _checked.clear()
-            raise
-    _checked[:] = [run.config]
+        else:  # mergekit's Python functions need no text
+            check_config(run.config)
+            _examine(Recipe("", "recipe", run.config.model_copy(deep=True)), out)
+    except RvecError:
+        _checked.clear()
+        raise
 
 
 def already_checked(config: Any) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from rvec_merge.errors import RvecError
 from rvec_merge.preflight import run_preflight
 from rvec_merge.recipe import parse_recipe
+from tests.conftest import REPOSITORY
 from tests.preflight.conftest import Trio
 
 
@@ -214,3 +216,28 @@ def test_the_stock_command_stops_before_it_writes(trio: Trio) -> None:
     assert checked.returncode == 1
     assert "model.norm.weight  missing in sft" in checked.stderr
     assert "Traceback" not in checked.stderr
+
+
+def test_a_run_without_the_recipes_text_is_checked_alike(trio: Trio) -> None:
+    import yaml
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    trio.edit_config("sft", rms_norm_eps=1e-5)
+    config = MergeConfiguration.model_validate(yaml.safe_load(trio.text()))
+    with pytest.raises(RvecError, match="rms_norm_eps: target 1e-06, sft 1e-05"):
+        run_merge(config, str(trio.out), MergeOptions(quiet=True))
+
+
+def test_the_documented_output_is_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from rvec_merge.cli import rvec
+
+    monkeypatch.chdir(REPOSITORY)
+    text = (REPOSITORY / "docs/check.md").read_text("utf-8")
+    command, told = text.split("```\n$ rvec ")[1].split("```")[0].split("\n", 1)
+    printed = CliRunner(env={"COLUMNS": "80"}).invoke(rvec, command.split()).output
+    lines = [line.rstrip() for line in printed.splitlines()]
+    assert lines[: told.count("\n")] == told.splitlines()
