@@ -37,10 +37,6 @@ def explained(what: str) -> Iterator[None]:
     except client.LocalEntryNotFoundError as error:
         # The client wraps what kept it from the network, and whether it was allowed there.
         raise _explain(error.__cause__ or error, what) from None
-    except RuntimeError as error:
-        if not isinstance(error.__cause__, transport | OSError):
-            raise
-        raise _explain(error.__cause__, what) from None  # an upload that failed
     except (
         transport,
         client.OfflineModeIsEnabled,
@@ -53,6 +49,10 @@ def explained(what: str) -> Iterator[None]:
         RecursionError,
     ) as error:
         raise _explain(error, what) from None
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, transport | OSError):
+            raise
+        raise _explain(error.__cause__, what) from None  # an upload that failed
 
 
 def _explain(error: BaseException, what: str) -> HubError:

@@ -116,7 +116,7 @@ def kind_of(names: Iterable[str], where: object) -> Kind:
     found = [kind for kind in KINDS.values() if kind.mark in present]
     if len(found) == 1:
         return found[0]
-    marks = [f"{kind.mark}: a {kind.name}" for kind in KINDS.values()]
+    marks = [f"{kind.name}: {kind.mark}" for kind in KINDS.values()]
     if not found:
         raise HubError(
             "The repo holds nothing that rvec shares.",

@@ -191,6 +191,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._preupload(repo.commits[repo.branches[str(rest)]])
         if what == "commit":
             return self._commit(repo_id, repo, str(rest))
+        if what == "tree" and "/" in str(rest):
+            return self.refuse(404, "EntryNotFound")  # no folder is asked for that is there
         sha = repo.branches.get(rest or "main", rest or "")
         if sha not in repo.commits:
             return self.refuse(404, "RevisionNotFound")
