@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from rvec_merge.atomic import new_folder
 from rvec_merge.engine.companions import mend, write_card, write_companions
 from rvec_merge.engine.delegate import run_mergekit
@@ -81,6 +83,7 @@ def merge(
     start = time.perf_counter()
     out = Path(out)
     settings, watcher = settings or Settings(), watcher or Watcher()
+    device = settings.torch_device
     for reference in recipe.config.referenced_models():
         if reference.lora is None and not Path(reference.model.path).exists():
             fetch(reference)
@@ -95,13 +98,14 @@ def merge(
         plan = plan_merge(recipe, report.tensors, settings)
     except NotStreamable as reason:
         return _delegated(recipe, out, settings, report, str(reason), start)
-    return _streamed(recipe, out, settings, watcher, plan, report, start)
+    return _streamed(recipe, out, settings, device, watcher, plan, report, start)
 
 
 def _streamed(
     recipe: Recipe,
     out: Path,
     settings: Settings,
+    device: torch.device,
     watcher: Watcher,
     plan: MergePlan,
     report: PreflightReport,
@@ -117,7 +121,7 @@ def _streamed(
             plan,
             shards,
             folder,
-            device=settings.torch_device,
+            device=device,
             workers=settings.workers,
             progress=watcher.advance,
         )

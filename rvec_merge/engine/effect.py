@@ -1,7 +1,8 @@
 """What a merge did to the target: how much of the vector arrived, and how much rounding took.
 
-Measured on a systematic sample of blocks, in float64. The sample depends on names and shapes
-alone, and the partial sums are added in a fixed order, so threads do not change the figures.
+Measured in float64, in small models everywhere, in large ones on a systematic sample of strips:
+a merge should not wait for its summary. The sample depends on names and sizes alone, and the
+partial sums are added in a fixed order, so threads do not change the figures.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from rvec_merge.kernel import BlockMerger, Delta, Source
 
-EVERY = 32  # one block in so many is measured, and at least one of every tensor
+STRIP = 1 << 13  # elements; their float64 copies stay in cache
+BUDGET = 1 << 22  # elements to measure, about; and at least one strip of every tensor
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,28 @@ class Effect:
     elements: int
 
 
-def is_sampled(name: str, index: int, blocks: int) -> bool:
-    """Whether block ``index`` of a tensor of so many blocks is measured."""
-    period = min(EVERY, blocks)
-    return index % period == crc32(name.encode()) % period
+@dataclass(frozen=True)
+class Sample:
+    """Which strips of a model are measured.
+
+    Attributes:
+        period: one strip in so many.
+    """
+
+    period: int
+
+    @classmethod
+    def of(cls, elements: int) -> "Sample":
+        """The sample of a model of so many elements."""
+        return cls(max(1, -(-elements // BUDGET)))
+
+    def strips(self, name: str, elements: int, start: int, stop: int) -> range:
+        """Where the strips begin that are measured among ``start`` to ``stop`` of a tensor."""
+        period = min(self.period, -(-elements // STRIP))
+        first = crc32(name.encode()) % period
+        # The first strip of this tensor's at or after `start`.
+        skipped = max(0, -(-(-(-start // STRIP) - first) // period))
+        return range((first + skipped * period) * STRIP, stop, period * STRIP)
 
 
 def measure(
@@ -81,7 +101,7 @@ def measure(
     out: Tensor,
     start: int,
 ) -> Sums:
-    """The sums of one block, of which ``out`` was written at element ``start``."""
+    """The sums of one strip, of which ``out`` was written at element ``start``."""
     stop = start + out.numel()
     before = target[start:stop].double()
     update = torch.zeros_like(before)
@@ -103,13 +123,13 @@ def measure(
 
 
 def combine(tensors: Iterable[tuple[int, Sequence[Sums]]]) -> Effect | None:
-    """The effect on the whole model, from each tensor's elements and its blocks' sums.
+    """The effect on the whole model, from each tensor's elements and its strips' sums.
 
     None if the vector is zero everywhere it was looked at.
     """
     total, measured = Sums(), 0
-    for elements, blocks in tensors:
-        sums = sum(blocks, Sums())
+    for elements, strips in tensors:
+        sums = sum(strips, Sums())
         if sums.elements:
             measured += int(sums.elements)
             total += sums.times(elements / sums.elements)

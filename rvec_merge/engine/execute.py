@@ -11,7 +11,7 @@ from threading import Event
 import torch
 from torch import Tensor
 
-from rvec_merge.engine.effect import Effect, Sums, combine, is_sampled, measure
+from rvec_merge.engine.effect import STRIP, Effect, Sample, Sums, combine, measure
 from rvec_merge.engine.layout import Shard
 from rvec_merge.engine.plan import MergePlan, PlannedTensor
 from rvec_merge.engine.sources import OnDevice
@@ -81,7 +81,7 @@ def execute(
         torch.set_num_threads(threads)
         for handle in handles:
             os.close(handle)
-    sums = {name: [blocks[i] for i in sorted(blocks)] for name, blocks in run.sums.items()}
+    sums = {name: [strips[i] for i in sorted(strips)] for name, strips in run.sums.items()}
     return combine((tensor.numel, sums[tensor.name]) for tensor in plan.tensors)
 
 
@@ -114,6 +114,7 @@ class _Run:
         self.queue: SimpleQueue[_Task] = SimpleQueue()
         self.stop = Event()
         self.sums: dict[str, dict[int, Sums]] = {tensor.name: {} for tensor in plan.tensors}
+        self.sample = Sample.of(sum(tensor.numel for tensor in plan.tensors))
         self.device = device
         self.block = block
         self.progress = progress
@@ -172,11 +173,24 @@ class _Worker:
                 target, deltas = tensor.open()
                 raise non_finite(target, deltas, name=tensor.name, target_name=str(tensor.target))
             _write(task.handle, out, task.offset + start * tensor.dtype.itemsize)
-            if is_sampled(tensor.name, start // block, -(-tensor.numel // block)):
-                self._run.sums[tensor.name][start] = measure(
-                    merger, target, ready, tensor.scale, out, start
-                )
+            self._measure(tensor, merger, target, ready, out, start)
             self._run.progress(int(out.numel() * (read + tensor.dtype.itemsize)))
+
+    def _measure(
+        self,
+        tensor: PlannedTensor,
+        merger: BlockMerger,
+        target: Source,
+        deltas: Sequence[Delta],
+        out: Tensor,
+        start: int,
+    ) -> None:
+        stop = start + out.numel()
+        for low in self._run.sample.strips(tensor.name, tensor.numel, start, stop):
+            strip = out[low - start : min(low + STRIP, stop) - start]
+            self._run.sums[tensor.name][low] = measure(
+                merger, target, deltas, tensor.scale, strip, low
+            )
 
     def _merger(self, dtype: torch.dtype) -> BlockMerger:
         if dtype not in self._mergers:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.engine import execute as engine
-from rvec_merge.engine.effect import EVERY, Sums, combine, is_sampled
+from rvec_merge.engine.effect import BUDGET, STRIP, Sample, Sums, combine
 from rvec_merge.engine.inputs import Input
 from rvec_merge.engine.layout import lay_out, write_index
 from rvec_merge.engine.plan import MergePlan, PlannedTensor, Stored
@@ -157,11 +158,27 @@ def test_a_vector_of_zeros_has_no_effect(tmp_path):
     assert effect is None
 
 
-def test_the_sample_is_about_one_block_in_so_many_and_one_of_every_tensor():
-    for blocks in (1, 5, EVERY, 1000):
-        counts = [sum(is_sampled(f"t{i}", k, blocks) for k in range(blocks)) for i in range(50)]
-        assert min(counts) >= 1
-        assert max(counts) <= -(-blocks // EVERY)
+@given(
+    period=st.integers(1, 40),
+    elements=st.integers(1, 100 * STRIP),
+    cuts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+)
+def test_the_sample_is_the_same_however_the_tensor_is_cut(period, elements, cuts):
+    sample = Sample(period)
+    whole = list(sample.strips("w", elements, 0, elements))
+    edges = [0]
+    while edges[-1] < elements:  # blocks are whole strips
+        edges.append(min(edges[-1] + cuts[len(edges) % len(cuts)] * STRIP, elements))
+    pieces = [sample.strips("w", elements, a, b) for a, b in pairwise(edges)]
+    assert [start for piece in pieces for start in piece] == whole
+    strips = -(-elements // STRIP)
+    assert max(1, strips // period) <= len(whole) <= -(-strips // period)
+    assert set(whole) <= set(range(0, elements, STRIP))
+
+
+def test_small_models_are_measured_whole_and_large_ones_within_a_budget():
+    assert Sample.of(BUDGET).period == 1
+    assert Sample.of(BUDGET * 100).period == 100
 
 
 def test_sums_weigh_tensors_by_their_elements():

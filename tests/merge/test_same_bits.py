@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rvec_merge.errors import RecipeError
+from rvec_merge.errors import EnvironmentProblem, RecipeError
 from tests.conftest import RECIPE, make_triple
 from tests.merge.conftest import (
     add_tokenizer,
@@ -211,6 +211,13 @@ def test_threads_and_device_change_nothing(tmp_path, models, settings):
     assert_same_folder(tmp_path / "a", tmp_path / "b")
     if not torch.cuda.is_available():
         assert first.effect == second.effect
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_is_not_there(tmp_path, models, device):
+    with pytest.raises(EnvironmentProblem, match="cannot be used"):
+        run(text(models), tmp_path / "out", device=device)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_merges_write_the_same_provenance(tmp_path, models):
