@@ -161,11 +161,11 @@ def _watch(pid: int, peak: list[int]) -> None:
         time.sleep(POLL)
 
 
-def measure(size: str, work: Path, runs: int) -> dict[str, object]:
+def measure(size: str, work: Path, runs: int, sweep: bool) -> dict[str, object]:
     """Every case at one size, interleaved; seconds and bytes per run."""
     folders = generate(work / size, size)
     out = work / "out"
-    compared = cases(folders, work)
+    compared = [case for case in cases(folders, work) if sweep or not case.sweep]
     samples: dict[str, list[Sample]] = {case.name: [] for case in compared}
     for case in compared:  # warm: page cache, compiled Python files
         if case.name in (OURS, FLOOR, compared[1].name):
@@ -259,9 +259,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the models")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["0.5b", "1.5b"])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument(
+        "--sweep",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="look at mergekit's flags too, once each",
+    )
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    results = {size: measure(size, arguments.work, arguments.runs) for size in arguments.sizes}
+    results = {
+        size: measure(size, arguments.work, arguments.runs, arguments.sweep)
+        for size in arguments.sizes
+    }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(section(results), end="")
