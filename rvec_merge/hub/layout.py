@@ -38,6 +38,7 @@ _CELLS = {
     r"cells/[0-9a-f]{8,64}/results_[\w.:+-]+\.json": 64 * _M,
     r"cells/[0-9a-f]{8,64}/samples_[\w.:+-]+\.jsonl\.gz": _G,
 }
+_INDEX = {r"model\.safetensors\.index\.json": 64 * _M}
 _SHARD = r"(-\d{5}-of-\d{5})?\.safetensors"
 
 
@@ -77,7 +78,7 @@ KINDS: Mapping[KindName, Kind] = {
     "vector": Kind(
         "vector",
         "rvec_vector.json",
-        {**_CARD, **_MODEL, r"rvec_vector\.json": 64 * _M, rf"vector{_SHARD}": _T},
+        {**_CARD, **_MODEL, **_INDEX, r"rvec_vector\.json": 64 * _M, rf"vector{_SHARD}": _T},
     ),
     "merge": Kind(
         "merge",
@@ -87,7 +88,7 @@ KINDS: Mapping[KindName, Kind] = {
             **_MODEL,
             r"rvec_merge\.json": 16 * _M,
             r"mergekit_config\.yml": _M,
-            r"model\.safetensors\.index\.json": 64 * _M,
+            **_INDEX,
             rf"model{_SHARD}": _T,
         },
     ),
