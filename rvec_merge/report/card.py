@@ -31,7 +31,8 @@ class CardFiles:
 
     Attributes:
         paths: every file.
-        off_hub: tasks without an ``.eval_results`` file, because their items are not on the Hub.
+        off_hub: tasks without an ``.eval_results`` file: what was measured is not a whole dataset
+            of the Hub.
         license: what the card says; None where it says nothing.
     """
 

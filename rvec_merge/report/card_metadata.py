@@ -1,7 +1,7 @@
 """The machine-readable part of a model card: metadata, and results in the Hub's two forms."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,7 +27,7 @@ class Measured:
     """One result of the merged model: clean items, one task, one prompt.
 
     Attributes:
-        dataset: the Hub's dataset; None for items that are not from the Hub.
+        dataset: the Hub's dataset; None where not all of its items, or others, were used.
         date: when it was evaluated.
     """
 
@@ -65,14 +65,13 @@ def measured(results: Results) -> list[Measured]:
     for row, flips in results.records():
         if row.cell == Cell(row.cell.task, vector, row.cell.prompt):
             config, date = _lm_eval(results, flips)
-            dataset = config.get("dataset_path")
-            on_hub = isinstance(dataset, str) and "/" in dataset and not Path(dataset).exists()
+            dataset = _hub_dataset(config) if _is_whole(results, row.cell.task) else None
             found.append(
                 Measured(
                     row,
                     flips.metric,
                     results.binary(row.cell.task),
-                    dataset if on_hub else None,
+                    dataset,
                     config.get("dataset_name"),
                     config.get("test_split") or config.get("validation_split"),
                     date,
@@ -161,6 +160,22 @@ def _eval_result(found: Measured) -> EvalResult:
             "p_adjusted": row.p_adjusted,
         },
     )
+
+
+def _is_whole(results: Results, task: str) -> bool:
+    """Whether every item of the task is reported."""
+    plan = results.plan
+    named = next(t for t in plan.tasks if t.task == task)
+    set_aside = plan.selection.by == "share" and len(plan.scales) > 1 and named.selects
+    return plan.limit is None and not set_aside
+
+
+def _hub_dataset(config: Mapping[str, Any]) -> str | None:
+    """The Hub's dataset that lm-eval read; None for local data in its place."""
+    dataset = config.get("dataset_path")
+    local = "data_sha256" in (config.get("metadata") or {})
+    named = isinstance(dataset, str) and "/" in dataset and not Path(dataset).exists()
+    return dataset if named and not local else None
 
 
 def _lm_eval(results: Results, flips: Flips) -> tuple[dict[str, Any], str]:

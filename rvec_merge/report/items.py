@@ -13,7 +13,7 @@ from rvec_merge.evaluation.flips import Flips
 from rvec_merge.report.results import Results
 
 BUDGET = 1_000_000  # bytes of the packed items; the whole page stays under 2 MB
-_AT_MOST = (2000, 1000, 500, 200, 100, 50, 20, 5, 0)  # items per condition, direction
+_AT_MOST = (2000, 1000, 500, 200, 100, 50, 20, 10, 5, 2, 1, 0)  # items per condition, direction
 _HEAD, _TAIL = 1000, 3000  # characters kept of a long text
 _Key = tuple[str, int]  # subtask, doc_id
 

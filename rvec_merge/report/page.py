@@ -6,6 +6,7 @@ import html
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -207,7 +208,8 @@ def write_page(page: str, path: Path) -> Path:
         part.write_text(page, encoding="utf-8")
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise OutputError(
             "The report cannot be written.", [f"{path}", f"{error}"], "name another file."
         ) from None

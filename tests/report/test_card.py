@@ -49,10 +49,11 @@ def model(results: Results, tmp_path: Path) -> Path:
     return folder
 
 
-def on_the_hub(copy: Path, model: Path) -> Results:
+def on_the_hub(copy: Path, model: Path, limit: int | None) -> Results:
     """The experiment, as if its models and one of its tasks were the Hub's."""
     head = json.loads((copy / "experiment.json").read_text())
     head["recipe"] = head["recipe"].replace("demo/family/", "org/")
+    head["plan"]["limit"] = limit
     (copy / "experiment.json").write_text(json.dumps(head))
     (model / "mergekit_config.yml").write_text(head["recipe"])
     for path in (copy / "cells").glob("*/results_*.json"):
@@ -102,7 +103,7 @@ def test_what_a_person_wrote_is_kept(results: Results, model: Path) -> None:
 
 
 def test_the_hub_gets_bases_datasets_and_result_files(copy: Path, model: Path) -> None:
-    results = on_the_hub(copy, model)
+    results = on_the_hub(copy, model, limit=None)
     written = write_card(results, model)
     card = ModelCard((model / "README.md").read_text())
     assert card.data.base_model == ["org/target", "org/grpo", "org/sft"]
@@ -118,6 +119,12 @@ def test_the_hub_gets_bases_datasets_and_result_files(copy: Path, model: Path) -
     assert entry.value == pytest.approx(100 * row.level.mean, abs=1e-4)
     assert "n = 32" in entry.notes
     assert written.off_hub == ("rvec_sciq",)
+
+
+def test_a_part_of_a_dataset_is_not_passed_off_as_the_whole(copy: Path, model: Path) -> None:
+    write_card(on_the_hub(copy, model, limit=32), model)
+    assert not (model / ".eval_results").exists()
+    assert ModelCard((model / "README.md").read_text()).data.datasets is None
 
 
 @pytest.mark.parametrize(
@@ -160,5 +167,6 @@ def test_the_command_tells_what_it_wrote(folder: Path, model: Path) -> None:
     assert done.output.splitlines() == [
         str(model / FIGURE),
         str(model / "README.md"),
-        "No .eval_results file for rvec_tiny, rvec_sciq: the items are not from the Hub.",
+        "No .eval_results file for rvec_tiny, rvec_sciq: "
+        "not measured on a whole dataset of the Hub.",
     ]

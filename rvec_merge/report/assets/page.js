@@ -152,10 +152,12 @@ function drawHeat(chart, width) {
       { kind, layer, value: panel.values[row][column] })));
     const seen = cells.filter((d) => d.value !== null);
     const every = Math.ceil((chart.layers.length * 28) / Math.max(width - 220, 100));
-    drawn.push(element("h3", { textContent: panel.title }), Plot.legend({
+    const legend = Plot.legend({
       color: { type: "linear", scheme: "blues", domain: d3.extent(seen, (d) => d.value) },
-      width: Math.min(width, 280), ariaHidden: true, style: { background: "transparent", fontSize: "12px" },
-    }), Plot.plot({
+      width: Math.min(width, 280), style: { background: "transparent", fontSize: "12px" },
+    });
+    legend.setAttribute("aria-hidden", "true");
+    drawn.push(element("h3", { textContent: panel.title }), legend, Plot.plot({
       width, height: 22 * chart.kinds.length + 66, marginLeft: 178, marginRight: 4,
       style: STYLE, marginBottom: 46,
       x: { label: "layer", labelAnchor: "center", labelArrow: "none", labelOffset: 40, labelArrow: "none", labelOffset: 40, domain: chart.layers, padding: 0, tickSize: 0,
@@ -184,7 +186,7 @@ function draw(slot) {
   slot.drawnAt = width;
   const chart = charts[Number(slot.dataset.chart)];
   const parts = DRAW[chart.kind](chart, width);
-  for (const part of parts.filter((p) => p instanceof SVGElement)) {
+  for (const part of parts.filter((p) => p instanceof SVGElement && !p.ariaHidden)) {
     // Plot labels its groups ("dot", "rule"); the figure is one image to a screen reader.
     for (const group of part.querySelectorAll("[aria-label]")) group.removeAttribute("aria-label");
     part.setAttribute("role", "img");
@@ -193,7 +195,9 @@ function draw(slot) {
   slot.replaceChildren(...parts);
 }
 
-const watcher = new ResizeObserver((entries) => entries.forEach((entry) => draw(entry.target)));
+// Drawn in the next frame: a change of size while sizes are observed is an error.
+const watcher = new ResizeObserver((entries) =>
+  requestAnimationFrame(() => entries.forEach((entry) => draw(entry.target))));
 for (const slot of document.querySelectorAll("[data-chart]")) watcher.observe(slot);
 
 /* Sorting: up, down, and back to the plan's order; the fixed body is left alone. */
