@@ -7,7 +7,7 @@ import click
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click
     """``5GB``, ``500MB``, ``1000000``; decimal, as the Hub counts."""
 
     name = "size"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rvec_merge.engine.effect import Effect, Sums, combine, is_sampled, measure
+from rvec_merge.engine.effect import STRIP, Effect, Sample, Sums, combine, measure
 from rvec_merge.engine.plan import NotStreamable, PlannedTensor, plan_merge
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import IncompatibleTensorsError, PlanError
@@ -52,6 +52,7 @@ class ResidentWeights:
                 "merge it with `rvec merge`, and evaluate the output with lm_eval.",
             ) from None
         self._numeric = isinstance((recipe.config.parameters or {}).get("scale"), int | float)
+        self._sample = Sample.of(sum(tensor.numel for tensor in self._plan.tensors))
         self._parameters = dict(model.named_parameters(remove_duplicate=False))
         self.state: State | None = None
         self.effect: Effect | None = None
@@ -65,15 +66,14 @@ class ResidentWeights:
         if state == self.state:
             return
         self.state = None  # a failure half-way leaves neither the old weights nor the new
-        sums = [
-            (
-                tensor.numel,
-                _write(parameter.data, *self._inputs(tensor, state), tensor, state.scale),
-            )
-            for tensor in self._plan.tensors
+        sums = []
+        for tensor in self._plan.tensors:
+            parameter = self._parameters.get(tensor.name)
             # A tied name has no parameter of its own; a buffer is the target's.
-            if (parameter := self._parameters.get(tensor.name)) is not None and tensor.value is None
-        ]
+            if parameter is not None and tensor.value is None:
+                inputs = self._inputs(tensor, state)
+                strips = _write(parameter.data, *inputs, tensor, state.scale, self._sample)
+                sums.append((tensor.numel, strips))
         self.effect = combine(sums) if state.scale else None
         self.state = state
 
@@ -96,9 +96,14 @@ class ResidentWeights:
 
 
 def _write(
-    out: Tensor, base: Source, deltas: list[Delta], tensor: PlannedTensor, scale: float
+    out: Tensor,
+    base: Source,
+    deltas: list[Delta],
+    tensor: PlannedTensor,
+    scale: float,
+    sample: Sample,
 ) -> list[Sums]:
-    """Compute one parameter; returns the sums of the blocks whose effect is measured."""
+    """Compute one parameter; returns the sums of the strips whose effect is measured."""
     if tuple(base.shape) != tuple(out.shape):
         raise IncompatibleTensorsError(
             f"The model and the checkpoint disagree on {tensor.name}.",
@@ -116,8 +121,10 @@ def _write(
         block = window if out.device == _CPU else torch.empty_like(window, device=_CPU)
         if not merger.merge(base, ready, block, start):
             raise non_finite(base, deltas, name=tensor.name)
-        if ready and is_sampled(tensor.name, start // BLOCK, -(-flat.numel() // BLOCK)):
-            sums.append(measure(merger, base, ready, scale, block, start))
+        stop = start + block.numel()
+        for low in sample.strips(tensor.name, tensor.numel, start, stop) if ready else ():
+            strip = block[low - start : low - start + STRIP]
+            sums.append(measure(merger, base, ready, scale, strip, low))
         if block is not window:
             window.copy_(block)
     return sums
