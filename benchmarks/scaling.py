@@ -4,9 +4,10 @@
 
 What is real: the plan's cells, the order they are handed out in, every Ray call between driver
 and worker, the files that travel. What is simulated: a worker sleeps for the time that lm-eval
-recorded for that cell in the given results folder, a ``--speed``-th of it, and for ``--load``
-seconds, likewise shortened, before its first cell. Workers share processes: this machine could
-not hold hundreds of them, so what hundreds of processes cost their nodes is not measured.
+recorded for cells of that kind in the given results folder, and for ``--load`` seconds before its
+first cell. Below 64 workers all of this is shortened, to a 16th for four workers, so Ray's own
+time counts for more than it would. Workers share processes: this machine could not hold hundreds
+of them, so what hundreds of processes cost their nodes, and a network, is not measured.
 
 Two experiments: the one that was recorded, and the same plan with 100 draws of each control,
 whose cells take what the same task took on average. Efficiency is the work, seconds of cells,
@@ -28,7 +29,7 @@ from rvec_merge.evaluation.engines.ray import RayEngine
 from rvec_merge.evaluation.plan import Plan
 from rvec_merge.evaluation.runner import Evaluated
 
-WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+WORKERS = (4, 8, 16, 32, 64, 128, 256, 512)
 THREADS = 128  # simulated workers in one process
 PAYS = 0.5  # efficiency below which a worker more is mostly waiting
 
@@ -38,12 +39,16 @@ class Sleeper:
 
     def __init__(self, load: float, seconds: dict[str, float], files: dict[str, bytes]) -> None:
         self.load_seconds, self.seconds, self.files = load, seconds, files
+        self.speed = 1.0
+
+    def go(self, speed: float) -> None:
+        self.speed = speed
 
     def load(self) -> None:
-        time.sleep(self.load_seconds)
+        time.sleep(self.load_seconds / self.speed)
 
     def run(self, cell: Cell) -> Evaluated:
-        time.sleep(self.seconds[kind(cell)])
+        time.sleep(self.seconds[kind(cell)] / self.speed)
         return Evaluated(cell, {}, {}, self.files, self.seconds[kind(cell)])
 
 
@@ -85,51 +90,84 @@ def elapsed(
     began = time.perf_counter()
     for cells in asked:
         done = [answer.cell for answer in engine.run(cells)]
-        assert sorted(done) == sorted(cells)
+        assert len(done) == len(cells)
+        assert set(done) == set(cells)
     return time.perf_counter() - began
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="folder of a finished experiment")
-    parser.add_argument("--speed", type=float, default=10, help="times faster than recorded")
     parser.add_argument("--load", type=float, default=8, help="seconds a worker needs to load")
     parser.add_argument("--workers", type=int, nargs="*", default=WORKERS)
+    parser.add_argument("--svg", type=Path, help="draw the speed-up here")
     options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     plan, seconds, files = recorded(options.results)
     many = plan.model_copy(
         update={"controls": plan.controls.model_copy(update={"random": 100, "permuted": 100})}
     )
-    quick = {name: taken / options.speed for name, taken in seconds.items()}
+    curves: dict[str, list[tuple[int, float]]] = {}
     with joined(None, Sizing(cpus=0.25)):
         import ray
 
         actor = ray.remote(Sleeper).options(num_cpus=0.25, max_concurrency=THREADS)
         hosts = [
-            actor.remote(options.load / options.speed, quick, files)
+            actor.remote(options.load, seconds, files)
             for _ in range(max(options.workers) // THREADS or 1)
         ]
-        ray.get([host.run.remote(next(iter(sweep_cells(plan)))) for host in hosts])
         print("| experiment | workers | seconds | speed-up | efficiency |")
         print("|---|---:|---:|---:|---:|")
         for name, chosen in (("as recorded", plan), ("100 draws of each control", many)):
             asked = phases(chosen, seconds)
             cells = [cell for phase in asked for cell in phase]
-            work = sum(quick[kind(cell)] for cell in cells)
+            work = sum(seconds[kind(cell)] for cell in cells)
             pays = 1
+            curve = curves.setdefault(f"{name} ({len(cells)} cells)", [])
             for workers in options.workers:
                 if workers > len(cells):
                     break
-                took = elapsed(workers, asked, lambda cell: quick[kind(cell)], hosts)
+                speed = max(1.0, 64 / workers)
+                ray.get([host.go.remote(speed) for host in hosts])
+                took = speed * elapsed(workers, asked, lambda cell: seconds[kind(cell)], hosts)
+                curve.append((workers, work / took))
                 efficiency = work / (workers * took)
                 pays = max(pays, workers if efficiency >= PAYS else 1)
                 print(
-                    f"| {name} ({len(cells)} cells, {work * options.speed:.0f} s) | {workers} "
-                    f"| {took * options.speed:.0f} | {work / took:.1f} | {efficiency:.0%} |",
+                    f"| {name} ({len(cells)} cells, {work:.0f} s) | {workers} "
+                    f"| {took:.0f} | {work / took:.1f} | {efficiency:.0%} |",
                     flush=True,
                 )
             print(f"\n{name}: {pays} workers still reach {PAYS:.0%}.\n")
+    if options.svg:
+        draw(curves, options.svg)
+
+
+def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
+    """Speed-up against workers, with the ideal and the half of it."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "rvec"
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4))
+    axes.plot(WORKERS, WORKERS, color="0.6", linewidth=1, label="ideal")
+    halves = [workers * PAYS for workers in WORKERS]
+    axes.plot(WORKERS, halves, color="0.6", linewidth=1, linestyle=":", label=f"{PAYS:.0%} of it")
+    styles = (("#0072b2", "o"), ("#d55e00", "s"))
+    for (name, curve), (color, marker) in zip(curves.items(), styles, strict=True):
+        workers, gained = zip(*curve, strict=True)
+        axes.plot(workers, gained, color=color, marker=marker, markersize=4, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set_xticks(WORKERS, map(str, WORKERS))
+    axes.set_yticks(WORKERS, map(str, WORKERS))
+    axes.set_xlabel("workers")
+    axes.set_ylabel("speed-up over one worker's cells")
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

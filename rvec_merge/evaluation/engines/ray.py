@@ -64,6 +64,7 @@ class RayEngine:
         self._begin = begin
         self._desks: list[_Desk] = []
         self._pending: dict[Any, _Desk] = {}
+        self._ready: list[Any] = []
         self._why: list[str] = []
 
     @classmethod
@@ -134,16 +135,19 @@ class RayEngine:
                 self._why[-1].strip().splitlines()[-6:],
                 "make sure that every node has the models at the same paths, and the memory.",
             )
-        ready: list[Any] = []
-        while not ready:
-            ready, _ = self._ray.wait(list(self._pending), num_returns=1, timeout=_PATIENCE)
-            if not ready and not any(desk.loaded for desk in self._desks):
+        while not self._ready:
+            waiting = list(self._pending)
+            if self._ray.wait(waiting, num_returns=1, timeout=_PATIENCE)[0]:
+                # All there are, since one question costs the driver as much as one answer.
+                self._ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
+            elif not any(desk.loaded for desk in self._desks):
                 raise EnvironmentProblem(
                     f"No worker has started for {_PATIENCE / 60:g} minutes.",
                     [f"{len(self._desks)} are waiting for a place"],
                     "see `ray status`: the cluster may be busy, or its nodes gone.",
                 )
-        return ready[0], self._pending.pop(ready[0])
+        reference = self._ready.pop()
+        return reference, self._pending.pop(reference)
 
     def _load(self, desk: _Desk) -> None:
         self._pending[desk.actor.load.remote()] = desk
