@@ -22,6 +22,8 @@ def command(results: Path, model: Path) -> None:
         click.echo(f"{path}")
     if written.off_hub:
         names = ", ".join(written.off_hub)
-        click.echo(f"No .eval_results file for {names}: not measured on a whole dataset of the Hub.")
+        click.echo(
+            f"No .eval_results file for {names}: not measured on a whole dataset of the Hub."
+        )
     if written.license is None:
         click.echo("The card names no licence: the inputs do not state one that they share.")
