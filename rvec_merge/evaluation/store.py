@@ -17,7 +17,7 @@ from rvec_merge.errors import ResultsError
 FORMAT = 1
 HEAD = "experiment.json"
 _LOCK = ".lock"
-_FINDINGS = ("summary.json", "summary.md", "cells.csv")
+_FINDINGS = ("summary.json", "summary.md", "cells.csv", "flips.json")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,10 @@ _SUMMARY = {
     r"summary\.json": 64 * _M,
     r"summary\.md": 4 * _M,
     r"cells\.csv": 64 * _M,
+    r"flips\.json": 64 * _M,
 }
+# What `rvec card` leaves beside a model: its figure, and the Hub's own form of results.
+_EVIDENCE = {r"rvec_scale\.png": 4 * _M, r"\.eval_results/[\w.+-]+\.yaml": _M}
 _CELLS = {
     r"cells/[0-9a-f]{8,64}/cell\.json": 4 * _M,
     r"cells/[0-9a-f]{8,64}/results_[\w.:+-]+\.json": 64 * _M,
@@ -85,6 +88,7 @@ KINDS: Mapping[KindName, Kind] = {
         "rvec_merge.json",
         {
             **_CARD,
+            **_EVIDENCE,
             **_MODEL,
             r"rvec_merge\.json": 16 * _M,
             r"mergekit_config\.yml": _M,
