@@ -201,8 +201,6 @@ def ratios(found: Mapping[str, list[dict[str, float]]], name: str, base: str) ->
 def section(results: Mapping[str, dict]) -> str:
     """The section of RESULTS.md."""
     lines = [
-        "## Streaming merge",
-        "",
         "`rvec merge` against stock mergekit on generated triples (`benchmarks/generate.py`):",
         "whole processes from start to exit, interleaved, page cache warm. The ratio is a case's",
         "wall time over that of `rvec merge` in the same round: median, and range. The floor",
