@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub.server import Hub, serving
+from tests.hub.server import serving
+from tests.hub.state import Hub
 
 RECIPE = """\
 # The tiny triple.

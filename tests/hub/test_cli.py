@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from rvec_merge.cli import rvec as group
 from tests.hub.conftest import folder_files
-from tests.hub.server import Hub
+from tests.hub.state import Hub
 
 pytestmark = pytest.mark.usefixtures("shared")
 

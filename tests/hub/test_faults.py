@@ -12,7 +12,8 @@ from rvec_merge.hub.references import HubReference
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import folder_files
-from tests.hub.server import Handler, Hub
+from tests.hub.server import Handler
+from tests.hub.state import Hub
 
 REPO = HubReference("me/vector")
 

@@ -15,7 +15,8 @@ from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import REPOSITORY
 from tests.hub.conftest import folder_files
-from tests.hub.server import Hub, serving
+from tests.hub.server import serving
+from tests.hub.state import Hub
 
 DEEP = b"[" * 1_000_000
 BOMB = """\

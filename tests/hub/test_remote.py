@@ -17,7 +17,7 @@ from rvec_merge.merge import merge
 from rvec_merge.preflight import examine
 from tests.conftest import load_tensors
 from tests.hub.conftest import folder_files
-from tests.hub.server import Hub
+from tests.hub.state import Hub
 
 WEIGHTS = r"cdn:|\.safetensors"
 

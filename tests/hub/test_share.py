@@ -14,7 +14,7 @@ from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import RECIPE as LOCAL_RECIPE
 from tests.hub.conftest import folder_files
-from tests.hub.server import Hub
+from tests.hub.state import Hub
 
 SHARD_SIZE = 5_000
 

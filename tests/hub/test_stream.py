@@ -11,7 +11,7 @@ from rvec_merge.hub.stream import streamed_donors
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import folder_files
-from tests.hub.server import Hub
+from tests.hub.state import Hub
 from tests.hub.test_remote import sharded
 
 SHARDS = 6

@@ -12,7 +12,7 @@ from rvec_merge.merge import merge
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import folder_files
-from tests.hub.server import Hub
+from tests.hub.state import Hub
 
 
 def test_the_token_reaches_the_hub_and_no_other_host_log_or_file(
