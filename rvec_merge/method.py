@@ -194,7 +194,7 @@ class ReasoningVectorMethod(GroupMergeMethod):
     ) -> tuple[torch.Tensor, ...]:
         # mergekit's own loop would first copy every input to the widest dtype among them.
         return tuple(
-            self._merge(_narrowed(group, dtype), kwargs, out_dtype)
+            self._merge(_narrowed(group, dtype), kwargs, out_dtype or _written_dtype(group))
             for group, kwargs, dtype in zip(groups, parameters, input_dtypes, strict=True)
         )
 
@@ -255,6 +255,22 @@ def deltas(
             )
         )
     return made
+
+
+def _written_dtype(group: TensorGroup) -> torch.dtype | None:
+    """The dtype a stock run is going to round this tensor to, where that is certain; else None.
+
+    Rounding to it here gives the same bits and saves a float32 copy of the tensor. It is certain
+    only where all inputs have that dtype: an architecture may force another on single tensors,
+    and then mergekit reads them in it too.
+    """
+    from mergekit.common import dtype_from_name
+
+    from rvec_merge.planning import stock_run
+
+    run = stock_run()
+    dtype: torch.dtype | None = dtype_from_name(run.config.out_dtype) if run else None
+    return dtype if all(entry.tensor.dtype == dtype for entry in group.entries) else None
 
 
 def _narrowed(group: TensorGroup, dtype: torch.dtype | None) -> TensorGroup:

@@ -22,6 +22,7 @@ def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder
     Raises:
         RecipeError: transformers refuses the output's configuration.
     """
+    from mergekit.common import ModelPath, ModelReference
     from mergekit.merge import _copy_tagalong_files, _copy_tokenizer
 
     try:
@@ -34,13 +35,17 @@ def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder
             "keep the number of layers; this architecture lists more about each of them.",
         ) from None
     options = settings.mergekit()
+    target = target_folder(recipe, plan)
+    # By its folder: of a name, mergekit would ask the Hub, which fails offline.
+    here = ModelReference(model=ModelPath(path=str(target)))
+    config = recipe.config.model_copy(update={"base_model": here})
     if settings.copy_tokenizer:
         try:
-            _copy_tokenizer(recipe.config, str(folder), options=options)
+            _copy_tokenizer(config, str(folder), options=options)
         except Exception as error:  # transformers raises anything; the weights are what matters
             LOG.warning("The target's tokenizer was not copied: %s", error)
-        mend(target_folder(recipe, plan), folder)
-    _copy_tagalong_files(recipe.config, str(folder), list(plan.tagalong), options=options)
+        mend(target, folder)
+    _copy_tagalong_files(config, str(folder), list(plan.tagalong), options=options)
     (folder / "mergekit_config.yml").write_text(recipe.text, encoding="utf-8")
 
 

@@ -1,6 +1,5 @@
 """The models a plan names: their local folders, and where each of their tensors lies."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,27 +79,9 @@ def fetch(reference: "ModelReference") -> Path:
     """A model's local folder; downloads what the Hub's cache lacks.
 
     Raises:
-        CheckpointError: there is no such folder or repository.
+        CheckpointError, HubError: there is no such folder or repository.
     """
     path = Path(reference.model.path)
     if path.is_dir():
         return path
-    folder = locate(reference.model)
-    _fetch_templates(reference, folder)
-    return folder
-
-
-def _fetch_templates(reference: "ModelReference", folder: Path) -> None:
-    """Fetch what mergekit's download leaves out: chat templates in files of their own."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    if any(folder.glob("*.jinja")):
-        return
-    try:
-        snapshot_download(
-            reference.model.path, revision=reference.model.revision, allow_patterns=["*.jinja"]
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        # The weights are here already; a template that cannot be fetched is worth a word only.
-        logging.getLogger(__name__).warning("No chat template for %s: %s", reference, error)
+    return locate(reference.model)

@@ -178,9 +178,9 @@ def _offset(item: tuple[str, Any]) -> int:
 
 
 def _unfetched(snapshot: Snapshot, file: str) -> Path:
-    """A name for a file that is not here: by its hash and commit, so that it is no other's."""
+    """A name for a file that is not here; its hash, as in the cache, so that twins are known."""
     stated = snapshot.files[file]
-    return Path(f"hf://{snapshot.reference}") / f"{stated.sha256 or stated.blob}.{snapshot.commit}"
+    return Path(f"hf://{snapshot.reference}") / (stated.sha256 or stated.blob)
 
 
 def _compact(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:

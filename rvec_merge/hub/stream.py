@@ -18,7 +18,7 @@ from rvec_merge.hub.remote import headers_of, small_files
 from rvec_merge.hub.snapshot import cached_file, client, open_snapshot
 from rvec_merge.kernel import Delta
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
-from rvec_merge.vector.inputs import _check_twins
+from rvec_merge.vector.inputs import check_twins
 from rvec_merge.vector.provenance import describe
 from rvec_merge.vector.stored import StoredTensor
 
@@ -112,7 +112,7 @@ class StreamedPair:
     """``grpo − sft`` of two donors on the Hub; see ``vector.inputs.Vector``."""
 
     def __init__(self, grpo: _Donor, sft: _Donor) -> None:
-        _check_twins(grpo.checkpoint, sft.checkpoint)
+        check_twins(grpo.checkpoint, sft.checkpoint)
         self._donors = (grpo, sft)
         self._held = local()
 

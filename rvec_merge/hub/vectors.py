@@ -10,7 +10,7 @@ from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.references import SCHEME, is_hub, parse_reference, try_reference
 from rvec_merge.hub.snapshot import pinned
 from rvec_merge.recipe import Recipe
-from rvec_merge.vector.inputs import _choose_pair
+from rvec_merge.vector.inputs import choose_pair
 
 if TYPE_CHECKING:
     from rvec_merge.vector.inputs import Vector
@@ -57,7 +57,7 @@ def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
     Raises:
         RecipeError: it has several pairs and ``pair`` names none, or the pair is a vector.
     """
-    chosen = _choose_pair(recipe, pair)
+    chosen = choose_pair(recipe, pair)
     if chosen.sft is None:
         raise RecipeError(
             "The recipe names a vector, not two donors.",

@@ -98,7 +98,7 @@ def _files(model: Model) -> dict[str, Path]:
 
 
 def _same_file(a: Path, b: Path) -> bool:
-    if a.samefile(b):
+    if a.exists() and b.exists() and a.samefile(b):  # of a model on the Hub, headers alone
         return True
     known = known_hash(a)
     return known is not None and known == known_hash(b)

@@ -163,7 +163,7 @@ def open_donors(grpo: Hashable, sft: Hashable) -> DonorPair:
             "name the checkpoint trained with reinforcement learning as grpo, and the one it "
             "started from as sft.",
         )
-    _check_twins(plus, minus)
+    check_twins(plus, minus)
     return DonorPair(str(grpo), str(sft), plus, minus)
 
 
@@ -174,7 +174,7 @@ def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
         RecipeError: the recipe has several pairs and ``pair`` names none of them.
         CheckpointError, IncompatibleTensorsError: see ``open_donors``.
     """
-    chosen = _choose_pair(recipe, pair)
+    chosen = choose_pair(recipe, pair)
     if chosen.sft is None:
         return open_vector(chosen.grpo)
     return open_donors(chosen.grpo, chosen.sft)
@@ -184,24 +184,31 @@ def locate(reference: Hashable) -> Path:
     """The local folder of a path or Hub id; fetches what is not in the Hub's cache.
 
     Raises:
-        CheckpointError: there is no such folder or repository, or it names an adapter.
+        CheckpointError: it is no such folder, or it names an adapter.
+        HubError: there is no such repository, or it cannot be had.
     """
     path = Path(str(reference))
     if path.is_dir():
         return path
-    from mergekit.common import ModelReference
+    from rvec_merge.hub.models import fetch_model
+    from rvec_merge.hub.references import SCHEME, try_reference
 
-    try:
-        return Path(ModelReference.model_validate(str(reference)).local_path())
-    except (OSError, ValueError, RuntimeError, AssertionError) as error:
+    hub = None if path.exists() else try_reference(str(reference).removeprefix(SCHEME))
+    if hub is None:
         raise CheckpointError(
             "A model cannot be found.",
-            [f"{reference}", *str(error).splitlines()[:1]],
+            [f"{reference}"],
             "correct the path or the Hub id; adapters must be merged into their model first.",
-        ) from None
+        )
+    return fetch_model(hub)
 
 
-def _choose_pair(recipe: Recipe, name: str | None) -> Pair:
+def choose_pair(recipe: Recipe, name: str | None) -> Pair:
+    """A recipe's pair of that name; its only one where no name is given.
+
+    Raises:
+        RecipeError: there is none, or there are several.
+    """
     if not recipe.is_reasoning_vector:
         raise RecipeError(
             "The recipe describes no reasoning vector.",
@@ -219,7 +226,12 @@ def _choose_pair(recipe: Recipe, name: str | None) -> Pair:
     )
 
 
-def _check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
+def check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
+    """Refuse donors that cannot be subtracted.
+
+    Raises:
+        IncompatibleTensorsError: names, shapes or dtypes differ.
+    """
     facts = [f"{name}: only in grpo" for name in grpo.tensors if name not in sft.tensors]
     facts += [f"{name}: only in sft" for name in sft.tensors if name not in grpo.tensors]
     for name in grpo.tensors.keys() & sft.tensors.keys():

@@ -199,6 +199,49 @@ def test_what_is_wrong_with_a_model_is_said_before_the_download(
     assert hub.sent(WEIGHTS, "cdn") <= 3 * 100_001
 
 
+def test_one_checkpoint_in_two_repos_is_known_by_its_hash(
+    hub: Hub, enlarged: int, recipe_file: Path, tmp_path: Path
+):
+    hub.put("org/sft", hub.files("org/grpo"))
+    with pytest.raises(RvecError, match="their weight files are identical"):
+        fetch_and_merge(recipe_file, tmp_path / "out")
+    assert hub.sent(WEIGHTS, "cdn") <= 3 * 100_001
+
+
+def test_offline_a_merge_uses_the_cache(
+    hub: Hub, family, recipe_file: Path, tmp_path: Path, monkeypatch
+):
+    from huggingface_hub import constants
+
+    for name, folder in family.items():
+        hub.put(f"org/{name}", folder_files(folder))
+    fetch_and_merge(recipe_file, tmp_path / "online")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    hub.requests.clear()
+    fetch_and_merge(recipe_file, tmp_path / "offline")
+    assert not hub.requests
+    online, offline = (folder_files(tmp_path / name) for name in ("online", "offline"))
+    del online["README.md"], offline["README.md"]  # its title is the folder's name
+    assert online == offline
+    assert "tokenizer.json" in offline
+
+
+def test_a_damaged_model_is_never_merged_and_a_rerun_completes(
+    hub: Hub, shared, recipe_file: Path, tmp_path: Path
+):
+    from tests.hub.test_faults import flipped
+
+    def flip_bodies(handler) -> bool:
+        return handler.headers.get("Range") is None and flipped(handler)
+
+    hub.fail("GET", "cdn:/lfs/", flip_bodies, times=6)
+    with pytest.raises(HubError, match="damaged, and was deleted"):
+        fetch_and_merge(recipe_file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    hub.faults.clear()
+    fetch_and_merge(recipe_file, tmp_path / "out")
+
+
 def test_a_recipe_over_folders_asks_the_hub_nothing(hub: Hub, triple, tmp_path: Path):
     from tests.conftest import RECIPE
 
