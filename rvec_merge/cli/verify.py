@@ -8,12 +8,12 @@ import click
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
-    "--recipe", type=click.Path(path_type=Path), help="Instead of the one recorded in OUT."
+    "--recipe", help="A file or hf://REPO_ID[@revision], instead of the one recorded in OUT."
 )
 @click.option("--sample", type=click.IntRange(min=1), help="Recompute so many tensors only.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(out: Path, recipe: Path | None, sample: int | None, seed: int, as_json: bool) -> None:
+def command(out: Path, recipe: str | None, sample: int | None, seed: int, as_json: bool) -> None:
     """Recompute the merge OUT from its rvec_merge.json, and compare it bit by bit.
 
     Exits with 1 when the bits are not what the recipe gives.
@@ -23,10 +23,10 @@ def command(out: Path, recipe: Path | None, sample: int | None, seed: int, as_js
     import_mergekit()
     from rvec_merge.engine.verify import verify
     from rvec_merge.errors import CheckpointError
-    from rvec_merge.recipe import read_recipe
+    from rvec_merge.hub.recipes import open_recipe
 
     found = verify(
-        out, recipe=None if recipe is None else read_recipe(recipe), sample=sample, seed=seed
+        out, recipe=None if recipe is None else open_recipe(recipe), sample=sample, seed=seed
     )
     if as_json:
         import json

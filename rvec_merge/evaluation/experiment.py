@@ -17,7 +17,7 @@ from rvec_merge.evaluation.runner import CellRunner, Evaluated, versions
 from rvec_merge.evaluation.significance import Outcomes
 from rvec_merge.evaluation.store import CellResult, Store
 from rvec_merge.evaluation.task_book import TaskBook
-from rvec_merge.recipe import Recipe, read_recipe
+from rvec_merge.recipe import Recipe
 from rvec_merge.safe_yaml import load_yaml
 
 _FEWEST = 10  # items on either side of a split
@@ -289,5 +289,7 @@ def _without_scale(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def prepare(path: Path) -> Experiment:
     """Read a plan and its recipe, and build the tasks."""
-    plan, recipe_path = read_plan(path)
-    return Experiment(plan, read_recipe(recipe_path), TaskBook())
+    from rvec_merge.hub.recipes import open_recipe
+
+    plan, recipe = read_plan(path)
+    return Experiment(plan, open_recipe(recipe), TaskBook())

@@ -70,7 +70,8 @@ class Plan(_Strict):
     """Conditions × tasks × scales of one experiment.
 
     Attributes:
-        recipe: path of the recipe, from the current folder or else from the plan's.
+        recipe: path of the recipe, from the current folder or else from the plan's; or a recipe
+            repo on the Hub, ``hf://REPO_ID[@revision]``.
         prompts: ``think`` adds the think conditions.
         perturbations: evaluated for the target, the vector and one control.
         scales: the candidates for the one scale that is reported. They take the place of the
@@ -131,8 +132,8 @@ class Plan(_Strict):
         return self
 
 
-def read_plan(path: str | Path) -> tuple[Plan, Path]:
-    """Read a plan; returns it with its recipe's path.
+def read_plan(path: str | Path) -> tuple[Plan, str]:
+    """Read a plan; returns it with its recipe's path, or its ``hf://`` reference.
 
     Raises:
         PlanError: the file is missing or no YAML, a key is unknown, a value is out of range, or
@@ -155,6 +156,8 @@ def read_plan(path: str | Path) -> tuple[Plan, Path]:
         raise PlanError(
             "The plan is not valid.", [f"{path}", *facts], "correct these keys."
         ) from None
+    if plan.recipe.startswith("hf://"):
+        return plan, plan.recipe
     candidates = [Path(plan.recipe), path.parent / plan.recipe]
     recipe = next((p for p in candidates if p.is_file()), None)
     if recipe is None:
@@ -163,7 +166,7 @@ def read_plan(path: str | Path) -> tuple[Plan, Path]:
             [f"recipe: {plan.recipe}", f"looked at {', '.join(map(str, candidates))}"],
             "correct recipe; `rvec recipes --path` shows where the bundled ones are.",
         )
-    return plan, recipe
+    return plan, str(recipe)
 
 
 def _fact(error: Any) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rvec_merge.engine.inputs import fetch
 from rvec_merge.evaluation.conditions import Cell
 from rvec_merge.evaluation.fingerprint import weights_fingerprint
 from rvec_merge.evaluation.forced import SweepLM
@@ -188,4 +189,5 @@ class CellRunner:
 
     @property
     def _target(self) -> str:
-        return str(self.recipe.config.base_model.model.path)
+        # The same files that the weights are recomputed from, at the recipe's revision.
+        return str(fetch(self.recipe.config.base_model))
