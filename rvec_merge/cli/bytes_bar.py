@@ -17,15 +17,13 @@ from rvec_merge.merge import Watcher
 class BytesBar(Watcher):
     """Shows a merge's progress on stderr."""
 
-    def __init__(self, *, disable: bool) -> None:
-        console = Console(stderr=True)
+    def __init__(self) -> None:
         self._bar = Progress(
             BarColumn(bar_width=24),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=console,
-            disable=disable or not console.is_terminal,
+            console=Console(stderr=True),
             transient=True,
         )
 

@@ -60,7 +60,6 @@ def command(
     from rvec_merge.engine.startup import import_mergekit
 
     import_mergekit(quiet=not verbosity)
-    from rvec_merge.cli.bytes_bar import BytesBar
     from rvec_merge.engine.settings import Settings
     from rvec_merge.hub.recipes import fetch_inputs, open_recipe
     from rvec_merge.merge import merge
@@ -79,7 +78,7 @@ def command(
     )
     read = open_recipe(recipe)
     fetch_inputs(read, out, settings)
-    with BytesBar(disable=quiet or as_json) as bar:
+    with _bar(hidden=quiet or as_json) as bar:
         outcome = merge(read, out, settings, bar)
     for warning in outcome.warnings:
         click.echo(f"Warning: {warning}", err=True)
@@ -89,6 +88,17 @@ def command(
         click.echo(json.dumps(_as_dict(outcome), indent=2))
     elif not quiet:
         click.echo(_summary(outcome))
+
+
+def _bar(*, hidden: bool) -> Any:
+    import sys
+    from contextlib import nullcontext
+
+    if hidden or not sys.stderr.isatty():
+        return nullcontext()
+    from rvec_merge.cli.bytes_bar import BytesBar
+
+    return BytesBar()
 
 
 def _summary(outcome: "Outcome") -> str:

@@ -6,6 +6,7 @@ late ones, which import the real one when they are first used: a recipe that doe
 (adapters, architectures without a definition) works as ever, and pays then.
 """
 
+import gc
 import importlib
 import importlib.util
 import sys
@@ -31,7 +32,16 @@ def import_mergekit(*, quiet: bool = True) -> None:
     Args:
         quiet: keep transformers from telling users what mergekit still calls by its old name.
     """
-    _import()
+    collecting = gc.isenabled()
+    gc.disable()  # what an import makes stays; looking for garbage in it takes a tenth of the time
+    try:
+        _import()
+    finally:
+        # Else the interpreter walks through all of it once more when it ends, which takes longer
+        # than to import mergekit.
+        gc.freeze()
+        if collecting:
+            gc.enable()
     if quiet:
         import transformers
 
