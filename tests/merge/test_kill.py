@@ -51,6 +51,9 @@ def test_sigkill_leaves_the_output_absent_or_complete(tmp_path, big, server):
     def complete(folder):
         return filecmp.cmpfiles(reference, folder, FILES, shallow=False) == (FILES, [], [])
 
+    def unfinished():
+        return {path.name for path in tmp_path.iterdir() if path.name.startswith(".out.rvec-")}
+
     out, reference = tmp_path / "out", tmp_path / "reference"
     start(False).join()
     begin = time.monotonic()
@@ -65,11 +68,18 @@ def test_sigkill_leaves_the_output_absent_or_complete(tmp_path, big, server):
         overwrite = number % 2 == 1
         if overwrite and not out.exists():
             shutil.copytree(reference, out)
+        before = unfinished()
         process = start(overwrite)
-        time.sleep(moments.uniform(0, 1.1 * seconds))
+        if number % 4 < 2:
+            # A busy machine makes times unsure: these kills wait until the output is being written.
+            while process.is_alive() and unfinished() <= before:
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.2 * seconds))
+        else:
+            time.sleep(moments.uniform(0, 1.1 * seconds))
         process.kill()
         process.join()
-        interrupted += any(path.name.startswith(".out.rvec-") for path in tmp_path.iterdir())
+        interrupted += bool(unfinished() - before)
         assert not out.exists() or complete(out)
         assert out.exists() or not overwrite
         if out.exists() and not overwrite:
