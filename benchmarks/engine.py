@@ -1,6 +1,6 @@
 """What Ray adds to an experiment: the local engine against two workers, the same cells.
 
-    python benchmarks/engine.py eval/experiments/tiny.yaml
+    python benchmarks/engine.py [PLAN]
 
 Overhead is the time between a worker's answers that is spent on no cell: for each cell, from the
 moment the driver hands it out to the moment it has the answer, less the seconds the worker was
@@ -67,7 +67,7 @@ def run(experiment: Experiment, clock: Clock, runner: CellRunner, out: Path) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("plan", type=Path)
+    parser.add_argument("plan", type=Path, nargs="?", default=Path("eval/experiments/tiny.yaml"))
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     experiment = prepare(options.plan)

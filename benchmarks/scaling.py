@@ -1,6 +1,8 @@
 """How an experiment scales on Ray: the real engine and queue, cells that only sleep.
 
-    python benchmarks/scaling.py results/tiny
+    python benchmarks/scaling.py [RESULTS]
+
+RESULTS is a finished experiment, by default results/tiny, which is run first if it is missing.
 
 What is real: the plan's cells, the order they are handed out in, every Ray call between driver
 and worker, the files that travel. What is simulated: a worker sleeps for the time that lm-eval
@@ -18,6 +20,8 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -55,6 +59,16 @@ class Sleeper:
 def kind(cell: Cell) -> str:
     """What a cell's time depends on."""
     return f"{cell.variant}{' forced' if cell.forced else ''}"
+
+
+def tiny() -> Path:
+    """The tiny experiment's results."""
+    folder = Path("results/tiny")
+    if not (folder / "summary.json").is_file():
+        plan = "eval/experiments/tiny.yaml"
+        command = [sys.executable, "-c", "from rvec_merge.cli import main; main()", "experiment"]
+        subprocess.run([*command, plan, "-o", folder, "-q"], check=True, stdout=sys.stderr)
+    return folder
 
 
 def recorded(folder: Path) -> tuple[Plan, dict[str, float], dict[str, bytes]]:
@@ -97,13 +111,13 @@ def elapsed(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="folder of a finished experiment")
+    parser.add_argument("results", type=Path, nargs="?", help="folder of a finished experiment")
     parser.add_argument("--load", type=float, default=8, help="seconds a worker needs to load")
     parser.add_argument("--workers", type=int, nargs="*", default=WORKERS)
     parser.add_argument("--svg", type=Path, help="draw the speed-up here")
     options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    plan, seconds, files = recorded(options.results)
+    plan, seconds, files = recorded(options.results or tiny())
     many = plan.model_copy(
         update={"controls": plan.controls.model_copy(update={"random": 100, "permuted": 100})}
     )

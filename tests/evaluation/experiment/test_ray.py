@@ -24,7 +24,6 @@ from rvec_merge.evaluation.conditions import Cell, State  # noqa: E402
 from rvec_merge.evaluation.engines.base import Failed  # noqa: E402
 from rvec_merge.evaluation.engines.cluster import Cluster, Sizing, fit, joined  # noqa: E402
 from rvec_merge.evaluation.engines.ray import RETRIES, RayEngine  # noqa: E402
-from rvec_merge.evaluation.runner import Evaluated  # noqa: E402
 
 CELLS = [Cell(f"task {i}", State("random", 1.0, i % 3)) for i in range(9)]
 
@@ -131,11 +130,11 @@ def test_the_driver_is_killed_and_goes_on_where_it_stopped(
     out = tmp_path / "out"
     arguments = (plan_file(), "-o", out, "-q", "--engine", "ray", "--address", two_nodes.address)
     process = started(*arguments)
-    wait_for_cells(out, 4, process)
+    wait_for_cells(out, 2, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = cells_in(out)
-    assert 4 <= len(kept) < 11
+    assert 2 <= len(kept) < 11
     log = type(finished.log)()
     run_on(two_nodes.address, plan_file(), out, log.begun.append, log)
     assert len(log.begun) == 11 - len(kept)
@@ -171,28 +170,29 @@ def test_a_cell_that_raises_on_a_worker(
 
 
 class Stand:
-    """A worker whose cells take no time; its deaths are real."""
+    """A worker that answers with the cell itself; its deaths are real.
+
+    What it refers to is imported in its process: torch would take seconds each time.
+    """
 
     def __init__(self, fatal: str = "", broken: bool = False) -> None:
         self.fatal = fatal
         self.broken = broken
 
-    def load(self) -> str | None:
+    def load(self):  # type: ignore[no-untyped-def]
         if self.fatal == "load":
             os.kill(os.getpid(), signal.SIGKILL)
         return "Traceback\nOSError: no such model" if self.broken else None
 
-    def run(self, cell: Cell) -> Evaluated:
+    def run(self, cell):  # type: ignore[no-untyped-def]
         if cell.task == self.fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        return Evaluated(cell, {}, {}, {}, 0.0)
+        return cell
 
 
 @pytest.fixture
 def stands(two_nodes: Any) -> Iterator[Callable[..., RayEngine]]:
     """Engines on the cluster of two nodes whose workers are stands."""
-    import rvec_merge.evaluation.experiment  # noqa: F401  # workers unpickle its cells
-
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with joined(two_nodes.address, Sizing()):
         actor = ray.remote(Stand).options(num_cpus=1)
@@ -209,8 +209,9 @@ def test_a_cell_that_kills_its_workers_is_given_up_and_the_rest_completes(
 ) -> None:
     begun: list[Cell] = []
     answers = list(stands(begun, fatal="task 4").run(CELLS))
-    assert sorted(a.cell for a in answers) == CELLS  # each once, none lost
     (failed,) = [a for a in answers if isinstance(a, Failed)]
+    answers.remove(failed)
+    assert sorted([*answers, failed.cell]) == CELLS  # each once, none lost
     assert failed.cell == CELLS[4]
     assert failed.reason == f"its worker died {RETRIES + 1} times"
     assert begun.count(CELLS[4]) == RETRIES + 1
@@ -232,7 +233,7 @@ def test_what_was_asked_later_runs_on_the_same_workers(
 ) -> None:
     engine = stands([])
     assert len(list(engine.run(CELLS[:1]))) == 1
-    assert sorted(a.cell for a in engine.run(CELLS[1:])) == CELLS[1:]
+    assert sorted(engine.run(CELLS[1:])) == CELLS[1:]
 
 
 @pytest.mark.parametrize(
