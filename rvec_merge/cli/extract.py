@@ -1,6 +1,7 @@
 """``rvec extract``: write a reasoning vector to a file of its own."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -189,6 +190,9 @@ def _lora(source: Any, out: Path, **options: Any) -> dict[str, Any]:
 
 @contextmanager
 def _progress(source: Any, *, hidden: bool) -> Iterator[Any]:
+    if hidden or not sys.stderr.isatty():
+        yield lambda done: None
+        return
     from math import prod
 
     from rvec_merge.cli.bytes_bar import BytesBar
@@ -196,7 +200,7 @@ def _progress(source: Any, *, hidden: bool) -> Iterator[Any]:
     elements = sum(prod(shape) for shape in source.shapes.values())
     inputs = (i for name in source.shapes for _, i in source.delta(name).inputs)
     nbytes = sum(i.numel() * i.dtype.itemsize for i in inputs)
-    with BytesBar(disable=hidden) as bar:
+    with BytesBar() as bar:
         bar.begin(nbytes)
         yield lambda done: bar.advance(done * nbytes // max(elements, 1))
 
