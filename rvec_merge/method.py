@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
@@ -10,112 +9,20 @@ from typing import Any
 
 import torch
 from mergekit.merge_methods.base import (
-    MISSING,
     BasePolicy,
     BatchOptions,
     GroupMergeMethod,
     InputContract,
     MergeMethodSpec,
     ParameterScope,
-    ParameterSpec,
     TensorGroup,
 )
 
 from rvec_merge.controls import Control
 from rvec_merge.errors import RecipeError
 from rvec_merge.kernel import Delta, merge_tensor
-from rvec_merge.pairs import ROLES, Donor, form_pairs
-
-CONTROLS = ("none", "random", "permuted")
-
-
-class _Parameter(ParameterSpec):
-    """A parameter that says in three parts what is wrong with its value, while mergekit plans."""
-
-    # A required parameter that is missing reaches `validate` too, instead of mergekit's own error.
-    required = False
-
-    def validate(self, value: Any) -> Any:
-        return _VALIDATORS[self.name](self.name, value)
-
-
-def _number(name: str, value: Any) -> float:
-    if value is MISSING:
-        raise RecipeError(
-            f"The recipe gives no {name}.",
-            ["there is no default: a misspelt key would silently merge at full strength"],
-            f"add it under the recipe's top-level parameters: {{{name}: 1.0}}, with a value for "
-            "every tensor if it is filtered.",
-        )
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise RecipeError(
-            f"{name} is not a number.",
-            [f"{name}: {value!r}"],
-            f"write a finite number, e.g. {name}: 0.5.",
-        )
-    return number
-
-
-def _weight(name: str, value: Any) -> float | None:
-    return None if value is None else _number(name, value)
-
-
-def _density(name: str, value: Any) -> float:
-    density = _number(name, value)
-    if not 0 < density <= 1:
-        raise RecipeError(
-            "density is out of range.",
-            [f"density: {value!r}"],
-            "write the share of elements to keep, above 0 and at most 1.",
-        )
-    return density
-
-
-def _role(name: str, value: Any) -> str | None:
-    return None if value is None else _choice(name, value, ROLES)
-
-
-def _control(name: str, value: Any) -> str:
-    # YAML reads `control: null` and `control: ~` as None.
-    return _choice(name, "none" if value is None else value, CONTROLS)
-
-
-def _choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    if value not in choices:
-        raise RecipeError(
-            f"Unknown {name} {value!r}.",
-            [f"{name} is one of {', '.join(choices)}"],
-            f"correct the {name}.",
-        )
-    return str(value)
-
-
-def _seed(name: str, value: Any) -> int:
-    seed = _number(name, value)
-    if seed != int(seed) or seed < 0:
-        raise RecipeError(
-            "seed is not a whole number.", [f"seed: {value!r}"], "write e.g. seed: 0."
-        )
-    return int(seed)
-
-
-def _pair_name(name: str, value: Any) -> str:
-    return str(value)
-
-
-_VALIDATORS = {
-    "role": _role,
-    "pair": _pair_name,
-    "weight": _weight,
-    "scale": _number,
-    "density": _density,
-    "control": _control,
-    "seed": _seed,
-}
+from rvec_merge.pairs import Donor, form_pairs
+from rvec_merge.parameters import Parameter
 
 
 class ReasoningVectorMethod(GroupMergeMethod):
@@ -135,13 +42,13 @@ class ReasoningVectorMethod(GroupMergeMethod):
         reference_url="https://arxiv.org/abs/2509.01363",
         contract=InputContract(base=BasePolicy.REQUIRED),
         parameters=(
-            _Parameter("role", str, ParameterScope.NON_BASE, default=None),
-            _Parameter("pair", str, ParameterScope.NON_BASE, default="default"),
-            _Parameter("weight", float, ParameterScope.NON_BASE, default=None),
-            _Parameter("scale", float, ParameterScope.SHARED),
-            _Parameter("density", float, ParameterScope.SHARED, default=1.0),
-            _Parameter("control", str, ParameterScope.SHARED, default="none"),
-            _Parameter("seed", int, ParameterScope.SHARED, default=0),
+            Parameter("role", str, ParameterScope.NON_BASE, default=None),
+            Parameter("pair", str, ParameterScope.NON_BASE, default="default"),
+            Parameter("weight", float, ParameterScope.NON_BASE, default=None),
+            Parameter("scale", float, ParameterScope.SHARED),
+            Parameter("density", float, ParameterScope.SHARED, default=1.0),
+            Parameter("control", str, ParameterScope.SHARED, default="none"),
+            Parameter("seed", int, ParameterScope.SHARED, default=0),
         ),
     )
 
