@@ -8,6 +8,7 @@ others).
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -79,6 +80,7 @@ def merge_tensor(
     *,
     out_dtype: torch.dtype | None = None,
     block: int = BLOCK,
+    threads: int = 1,
     name: str = "tensor",
     target_name: str = "target",
 ) -> Tensor:
@@ -88,8 +90,9 @@ def merge_tensor(
     Dtypes: any mix of floating dtypes in. Accumulates in float32 (float64 if an input is float64)
         in the order of ``deltas``, rounds once, to ``out_dtype`` (default: the accumulation dtype).
         From float64 to 16 bits torch, and so mergekit, goes by way of float32.
-    Memory: the result and three blocks. A density below 1 or a non-contiguous input costs one
-        tensor-sized temporary each. Inputs are never written to.
+    Threads: ``threads`` Python threads share the tensor; torch should be set to one of its own.
+    Memory: the result and three blocks per thread. A density below 1 or a non-contiguous input
+        costs one tensor-sized temporary each. Inputs are never written to.
 
     Raises:
         IncompatibleTensorsError: shapes differ, or a dtype is not floating point.
@@ -102,12 +105,27 @@ def merge_tensor(
     dtype = accumulation_dtype([target.dtype, *(t.dtype for d in deltas for _, t in d.inputs)])
     ready = [sparsified(flattened(d), dtype) for d in deltas]
     out = torch.empty(target.shape, dtype=out_dtype or dtype, device=target.device)
-    merger = BlockMerger(dtype, target.device, block)
-    flat = target.reshape(-1)
-    if not merger.merge(flat, ready, out.view(-1)):
+    flat, flat_out = target.reshape(-1), out.view(-1)
+
+    def merge(span: slice) -> bool:
+        merger = BlockMerger(dtype, target.device, block)
+        return merger.merge(flat, ready, flat_out[span], span.start)
+
+    spans = _spans(flat.numel(), threads, block)
+    with ThreadPoolExecutor(threads) as pool:
+        finite = [merge(spans[0])] if len(spans) == 1 else list(pool.map(merge, spans))
+    if not all(finite):
         whole = [flattened(d) for d in deltas]
         raise non_finite(flat, whole, name=name, target_name=target_name)
     return out
+
+
+def _spans(elements: int, count: int, block: int) -> list[slice]:
+    """At most ``count`` parts of about the same number of whole blocks; at least one part."""
+    step = max(1, -(-elements // (block * count))) * block
+    return [slice(low, min(low + step, elements)) for low in range(0, elements, step)] or [
+        slice(0, 0)
+    ]
 
 
 class BlockMerger:

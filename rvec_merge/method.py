@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -84,8 +85,8 @@ class ReasoningVectorMethod(GroupMergeMethod):
 
         if run := stock_run():
             check_stock_run(run)
-        aligned = run is not None and bool(run.config.tokenizer or run.config.tokenizer_source)
-        check_inputs(input_ids, base_id, vocabularies_aligned=aligned)
+        else:
+            check_inputs(input_ids, base_id)
 
     def merge_group(self, group: TensorGroup, /, **parameters: Any) -> torch.Tensor:
         return self._merge(group, parameters, out_dtype=None)
@@ -114,11 +115,12 @@ class ReasoningVectorMethod(GroupMergeMethod):
                 f"{name} has no target tensor.", [], "mark one input as the base (base_model)."
             )
         tensors = {entry.id: entry.tensor for entry in group.entries}
-        with _one_thread(group.base.tensor.device):
+        with _own_threads(group.base.tensor.device) as threads:
             return merge_tensor(
                 group.base.tensor,
                 deltas(name, tensors, group.base.id, parameters),
                 out_dtype=out_dtype,
+                threads=threads,
                 name=name,
                 target_name=str(group.base.id),
             )
@@ -191,19 +193,21 @@ def _narrowed(group: TensorGroup, dtype: torch.dtype | None) -> TensorGroup:
     return align_dtype(group, dtype)
 
 
-class _one_thread:
-    """Run torch on one CPU thread: blocks this small are far slower when split over threads."""
+@contextmanager
+def _own_threads(device: torch.device) -> Iterator[int]:
+    """How many threads to merge with; each of them is one to torch meanwhile.
 
-    def __init__(self, device: torch.device) -> None:
-        self._threads = torch.get_num_threads() if device.type == "cpu" else 1
-
-    def __enter__(self) -> None:
-        if self._threads > 1:
-            torch.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        if self._threads > 1:
-            torch.set_num_threads(self._threads)
+    Torch's own threads would split every block, and blocks this small are far slower for it.
+    """
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    if threads == 1:
+        yield 1
+        return
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 reasoning_vector = ReasoningVectorMethod()

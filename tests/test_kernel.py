@@ -99,15 +99,20 @@ def test_a_bf16_merge_differs_from_the_oracle_only_at_float32s_own_ties():
 
 
 @settings(max_examples=40, deadline=None)
-@given(block=st.integers(1, 1500), count=st.integers(0, 2000), pairs=st.integers(1, 3))
-def test_the_block_size_changes_no_bit(block, count, pairs):
+@given(
+    block=st.integers(1, 1500),
+    threads=st.integers(1, 5),
+    count=st.integers(0, 2000),
+    pairs=st.integers(1, 3),
+)
+def test_neither_block_size_nor_threads_change_a_bit(block, threads, count, pairs):
     target = draw(count, torch.bfloat16, 0)
     deltas = [
         Delta(draw(count, torch.bfloat16, 2 * i + 1), draw(count, torch.float32, 2 * i + 2), 0.3)
         for i in range(pairs)
     ]
     whole = merge_tensor(target, deltas, block=1 << 20)
-    assert bits(merge_tensor(target, deltas, block=block)) == bits(whole)
+    assert bits(merge_tensor(target, deltas, block=block, threads=threads)) == bits(whole)
 
 
 def test_the_thread_count_changes_no_bit():
@@ -200,11 +205,11 @@ def test_controls_depend_on_seed_name_and_pair_alone(kind):
     count = CONTROL_BLOCK + 100
     target, sft, grpo = (draw(count, torch.bfloat16, seed) for seed in range(3))
 
-    def merged(control, block=1 << 18):
-        return bits(merge_tensor(target, [Delta(grpo, sft, 1.0, control=control)], block=block))
+    def merged(control, **how):
+        return bits(merge_tensor(target, [Delta(grpo, sft, 1.0, control=control)], **how))
 
     first = merged(Control(kind, 0, "w"))
-    assert merged(Control(kind, 0, "w"), block=1000) == first
+    assert merged(Control(kind, 0, "w"), block=1000, threads=3) == first
     others = [Control(kind, 1, "w"), Control(kind, 0, "v"), Control(kind, 0, "w", "second")]
     assert len({first, *map(merged, others)}) == 4
 

@@ -1,5 +1,7 @@
 """The same checks for a stock mergekit run, made while it plans."""
 
+import atexit
+import gc
 import logging
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
@@ -43,6 +45,10 @@ def check_stock_run(run: StockRun) -> None:
     except RvecError:
         _checked.clear()
         raise
+    # Looking for garbage in all that mergekit has imported, as the interpreter does when it ends,
+    # takes longer than to merge a small model.
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
 
 
 def already_checked(config: Any) -> None:
@@ -106,13 +112,8 @@ def refuse_input_as_output(out: Path, reference: Hashable) -> None:
         )
 
 
-def check_inputs(
-    input_ids: Sequence[Hashable], target: Hashable, *, vocabularies_aligned: bool = False
-) -> None:
+def check_inputs(input_ids: Sequence[Hashable], target: Hashable) -> None:
     """Check one slice's inputs where no recipe is in sight: mergekit's Python functions.
-
-    Args:
-        vocabularies_aligned: the vocabulary's rows are made to agree later.
 
     Raises:
         RecipeError: one checkpoint stands under two names, or the target is a donor too.
@@ -129,13 +130,11 @@ def check_inputs(
             proof = f"both are {real}"
             raise identity.clash_error(role, seen[real], "donor", reference, proof)
         seen[real] = reference
-    _check_shapes(tuple(folders.items()), target, vocabularies_aligned)
+    _check_shapes(tuple(folders.items()), target)
 
 
 @lru_cache(maxsize=32)  # mergekit asks once per slice and tensor
-def _check_shapes(
-    folders: tuple[tuple[Hashable, Path], ...], target: Hashable, vocabularies_aligned: bool
-) -> None:
+def _check_shapes(folders: tuple[tuple[Hashable, Path], ...], target: Hashable) -> None:
     opened = {
         i: Checkpoint.open(f)
         for i, f in folders
@@ -149,12 +148,7 @@ def _check_shapes(
         differing = [
             (name, wanted[name].shape, info.shape)
             for name, info in checkpoint.tensors.items()
-            if name in wanted
-            and info.shape != wanted[name].shape
-            and not (
-                vocabularies_aligned
-                and tensors.differ_in_rows(name, info.shape, wanted[name].shape)
-            )
+            if name in wanted and info.shape != wanted[name].shape
         ]
         if differing:
             raise tensors.shape_error(
