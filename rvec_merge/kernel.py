@@ -18,9 +18,9 @@ from torch import Tensor
 from rvec_merge.controls import CONTROL_BLOCK, Control, apply_control
 from rvec_merge.errors import IncompatibleTensorsError, NonFiniteError
 
-# Elements. Three float32 buffers of this length stay in cache; a shorter block spends its time in
-# torch's per-call overhead.
-BLOCK = 1 << 17
+# Elements. What a block needs stays in the last cache; a shorter block spends its time in torch's
+# and Python's per-call overhead, of which the threads of a merge can do only one at a time.
+BLOCK = 1 << 18
 
 
 class Source(Protocol):
@@ -91,7 +91,7 @@ def merge_tensor(
         in the order of ``deltas``, rounds once, to ``out_dtype`` (default: the accumulation dtype).
         From float64 to 16 bits torch, and so mergekit, goes by way of float32.
     Threads: ``threads`` Python threads share the tensor; torch should be set to one of its own.
-    Memory: the result and three blocks per thread. A density below 1 or a non-contiguous input
+    Memory: the result and two blocks per thread. A density below 1 or a non-contiguous input
         costs one tensor-sized temporary each. Inputs are never written to.
 
     Raises:
@@ -137,10 +137,9 @@ class BlockMerger:
     def __init__(self, dtype: torch.dtype, device: torch.device, block: int = BLOCK) -> None:
         self.dtype = dtype
         self.block = block
-        buffers = torch.empty((3, block), dtype=dtype, device=device)
+        buffers = torch.empty((2, block), dtype=dtype, device=device)
         self._sum: Tensor = buffers[0]
         self._delta: Tensor = buffers[1]
-        self._minus: Tensor = buffers[2]
 
     def merge(self, target: Source, deltas: Sequence[Delta], out: Tensor, start: int = 0) -> bool:
         """Write ``target + Σ coefficient · delta`` to ``out``; False if a value is not finite.
@@ -153,8 +152,8 @@ class BlockMerger:
         for low in range(0, out.numel(), self.block):
             high = min(low + self.block, out.numel())
             window = out[low:high]
-            total = window if window.dtype == self.dtype else self._sum[: high - low]
-            total.copy_(target[start + low : start + high])
+            buffer = window if window.dtype == self.dtype else self._sum[: high - low]
+            total = target[start + low : start + high]
             for delta in deltas:
                 part = self.delta(delta, start + low, start + high)
                 if delta.coefficient == 0:  # adding 0 would turn a target's -0.0 into 0.0
@@ -162,7 +161,7 @@ class BlockMerger:
                     continue
                 if delta.coefficient != 1:
                     part = torch.mul(part, delta.coefficient, out=self._delta[: high - low])
-                total.add_(part)
+                total = torch.add(total, part, out=buffer)
             finite.see(total)
             if total is not window:
                 window.copy_(total)
@@ -184,17 +183,8 @@ class BlockMerger:
         return out
 
     def _difference(self, delta: Delta, start: int, stop: int) -> Tensor:
-        out = self._delta[: stop - start]
-        plus = delta.plus[start:stop]
-        if delta.minus is None:
-            return out.copy_(plus)
-        minus = delta.minus[start:stop]
-        # A mixed-dtype subtraction is correct but slow: torch converts it in tiny chunks.
-        if minus.dtype != self.dtype:
-            minus = self._minus[: stop - start].copy_(minus)
-        if plus.dtype != self.dtype:
-            plus = out.copy_(plus)
-        return torch.sub(plus, minus, out=out)
+        out = self._delta[: stop - start].copy_(delta.plus[start:stop])
+        return out if delta.minus is None else out.sub_(delta.minus[start:stop])
 
 
 def sparsified(delta: Delta, dtype: torch.dtype) -> Delta:

@@ -16,7 +16,7 @@ from torch import Tensor
 from rvec_merge.kernel import BlockMerger, Delta, Source
 
 STRIP = 1 << 13  # elements; their float64 copies stay in cache
-BUDGET = 1 << 22  # elements to measure, about; and at least one strip of every tensor
+BUDGET = 1 << 21  # elements to measure, about; and at least one strip of every tensor
 
 
 @dataclass(frozen=True)

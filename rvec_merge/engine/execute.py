@@ -1,7 +1,7 @@
 """Stream a plan's tensors through the kernel, block by block, on a few threads."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,8 @@ from rvec_merge.kernel import (
 Progress = Callable[[int], None]  # is told of bytes read and written
 # Elements. A card's blocks make up for the time a kernel takes to launch and a copy to start.
 _ACCELERATOR_BLOCK = 1 << 23
-_BLOCKS_PER_TASK = 32
+_BLOCKS_PER_TASK = 16
+_SYNC_EVERY = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def execute(
         with ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(run.work) for _ in range(workers)]
             try:
-                _wait(futures)
+                _wait(futures, handles)
             finally:
                 run.stop.set()
         for handle in handles:
@@ -85,10 +86,15 @@ def execute(
     return combine((tensor.numel, sums[tensor.name]) for tensor in plan.tensors)
 
 
-def _wait(futures: Sequence[Future[None]]) -> None:
-    done, pending = wait(futures, return_when=FIRST_EXCEPTION)
-    for future in (*done, *pending):
-        future.result()
+def _wait(futures: Sequence[Future[None]], handles: Sequence[int]) -> None:
+    """Wait for the threads; what they have written goes to the disk meanwhile, not at the end."""
+    pending: Set[Future[None]] = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=_SYNC_EVERY, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+        for handle in handles:
+            os.fdatasync(handle)
 
 
 def _tasks(

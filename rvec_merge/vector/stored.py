@@ -1,5 +1,8 @@
 """A checkpoint's tensor, read by windows: a source for the kernel."""
 
+import os
+import weakref
+
 import torch
 from torch import Tensor
 
@@ -19,6 +22,7 @@ class StoredTensor:
         self._info = info
         self._buffer = bytearray()
         self._window = (0, 0)
+        self._file: int | None = None
 
     def numel(self) -> int:
         """Elements of the tensor."""
@@ -42,14 +46,16 @@ class StoredTensor:
         if len(self._buffer) < high - low:
             self._buffer = bytearray(high - low)
         view = memoryview(self._buffer)[: high - low]
-        with open(self._info.path, "rb", buffering=0) as file:
-            file.seek(self._info.start + low)
-            while view:
-                count = file.readinto(view)
-                if not count:
-                    raise CheckpointError(
-                        f"{self._info.path.name} ends early.",
-                        [f"{self._info.path}", f"{self._info.name} lacks {len(view)} bytes"],
-                        "fetch the checkpoint again.",
-                    )
-                view = view[count:]
+        if self._file is None:
+            self._file = os.open(self._info.path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._file)
+        place = self._info.start + low
+        while view:
+            count = os.preadv(self._file, [view], place)
+            if not count:
+                raise CheckpointError(
+                    f"{self._info.path.name} ends early.",
+                    [f"{self._info.path}", f"{self._info.name} lacks {len(view)} bytes"],
+                    "fetch the checkpoint again.",
+                )
+            view, place = view[count:], place + count
