@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from rvec_merge.checkpoint import Checkpoint, TensorInfo
+from rvec_merge.engine.sources import Cast
 from rvec_merge.kernel import Source
 from rvec_merge.vector.format import HEAD
 from rvec_merge.vector.inputs import locate
@@ -45,11 +48,15 @@ class Input:
         """Whether only torch can read its weights."""
         return isinstance(self.content, Checkpoint) and self.content.pickled
 
-    def source(self, name: str) -> Source:
-        """A tensor, for one thread to read."""
+    def source(self, name: str, dtype: torch.dtype | None = None) -> Source:
+        """A tensor, for one thread to read; rounded to ``dtype`` as mergekit's ``dtype`` asks.
+
+        A compact vector's deltas are exact and are never rounded: ``dtype`` is about checkpoints.
+        """
         if isinstance(self.content, CompactVector):
             return self.content.tensor(name)
-        return StoredTensor(self.content.tensors[name])
+        source = StoredTensor(self.content.tensors[name])
+        return source if dtype in (None, source.dtype) else Cast(source, dtype)
 
     def nbytes(self, name: str) -> int:
         """The bytes a tensor takes in its file."""

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from rvec_merge.engine.inputs import Input, open_input
 from rvec_merge.engine.settings import Settings
-from rvec_merge.engine.sources import Cast
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.kernel import Delta, Source, accumulation_dtype, check_inputs
 from rvec_merge.recipe import Recipe
@@ -32,8 +31,7 @@ class Stored:
 
     def source(self) -> Source:
         """The tensor, for one thread to read."""
-        source = self.model.source(self.name)
-        return source if self.dtype in (None, source.dtype) else Cast(source, self.dtype)
+        return self.model.source(self.name, self.dtype)
 
 
 @dataclass(frozen=True)

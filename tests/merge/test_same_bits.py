@@ -182,7 +182,9 @@ parameters:
     assert_same_folder(tmp_path / "out", stock(recipe))
 
 
-@pytest.mark.parametrize("extra", ["", "  density: 0.4\n", "  control: random\n"])
+@pytest.mark.parametrize(
+    "extra", ["", "  density: 0.4\n", "  control: random\n", "dtype: bfloat16\n"]
+)
 def test_a_compact_vector_stands_for_its_donors(tmp_path, stock, models, extra):
     from rvec_merge.vector.extract import extract_compact
     from rvec_merge.vector.inputs import open_donors
