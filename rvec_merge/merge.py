@@ -164,7 +164,8 @@ def _delegated(
     folders = [found.folder for found in inputs]
     with new_folder(out, folders, overwrite=settings.overwrite) as folder:
         planned = time.perf_counter()
-        written = run_mergekit(recipe, settings, folder, out.name)
+        written = run_mergekit(recipe, settings, folder)
+        write_card(recipe, out.name, None, folder)
         nbytes = sum(info.nbytes for info in written.tensors.values())
         target = recipe.config.base_model
         if settings.copy_tokenizer:

@@ -3,12 +3,17 @@
 import logging
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rvec_merge.engine.effect import Effect
 from rvec_merge.engine.plan import MergePlan
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import RecipeError
 from rvec_merge.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+    from mergekit.config import MergeConfiguration
 
 LOG = logging.getLogger(__name__)
 CARD = "README.md"
@@ -46,7 +51,6 @@ def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder
             LOG.warning("The target's tokenizer was not copied: %s", error)
         mend(target, folder)
     _copy_tagalong_files(config, str(folder), list(plan.tagalong), options=options)
-    (folder / "mergekit_config.yml").write_text(recipe.text, encoding="utf-8")
 
 
 def mend(target: Path, folder: Path) -> None:
@@ -58,10 +62,10 @@ def mend(target: Path, folder: Path) -> None:
 
 
 def write_card(recipe: Recipe, name: str, effect: Effect | None, folder: Path) -> None:
-    """Write mergekit's model card, and below it what the merge did."""
+    """Write the recipe and mergekit's model card, with what the merge did where it was measured."""
     from mergekit.card import generate_card
 
-    text = generate_card(config=recipe.config, config_yaml=recipe.text, name=name)
+    text = generate_card(config=_inputs_only(recipe), config_yaml=recipe.text, name=name)
     if effect is not None:
         text += (
             "\n## What the merge did\n\n"
@@ -72,7 +76,35 @@ def write_card(recipe: Recipe, name: str, effect: Effect | None, folder: Path) -
             "\nWritten by rvec-merge; `rvec_merge.json` has the provenance, and `rvec verify` "
             "checks the weights against it.\n"
         )
+    (folder / "mergekit_config.yml").write_text(recipe.text, encoding="utf-8")
     (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def _inputs_only(recipe: Recipe) -> "MergeConfiguration":
+    """The recipe's models, with local folders spelled as paths.
+
+    mergekit may take a folder ``a/b`` for a Hub id, and asks the Hub about it; offline, that fails.
+    """
+    from mergekit.config import InputModelDefinition, MergeConfiguration
+
+    base = recipe.config.base_model
+    return MergeConfiguration(
+        merge_method=recipe.config.merge_method,
+        base_model=None if base is None else _spelled(base),
+        models=[
+            InputModelDefinition(model=_spelled(reference))
+            for reference in recipe.config.referenced_models()
+        ],
+    )
+
+
+def _spelled(reference: "ModelReference") -> "ModelReference":
+    parts = {
+        name: part.model_copy(update={"path": f"./{part.path}"})
+        for name, part in (("model", reference.model), ("lora", reference.lora))
+        if part is not None and Path(part.path).exists() and not Path(part.path).is_absolute()
+    }
+    return reference.model_copy(update=parts)
 
 
 def target_folder(recipe: Recipe, plan: MergePlan) -> Path:

@@ -10,11 +10,8 @@ from rvec_merge.preflight.stock import already_checked
 from rvec_merge.recipe import Recipe
 
 
-def run_mergekit(recipe: Recipe, settings: Settings, folder: Path, name: str) -> Checkpoint:
-    """Run the recipe with mergekit; returns what it wrote.
-
-    Args:
-        name: what the model card calls the output.
+def run_mergekit(recipe: Recipe, settings: Settings, folder: Path) -> Checkpoint:
+    """Run the recipe with mergekit, into ``folder``; returns what it wrote, all but a card.
 
     Raises:
         RecipeError: mergekit cannot do it.
@@ -24,12 +21,12 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path, name: str) ->
 
     # Merged adapters are as large as models; they must not outlive the run.
     with tempfile.TemporaryDirectory(prefix=".adapters-", dir=folder.parent) as adapters:
-        options = settings.mergekit().model_copy(update={"lora_merge_cache": adapters})
-        work = folder / name  # mergekit's card takes its title from the folder
+        changed = {"lora_merge_cache": adapters, "write_model_card": False}
+        options = settings.mergekit().model_copy(update=changed)
         try:
             config = recipe.config.model_copy(deep=True)
             already_checked(config)
-            run_merge(config, str(work), options=options, config_source=recipe.text)
+            run_merge(config, str(folder), options=options, config_source=recipe.text)
         except (RvecError, OSError):
             raise
         # mergekit raises whatever comes: RuntimeError, KeyError, torch's and transformers' own.
@@ -40,7 +37,4 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path, name: str) ->
                 [recipe.source, *said],
                 "correct what it names, or report it to mergekit.",
             ) from error
-    for path in work.iterdir():
-        path.rename(folder / path.name)
-    work.rmdir()
     return Checkpoint.open(folder)

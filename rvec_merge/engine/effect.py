@@ -94,6 +94,26 @@ class Sample:
 
 
 def measure(
+    strips: Iterable[int],
+    merger: BlockMerger,
+    target: Source,
+    deltas: Sequence[Delta],
+    scale: float,
+    out: Tensor,
+    start: int,
+) -> dict[int, Sums]:
+    """The sums of the strips that begin at ``strips``, by their beginning.
+
+    Args:
+        out: what was written, from element ``start`` on; at least up to the last strip's end.
+    """
+    return {
+        low: _sums(merger, target, deltas, scale, out[low - start : low - start + STRIP], low)
+        for low in strips
+    }
+
+
+def _sums(
     merger: BlockMerger,
     target: Source,
     deltas: Sequence[Delta],
@@ -101,7 +121,7 @@ def measure(
     out: Tensor,
     start: int,
 ) -> Sums:
-    """The sums of one strip, of which ``out`` was written at element ``start``."""
+    """One strip's, of which ``out`` was written at element ``start``."""
     stop = start + out.numel()
     before = target[start:stop].double()
     update = torch.zeros_like(before)

@@ -11,7 +11,7 @@ from threading import Event
 import torch
 from torch import Tensor
 
-from rvec_merge.engine.effect import STRIP, Effect, Sample, Sums, combine, measure
+from rvec_merge.engine.effect import Effect, Sample, Sums, combine, measure
 from rvec_merge.engine.layout import Shard
 from rvec_merge.engine.plan import MergePlan, PlannedTensor
 from rvec_merge.engine.sources import OnDevice
@@ -179,24 +179,11 @@ class _Worker:
                 target, deltas = tensor.open()
                 raise non_finite(target, deltas, name=tensor.name, target_name=str(tensor.target))
             _write(task.handle, out, task.offset + start * tensor.dtype.itemsize)
-            self._measure(tensor, merger, target, ready, out, start)
-            self._run.progress(int(out.numel() * (read + tensor.dtype.itemsize)))
-
-    def _measure(
-        self,
-        tensor: PlannedTensor,
-        merger: BlockMerger,
-        target: Source,
-        deltas: Sequence[Delta],
-        out: Tensor,
-        start: int,
-    ) -> None:
-        stop = start + out.numel()
-        for low in self._run.sample.strips(tensor.name, tensor.numel, start, stop):
-            strip = out[low - start : min(low + STRIP, stop) - start]
-            self._run.sums[tensor.name][low] = measure(
-                merger, target, deltas, tensor.scale, strip, low
+            strips = self._run.sample.strips(tensor.name, tensor.numel, start, start + out.numel())
+            self._run.sums[tensor.name].update(
+                measure(strips, merger, target, ready, tensor.scale, out, start)
             )
+            self._run.progress(int(out.numel() * (read + tensor.dtype.itemsize)))
 
     def _merger(self, dtype: torch.dtype) -> BlockMerger:
         if dtype not in self._mergers:

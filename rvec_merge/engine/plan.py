@@ -136,6 +136,8 @@ def plan_merge(recipe: Recipe, resolved: Sequence[ResolvedTensor], settings: Set
 
     if reason := why_not_streamable(recipe):
         raise NotStreamable(reason)
+    if not resolved:  # a cache without the weights, say: nothing was checked, nothing is planned
+        raise NotStreamable("the inputs' tensors could not be seen")
     # mergekit's own list is a set's, in another order each time.
     references = sorted(recipe.config.referenced_models(), key=str)
     inputs = {r: open_input(r, allow_pickle=settings.allow_pickle) for r in references}

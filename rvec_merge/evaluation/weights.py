@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rvec_merge.engine.effect import STRIP, Effect, Sample, Sums, combine, measure
+from rvec_merge.engine.effect import Effect, Sample, Sums, combine, measure
 from rvec_merge.engine.plan import NotStreamable, PlannedTensor, plan_merge
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import IncompatibleTensorsError, PlanError
@@ -114,17 +114,16 @@ def _write(
     ready = [sparsified(delta, dtype) for delta in deltas]
     merger = BlockMerger(dtype, _CPU)
     flat = out.view(-1)
-    sums = []
+    sums: list[Sums] = []
     for start in range(0, flat.numel(), BLOCK):
         window = flat[start : start + BLOCK]
         # On an accelerator the block is computed here and copied there: the bits are the same.
         block = window if out.device == _CPU else torch.empty_like(window, device=_CPU)
         if not merger.merge(base, ready, block, start):
             raise non_finite(base, deltas, name=tensor.name)
-        stop = start + block.numel()
-        for low in sample.strips(tensor.name, tensor.numel, start, stop) if ready else ():
-            strip = block[low - start : low - start + STRIP]
-            sums.append(measure(merger, base, ready, scale, strip, low))
+        if ready:
+            strips = sample.strips(tensor.name, tensor.numel, start, start + block.numel())
+            sums += measure(strips, merger, base, ready, scale, block, start).values()
         if block is not window:
             window.copy_(block)
     return sums

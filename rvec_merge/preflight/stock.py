@@ -61,7 +61,7 @@ def _examine(recipe: Recipe, out: Path) -> None:
     from rvec_merge.preflight.run import check_writable, examine
 
     report = examine(recipe, None)
-    for notice in (*report.warnings, *_leftovers(out)):
+    for notice in (*report.warnings, *_leftovers(out), *_taken_for_hub_ids(recipe)):
         LOG.warning("%s", notice)
     if report.errors:
         raise combined(report.errors)
@@ -80,6 +80,22 @@ def _leftovers(out: Path) -> list[Notice]:
             "The output folder holds weights already.",
             (f"{out}", *old[:3]),
             "Where the new files have other names, loaders may take the old ones: empty it first.",
+        )
+    ]
+
+
+def _taken_for_hub_ids(recipe: Recipe) -> list[Notice]:
+    """Folders that mergekit's model card asks the Hub about; `rvec merge` spells them as paths."""
+    paths = sorted({reference.model.path for reference in recipe.config.referenced_models()})
+    taken = [p for p in paths if p[0] not in "/~." and p.count("/") < 2 and Path(p).exists()]
+    if not taken:
+        return []
+    return [
+        Notice(
+            "mergekit takes these folders for Hub ids when it writes the model card.",
+            tuple(taken),
+            f"Offline it fails there, after the weights are written: write ./{taken[0]}, or use "
+            "`rvec merge`.",
         )
     ]
 

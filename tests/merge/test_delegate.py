@@ -5,7 +5,10 @@ import shutil
 import pytest
 import torch
 
+from rvec_merge.engine.plan import NotStreamable, plan_merge
+from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import RvecError
+from rvec_merge.recipe import parse_recipe
 from tests.conftest import RECIPE, load_tensors, make_triple
 from tests.merge.conftest import add_tokenizer, assert_same_folder, run
 
@@ -74,6 +77,20 @@ def test_pickled_weights(tmp_path, models):
     run(text(models), tmp_path / "streamed")
     same, other = load_tensors(tmp_path / "out"), load_tensors(tmp_path / "streamed")
     assert all(torch.equal(same[name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize("extra", ["", "tokenizer: {source: base}\n"])
+def test_a_relative_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch, models, extra):
+    monkeypatch.chdir(models["target"].parent.parent)
+    here = {role: folder.relative_to(folder.parent.parent) for role, folder in models.items()}
+    outcome = run(text(here, extra), tmp_path / "out")
+    assert bool(outcome.executor) == bool(extra)
+    assert f"* ./{here['grpo']}\n" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_plan_without_tensors_is_not_streamed(models):
+    with pytest.raises(NotStreamable, match="could not be seen"):
+        plan_merge(parse_recipe(text(models)), [], Settings())
 
 
 def test_mergekits_failures_are_told_and_leave_nothing(tmp_path, models):

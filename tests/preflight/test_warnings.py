@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from huggingface_hub.errors import OfflineModeIsEnabled
 
 from tests.preflight.conftest import Trio, tokenizer
 
@@ -132,6 +133,19 @@ def test_stock_mergekit_warns_of_weights_in_its_output_folder(
     with caplog.at_level(logging.WARNING, logger="rvec_merge"):
         trio.merge_stock()
     assert "The output folder holds weights already." in caplog.text
+
+
+def test_stock_mergekit_warns_of_folders_that_it_takes_for_hub_ids(
+    trio: Trio, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trio.folder("target").parent.parent)
+    trio.recipe["base_model"] = "models/target"
+    trio.recipe["models"][0]["model"] = "./models/grpo"
+    with caplog.at_level(logging.WARNING, logger="rvec_merge"), pytest.raises(OfflineModeIsEnabled):
+        trio.merge_stock()
+    (said,) = (r.getMessage() for r in caplog.records if r.name.startswith("rvec_merge"))
+    assert "write ./models/target" in said
+    assert "grpo" not in said
 
 
 def test_merges_in_either_notation_are_the_same(trio: Trio) -> None:
