@@ -10,6 +10,7 @@ by one representable step, as in published RL checkpoints (arXiv:2505.11711, arX
 
 import argparse
 import json
+import os
 import random
 import shutil
 import time
@@ -20,7 +21,7 @@ from typing import Any
 
 import torch
 
-from rvec_merge.engine.layout import lay_out
+from rvec_merge.engine.layout import Shard, lay_out
 from rvec_merge.engine.plan import PlannedTensor
 
 ROLES = ("target", "sft", "grpo")
@@ -52,10 +53,15 @@ SIZES = {
 }
 
 
-def generate(folder: Path, size: str, *, density: float = 0.2, seed: int = 0) -> dict[str, Path]:
+def generate(
+    folder: Path, size: str, *, density: float = 0.2, seed: int = 0, sparse: bool = False
+) -> dict[str, Path]:
     """Write a triple under ``folder``; returns the folder of each role.
 
     Memory: some blocks, whatever the size.
+
+    Args:
+        sparse: headers alone; the weights are zeros that take no disk.
     """
     from transformers import Qwen2Config
 
@@ -72,7 +78,14 @@ def generate(folder: Path, size: str, *, density: float = 0.2, seed: int = 0) ->
         config.save_pretrained(path)
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(TOKENIZER / file, path / file)
-    _write(folders, shapes, density, seed)
+    planned = [PlannedTensor(n, s, torch.bfloat16, {}, None, {}) for n, s in shapes.items()]
+    (shard,) = lay_out(planned, 0)
+    if sparse:
+        for path in folders.values():
+            (path / shard.name).write_bytes(shard.header)
+            os.truncate(path / shard.name, shard.size)
+    else:
+        _write(folders, shard, shapes, density, seed)
     return folders
 
 
@@ -89,10 +102,12 @@ def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _write(
-    folders: Mapping[str, Path], shapes: Mapping[str, tuple[int, ...]], density: float, seed: int
+    folders: Mapping[str, Path],
+    shard: Shard,
+    shapes: Mapping[str, tuple[int, ...]],
+    density: float,
+    seed: int,
 ) -> None:
-    planned = [PlannedTensor(n, s, torch.bfloat16, {}, None, {}) for n, s in shapes.items()]
-    (shard,) = lay_out(planned, 0)
     draws = _Draws(seed)
     files = {role: (path / shard.name).open("wb") for role, path in folders.items()}
     for file in files.values():

@@ -2,11 +2,12 @@
 
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,51 +16,72 @@ _EVERY = 0.02  # seconds between looks at the memory
 
 @dataclass(frozen=True)
 class Measured:
-    """One run. Units: seconds; bytes of anonymous memory (what is not a file's pages)."""
+    """One run. Units: seconds; bytes of anonymous memory (what is not a file's pages).
+
+    Attributes:
+        said: what it printed.
+    """
 
     wall: float
     cpu: float
     memory: int
+    said: str
 
 
-def measure(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Measured:
-    """Run a command to its end; raises with its output if it fails."""
+def measure(command: Sequence[str | Path], *, out: Path | None = None) -> Measured:
+    """Run a command to its end; raises with its output if it fails.
+
+    Args:
+        out: what it writes; deleted before and, unmeasured, afterwards.
+    """
+    if out is not None:
+        shutil.rmtree(out, ignore_errors=True)
     before, peak = os.times(), 0
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as stdout,
+        tempfile.TemporaryFile("w+", errors="replace") as stderr,
+    ):
         start = time.perf_counter()
         process = subprocess.Popen(
             [str(part) for part in command],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", **(env or {})},
+            stdout=stdout,
+            stderr=stderr,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )
         while process.poll() is None:
             peak = max(peak, _anonymous(process.pid))
             time.sleep(_EVERY)
         wall = time.perf_counter() - start
+        for file in (stdout, stderr):
+            file.seek(0)
         if process.returncode:
-            output.seek(0)
-            raise RuntimeError(f"{command[0]} failed:\n{output.read()[-4000:]}")
+            raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{stderr.read()[-4000:]}")
+        said = stdout.read()
     after = os.times()
-    cpu = sum(after[2:4]) - sum(before[2:4])
-    return Measured(wall, cpu, peak)
+    if out is not None:
+        shutil.rmtree(out, ignore_errors=True)
+    return Measured(wall, sum(after[2:4]) - sum(before[2:4]), peak, said)
 
 
 def interleave(
-    commands: Mapping[str, Callable[[], Measured]], runs: int
+    commands: Mapping[str, Sequence[str | Path]], runs: int, *, out: Path | None = None
 ) -> dict[str, list[Measured]]:
     """Run each command in turn, ``runs`` times, so that a drifting machine is fair to all."""
     found: dict[str, list[Measured]] = {name: [] for name in commands}
     for _ in range(runs):
         for name, command in commands.items():
-            found[name].append(command())
+            found[name].append(measure(command, out=out))
     return found
 
 
 def ratios(a: Sequence[Measured], b: Sequence[Measured], figure: str) -> str:
     """Pair by pair ``a / b`` of one figure: ``median (min–max)``."""
-    pairs = [getattr(x, figure) / getattr(y, figure) for x, y in zip(a, b, strict=True)]
-    return f"{statistics.median(pairs):.2f} ({min(pairs):.2f}–{max(pairs):.2f})"
+    return spread([getattr(x, figure) / getattr(y, figure) for x, y in zip(a, b, strict=True)])
+
+
+def spread(values: Sequence[float]) -> str:
+    """``median (min–max)``."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 def machine() -> str:

@@ -11,7 +11,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -25,14 +24,14 @@ only ratios are claimed.
 """
 SECTIONS = {
     "hook": ("What the plugin costs at `import torch`", ["autoload.py"]),
-    "stock": ("Stock `mergekit-yaml` with our method", ["stock.py", "--runs", "{runs}"]),
-    "merge": ("`rvec merge`", ["merge.py", "--work", "{work}", "--runs", "{runs}"]),
+    "merge": ("Merging", ["merge.py", "--runs", "{runs}"]),
+    "preflight": ("`rvec check`", ["preflight.py", "--runs", "{runs}"]),
     "vector": ("The compact vector file", ["vector.py"]),
     "sweep": ("Changing the scale of a resident model", ["sweep.py", "--runs", "{runs}"]),
     "engine": ("The Ray engine against the local one", ["engine.py"]),
     "scaling": ("Scaling out, simulated", ["scaling.py"]),
 }
-BY_SIZE = {"stock", "vector", "sweep"}  # take --size; merge takes --sizes
+BY_SIZE = {"merge", "preflight", "vector", "sweep"}  # take --size
 
 
 def main() -> None:
@@ -55,13 +54,10 @@ def main() -> None:
 
 def section(name: str, sizes: list[str], runs: int) -> str:
     """The text of one section: what its script printed, for each size."""
-    with tempfile.TemporaryDirectory() as work:
-        command = [part.format(runs=runs, work=work) for part in SECTIONS[name][1]]
-        if name == "merge":
-            return run([*command, "--sizes", *sizes])
-        if name in BY_SIZE:
-            return "\n\n".join(run([*command, "--size", size]) for size in sizes)
-        return run(command)
+    command = [part.format(runs=runs) for part in SECTIONS[name][1]]
+    if name in BY_SIZE:
+        return "\n\n".join(run([*command, "--size", size]) for size in sizes)
+    return run(command)
 
 
 def run(command: list[str]) -> str:

@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from generate import SIZES, generate
+from generate import ROLES, SIZES, generate
 from process import machine, measure
-from stock import MERGEKIT, RECIPES
+
+import recipes
 
 LOAD = "import torch, transformers; transformers.AutoModelForCausalLM"
 
@@ -32,8 +33,7 @@ def main() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         folder = arguments.folder
-        roles = ("target", "sft", "grpo")
-        triple = {r: folder / r for r in roles} if folder else generate(work, arguments.size)
+        triple = {r: folder / r for r in ROLES} if folder else generate(work, arguments.size)
         return compare(triple, work, arguments.size, arguments.runs)
 
 
@@ -47,8 +47,7 @@ def compare(triple: dict[str, Path], work: Path, size: str, runs: int) -> dict[s
     from rvec_merge.recipe import read_recipe
 
     described = machine()
-    recipe = work / "recipe.yaml"
-    recipe.write_text(RECIPES["reasoning_vector"].format(**triple))
+    recipe = recipes.write(work, "recipe", recipes.REASONING_VECTOR, triple)
     model = AutoModelForCausalLM.from_pretrained(triple["target"], dtype=torch.bfloat16)
     weights = ResidentWeights(read_recipe(recipe), model)
     torch.set_num_threads(1)
@@ -72,13 +71,13 @@ def compare(triple: dict[str, Path], work: Path, size: str, runs: int) -> dict[s
 
 def merged_and_loaded(recipe: Path, out: Path) -> float:
     """Seconds of a stock merge and of loading it, without either program's imports."""
-    shutil.rmtree(out, ignore_errors=True)
     python = Path(sys.executable)
     imports = (
         measure([python, "-c", "import mergekit.merge"]).wall + measure([python, "-c", LOAD]).wall
     )
-    merge = measure([MERGEKIT, recipe, out, "--quiet"]).wall
+    merge = measure([recipes.MERGEKIT, recipe, out, "--quiet"]).wall
     load = measure([python, "-c", f"{LOAD}.from_pretrained({str(out)!r}, dtype=torch.bfloat16)"])
+    shutil.rmtree(out)
     return merge + load.wall - imports
 
 

@@ -11,45 +11,22 @@ cores, which a busy machine disturbs least. Both merges are compared to the bit.
 import argparse
 import filecmp
 import json
-import resource
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from generate import SIZES, generate
+from generate import ROLES, SIZES, generate
+from process import Measured, interleave
 
+import recipes
 from rvec_merge.vector.blocks import DeltaReader, in_order, windows
 from rvec_merge.vector.codec import Encoder
 from rvec_merge.vector.inputs import open_donors
 
 RUNS = 3
-RVEC = Path(sys.executable).with_name("rvec")
-PAIR = """\
-merge_method: reasoning_vector
-base_model: {target}
-models:
-  - model: {grpo}
-    parameters: {{role: grpo}}
-  - model: {sft}
-    parameters: {{role: sft}}
-parameters: {{scale: 1.0}}
-out_dtype: bfloat16
-"""
-VECTOR = """\
-merge_method: reasoning_vector
-base_model: {target}
-models:
-  - model: {vector}
-    parameters: {{role: vector}}
-parameters: {{scale: 1.0}}
-out_dtype: bfloat16
-"""
 
 
 def main() -> dict[str, Any]:
@@ -59,9 +36,8 @@ def main() -> dict[str, Any]:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        roles = ("target", "sft", "grpo")
         folder = arguments.folder
-        triple = {r: folder / r for r in roles} if folder else generate(work, arguments.size)
+        triple = {r: folder / r for r in ROLES} if folder else generate(work, arguments.size)
         return {**sizes(triple, work), **speeds(triple, work)}
 
 
@@ -99,45 +75,47 @@ def sizes(triple: dict[str, Path], work: Path) -> dict[str, Any]:
 def speeds(triple: dict[str, Path], work: Path) -> dict[str, Any]:
     """Medians over interleaved runs: whole processes, their work after start-up, CPU time."""
     vector = work / "vector"
-    pair_recipe, vector_recipe = work / "pair.yaml", work / "vector.yaml"
-    pair_recipe.write_text(PAIR.format(**triple))
-    vector_recipe.write_text(VECTOR.format(target=triple["target"], vector=vector))
+    pair = recipes.write(work, "pair", recipes.REASONING_VECTOR, triple)
+    packed = recipes.write(work, "packed", recipes.FROM_VECTOR, {**triple, "vector": vector})
     commands = {
-        "merge": ["merge", pair_recipe, work / "merged"],
-        "extract": ["extract", pair_recipe, vector],
-        "apply": ["merge", vector_recipe, work / "applied"],
+        "merge": ["merge", pair, work / "merged"],
+        "extract": ["extract", pair, vector],
+        "apply": ["merge", packed, work / "applied"],
     }
-    taken: dict[str, list[list[float]]] = {name: [] for name in commands}
+    taken: dict[str, list[Measured]] = {name: [] for name in commands}
     for _ in range(RUNS):
-        for name, command in commands.items():
-            shutil.rmtree(command[2], ignore_errors=True)
-            taken[name].append(_run([*command, "--json"]))
+        for _, _, out in commands.values():
+            shutil.rmtree(out, ignore_errors=True)
+        once = interleave({n: [recipes.RVEC, *c, "--json"] for n, c in commands.items()}, 1)
+        for name, found in once.items():
+            taken[name] += found
     file = "model.safetensors"
     same = filecmp.cmp(work / "merged" / file, work / "applied" / file, shallow=False)
-    medians = {n: [statistics.median(t) for t in zip(*ts, strict=True)] for n, ts in taken.items()}
+    kinds = {
+        "process": lambda run: run.wall,
+        "work": lambda run: json.loads(run.said)["seconds"],
+        "CPU": lambda run: run.cpu,
+    }
+    medians = {
+        (name, kind): statistics.median(map(figure, runs))
+        for name, runs in taken.items()
+        for kind, figure in kinds.items()
+    }
     payload = sum(p.stat().st_size for p in vector.glob("*.safetensors"))
-    found: dict[str, Any] = {"vector file, bytes": payload, "same bits": same, "runs": RUNS}
-    kinds = ("process", "work", "CPU")
-    for name, seconds in medians.items():
-        for kind, value in zip(kinds, seconds, strict=True):
-            found[f"{name}, {kind} seconds"] = round(value, 2)
-    for name in ("extract", "apply"):
-        for i, kind in enumerate(kinds):
-            found[f"{name} / merge speed, {kind}"] = round(
-                medians["merge"][i] / medians[name][i], 2
-            )
-    return found
-
-
-def _run(command: list[Any]) -> list[float]:
-    """Seconds of a whole process, those its own report counts as work, and those of all cores."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    start = time.perf_counter()
-    done = subprocess.run([RVEC, *map(str, command)], capture_output=True, text=True, check=True)
-    process = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cores = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return [process, json.loads(done.stdout)["seconds"], cores]
+    return {
+        "vector file, bytes": payload,
+        "same bits": same,
+        "runs": RUNS,
+        **{f"{n}, {kind} seconds": round(value, 2) for (n, kind), value in medians.items()},
+        **{
+            f"{name} / merge speed, {kind}": round(medians["merge", kind] / value, 2)
+            for (name, kind), value in medians.items()
+            if name != "merge"
+        },
+        "GB of anonymous memory": round(
+            max(r.memory for rs in taken.values() for r in rs) / 1e9, 2
+        ),
+    }
 
 
 def _entropy_bytes(counts: Any) -> float:
