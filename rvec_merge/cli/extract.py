@@ -71,11 +71,11 @@ def command(
     common: dict[str, Any] = {"hash_files": hash_files, "overwrite": overwrite}
     if kind != "lora":
         common["shard_size"] = shard_size
-    start = time.perf_counter()
     with (
         _open(paths[0], out, grpo, sft, vector, pair, stream) as source,
         _progress(source, hidden=quiet or kind == "lora") as progress,
     ):
+        start = time.perf_counter()
         if kind == "compact":
             summary = _compact(source, out, level=level, progress=progress, **common)
         elif kind == "dense":
