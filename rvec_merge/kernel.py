@@ -209,19 +209,24 @@ def sparsified(delta: Delta, dtype: torch.dtype) -> Delta:
 def check_inputs(
     target: Source, deltas: Sequence[Delta], *, name: str, target_name: str = "target"
 ) -> None:
-    """Refuse inputs that differ in shape or are not floating point.
+    """Refuse inputs that differ in shape or are not floating point of 16 bits or more.
+
+    An 8-bit weight means nothing without its scales, which are tensors of their own.
 
     Raises:
         IncompatibleTensorsError: with every input's name, shape and dtype.
     """
     named = [(target_name, target), *(item for d in deltas for item in d.inputs)]
-    if all(t.shape == target.shape and t.dtype.is_floating_point for _, t in named):
+    if all(
+        t.shape == target.shape and t.dtype.is_floating_point and t.dtype.itemsize > 1
+        for _, t in named
+    ):
         return
     width = max(len(label) for label, _ in named)
     raise IncompatibleTensorsError(
         f"Inputs of {name} do not fit together.",
         [f"{label:{width}}  {tuple(t.shape)}  {t.dtype}" for label, t in named],
-        "use checkpoints of one architecture with floating-point weights.",
+        "use checkpoints of one architecture, with weights of 16 bits or more.",
     )
 
 

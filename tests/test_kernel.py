@@ -252,8 +252,9 @@ def test_overflow_is_an_error():
 def test_shapes_and_dtypes_must_fit():
     with pytest.raises(IncompatibleTensorsError, match=r"sft\s+\(4,\)"):
         merge_tensor(torch.zeros(3), [Delta(torch.zeros(3), torch.zeros(4), 1.0)])
-    with pytest.raises(IncompatibleTensorsError, match=r"int64"):
-        merge_tensor(torch.zeros(3), [Delta(torch.zeros(3, dtype=torch.int64), None, 1.0)])
+    for dtype in (torch.int64, torch.float8_e4m3fn):
+        with pytest.raises(IncompatibleTensorsError, match=str(dtype)):
+            merge_tensor(torch.zeros(3), [Delta(torch.zeros(3, dtype=dtype), None, 1.0)])
 
 
 def test_a_worked_example():
