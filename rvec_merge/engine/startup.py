@@ -1,9 +1,9 @@
 """Import mergekit's planner in half the time, for a process that only plans and streams.
 
-mergekit imports peft, and with annotations and tables all of transformers' model code; a streamed
-merge uses none of it. While mergekit is imported here, those few modules are stood in for by
-late ones, which import the real one when they are first used: a recipe that does need them
-(adapters, architectures without a definition) works as ever, and pays then.
+mergekit imports peft, accelerate and networkx, and with annotations and tables all of transformers'
+model code; a streamed merge uses none of it. While mergekit is imported here, those few modules are
+stood in for by late ones, which import the real one when they are first used: a recipe that does
+need them (adapters, architectures without a definition) works as ever, and pays then.
 """
 
 import gc
@@ -11,16 +11,22 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 # Late module -> the functions mergekit takes from it by name.
 _LATE = {
     "peft": (),
+    "accelerate": (),
+    "networkx": (),
     "transformers.modeling_utils": ("PreTrainedModel",),
     "mergekit.architecture.conversion": ("convert_checkpoint_tensors",),
     "mergekit.architecture.auto": ("infer_architecture_info",),
 }
+# Looks through a thousand files when it is imported, as transformers itself just has; what is asked
+# of it is nearly always one of its packages, and those can be had without that.
+_MODELS = "transformers.models"
 # mergekit goes on without this one, with an empty table of model classes.
 _TABLES = "transformers.models.auto.modeling_auto"
 _HEAVY = ("peft", "transformers.modeling_utils", "mergekit.common", _TABLES)
@@ -56,6 +62,7 @@ def _import() -> None:
 
     late = {name: _LateModule(name, functions) for name, functions in _LATE.items()}
     sys.modules.update(late)
+    sys.modules.setdefault(_MODELS, _LatePackage(_MODELS, Path(transformers.__file__).parent))
     sys.modules[_TABLES] = None  # type: ignore[assignment]
     try:
         importlib.import_module("mergekit.merge")
@@ -73,6 +80,8 @@ class _LateModule(ModuleType):
     def __init__(self, name: str, functions: tuple[str, ...]) -> None:
         super().__init__(name)
         self.__path__: list[str] = []
+        if "." not in name:  # who asks whether a package is installed hears the truth
+            self.__spec__ = importlib.util.find_spec(name)
         for function in functions:
             setattr(self, function, _late_function(name, function))
 
@@ -80,6 +89,19 @@ class _LateModule(ModuleType):
         if attribute.startswith("__") or sys.modules.get(self.__name__) is self:
             raise AttributeError(attribute)
         return getattr(importlib.import_module(self.__name__), attribute)
+
+
+class _LatePackage(_LateModule):
+    """A package whose modules can be imported before it is; it is when anything else is asked."""
+
+    def __init__(self, name: str, parent: Path) -> None:
+        super().__init__(name, ())
+        self.__path__ = [str(parent / name.rpartition(".")[2])]
+
+    def __getattr__(self, attribute: str) -> Any:
+        if not attribute.startswith("__") and sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return super().__getattr__(attribute)
 
 
 def _late_function(module: str, name: str) -> Callable[..., Any]:

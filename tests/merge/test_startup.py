@@ -9,7 +9,19 @@ import pytest
 from tests.conftest import RECIPE, make_triple
 from tests.merge.conftest import add_tokenizer, assert_same_folder
 
-HEAVY = ["peft", "torch._dynamo", "transformers.models.auto.modeling_auto"]
+HEAVY = [
+    "peft",
+    "accelerate",
+    "networkx",
+    "torch._dynamo",
+    "transformers.models.auto.modeling_auto",
+]
+    "peft",
+    "accelerate",
+    "networkx",
+    "torch._dynamo",
+    "transformers.models.auto.modeling_auto",
+]
 
 
 def python(code: str) -> str:
@@ -28,7 +40,8 @@ import sys
 import_mergekit()
 assert not set({HEAVY}) & set(sys.modules), set({HEAVY}) & set(sys.modules)
 from rvec_merge.engine.startup import _LateModule
-assert not [n for n, m in sys.modules.items() if isinstance(m, _LateModule) or m is None]
+late = [n for n, m in sys.modules.items() if isinstance(m, _LateModule) or m is None]
+assert late == ["transformers.models"], late
 
 import mergekit.architecture, mergekit.common, mergekit.io.tasks, transformers
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
@@ -37,9 +50,33 @@ assert issubclass(Qwen2ForCausalLM, PreTrainedModel)
 assert mergekit.common.get_auto_cls("Qwen2ForCausalLM") is AutoModelForCausalLM
 found = mergekit.common.get_auto_cls("Qwen2_5_VLForConditionalGeneration")
 assert found is AutoModelForImageTextToText, found
-import peft
+assert sys.modules["transformers.models"] is transformers.models
+import accelerate, networkx, peft
+assert mergekit.graph.networkx.DiGraph is networkx.DiGraph
+assert mergekit.io.lazy_unpickle.accelerate.init_empty_weights is accelerate.init_empty_weights
 assert mergekit.common.peft.PeftModel is peft.PeftModel
 assert mergekit.io.tasks.convert_checkpoint_tensors("qwen2", {{}}, "x") is None
+""")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import transformers.models; transformers.models.bert.BertConfig",
+        "from transformers.models import llama; llama.LlamaConfig",
+        "from transformers.models.qwen2 import Qwen2Config; transformers.models.qwen2.Qwen2Config",
+        "from transformers.models.auto import AutoConfig; transformers.AutoModel",
+        "transformers.AutoConfig.for_model('qwen3'); transformers.models.gemma2.Gemma2Config",
+    ],
+)
+def test_every_way_to_transformers_models_is_open(use):
+    python(f"""
+import_mergekit()
+import sys, transformers
+stand_in = sys.modules["transformers.models"]
+{use}
+assert stand_in.GPT2Config is transformers.GPT2Config
+assert sys.modules["transformers.models"] is not stand_in
 """)
 
 
