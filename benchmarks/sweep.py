@@ -50,7 +50,6 @@ def compare(triple: dict[str, Path], work: Path, size: str, runs: int) -> dict[s
     recipe = recipes.write(work, "recipe", recipes.REASONING_VECTOR, triple)
     model = AutoModelForCausalLM.from_pretrained(triple["target"], dtype=torch.bfloat16)
     weights = ResidentWeights(read_recipe(recipe), model)
-    torch.set_num_threads(1)
     change, disk = [], []
     for run in range(runs):
         start = time.perf_counter()

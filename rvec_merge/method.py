@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -24,6 +23,7 @@ from rvec_merge.errors import RecipeError
 from rvec_merge.kernel import Delta, merge_tensor
 from rvec_merge.pairs import Donor, form_pairs
 from rvec_merge.parameters import Parameter
+from rvec_merge.threads import one_thread_each
 
 
 class ReasoningVectorMethod(GroupMergeMethod):
@@ -115,12 +115,12 @@ class ReasoningVectorMethod(GroupMergeMethod):
                 f"{name} has no target tensor.", [], "mark one input as the base (base_model)."
             )
         tensors = {entry.id: entry.tensor for entry in group.entries}
-        with _own_threads(group.base.tensor.device) as threads:
+        with one_thread_each() as threads:
             return merge_tensor(
                 group.base.tensor,
                 deltas(name, tensors, group.base.id, parameters),
                 out_dtype=out_dtype,
-                threads=threads,
+                threads=threads if group.base.tensor.device.type == "cpu" else 1,
                 name=name,
                 target_name=str(group.base.id),
             )
@@ -191,23 +191,6 @@ def _narrowed(group: TensorGroup, dtype: torch.dtype | None) -> TensorGroup:
     from mergekit.merge_methods.dtype import align_dtype
 
     return align_dtype(group, dtype)
-
-
-@contextmanager
-def _own_threads(device: torch.device) -> Iterator[int]:
-    """How many threads to merge with; each of them is one to torch meanwhile.
-
-    Torch's own threads would split every block, and blocks this small are far slower for it.
-    """
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
-    if threads == 1:
-        yield 1
-        return
-    torch.set_num_threads(1)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)
 
 
 reasoning_vector = ReasoningVectorMethod()

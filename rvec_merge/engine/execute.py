@@ -24,6 +24,7 @@ from rvec_merge.kernel import (
     non_finite,
     sparsified,
 )
+from rvec_merge.threads import one_thread_each
 
 Progress = Callable[[int], None]  # is told of bytes read and written
 # Elements. A card's blocks make up for the time a kernel takes to launch and a copy to start.
@@ -64,13 +65,12 @@ def execute(
     block = BLOCK if device.type == "cpu" else _ACCELERATOR_BLOCK
     run = _Run(plan, device, block, progress)
     handles: list[int] = []
-    threads = torch.get_num_threads()
     try:
         for shard in shards:
             handles.append(shard.create(folder))
         for task in _tasks(plan, shards, handles, block * _BLOCKS_PER_TASK):
             run.queue.put(task)
-        with ThreadPoolExecutor(workers) as pool:
+        with one_thread_each(), ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(run.work) for _ in range(workers)]
             try:
                 _wait(futures, handles)
@@ -79,7 +79,6 @@ def execute(
         for handle in handles:
             os.fsync(handle)
     finally:
-        torch.set_num_threads(threads)
         for handle in handles:
             os.close(handle)
     sums = {name: [strips[i] for i in sorted(strips)] for name, strips in run.sums.items()}
@@ -142,8 +141,6 @@ class _Worker:
     """One thread's buffers."""
 
     def __init__(self, run: _Run) -> None:
-        # One OpenMP thread for this Python thread: blocks are too small to split.
-        torch.set_num_threads(1)
         self._run = run
         self._mergers: dict[torch.dtype, BlockMerger] = {}
         self._outs: dict[torch.dtype, Tensor] = {}

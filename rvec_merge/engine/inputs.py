@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from rvec_merge.checkpoint import Checkpoint, TensorInfo
 from rvec_merge.engine.sources import Cast
@@ -13,7 +15,7 @@ from rvec_merge.kernel import Source
 from rvec_merge.vector.format import HEAD
 from rvec_merge.vector.inputs import locate
 from rvec_merge.vector.read import CompactVector
-from rvec_merge.vector.stored import StoredTensor
+from rvec_merge.vector.stored import MappedTensor, StoredTensor, map_file
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -27,11 +29,13 @@ class Input:
         reference: as the recipe names it.
         folder: where it lies.
         content: its headers.
+        mapped: a checkpoint's files are mapped, for a process that reads them again and again.
     """
 
     reference: "ModelReference"
     folder: Path
     content: Checkpoint | CompactVector
+    mapped: bool = False
 
     @property
     def names(self) -> Mapping[str, Any]:
@@ -55,12 +59,19 @@ class Input:
         """
         if isinstance(self.content, CompactVector):
             return self.content.tensor(name)
-        source = StoredTensor(self.content.tensors[name])
+        info = self.content.tensors[name]
+        source: Source = StoredTensor(info)
+        if self.mapped and info.start % info.dtype.itemsize == 0:
+            source = MappedTensor(info, self._maps[info.path])
         return source if dtype in (None, source.dtype) else Cast(source, dtype)
 
     def nbytes(self, name: str) -> int:
         """The bytes a tensor takes in its file."""
         return self._infos[name].nbytes
+
+    @cached_property
+    def _maps(self) -> Mapping[Path, Tensor]:
+        return {path: map_file(path) for path in self.files}
 
     @property
     def _infos(self) -> Mapping[str, TensorInfo]:
@@ -68,7 +79,9 @@ class Input:
         return content.tensors if isinstance(content, Checkpoint) else content.payloads
 
 
-def open_input(reference: "ModelReference", *, allow_pickle: bool = False) -> Input:
+def open_input(
+    reference: "ModelReference", *, allow_pickle: bool = False, mapped: bool = False
+) -> Input:
     """Find a model's folder, fetching it if it is on the Hub, and read its headers.
 
     Of a model with an adapter, this is the model without it.
@@ -79,7 +92,7 @@ def open_input(reference: "ModelReference", *, allow_pickle: bool = False) -> In
     folder = fetch(reference)
     if (folder / HEAD).is_file():
         return Input(reference, folder, CompactVector.open(folder))
-    return Input(reference, folder, Checkpoint.open(folder, allow_pickle=allow_pickle))
+    return Input(reference, folder, Checkpoint.open(folder, allow_pickle=allow_pickle), mapped)
 
 
 def fetch(reference: "ModelReference") -> Path:

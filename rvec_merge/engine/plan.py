@@ -122,8 +122,17 @@ def why_not_streamable(recipe: Recipe) -> str | None:
     return f"{adapters[0]} applies an adapter" if adapters else None
 
 
-def plan_merge(recipe: Recipe, resolved: Sequence[ResolvedTensor], settings: Settings) -> MergePlan:
+def plan_merge(
+    recipe: Recipe,
+    resolved: Sequence[ResolvedTensor],
+    settings: Settings,
+    *,
+    mapped: bool = False,
+) -> MergePlan:
     """Find every resolved tensor's bytes; reads headers, and buffers that are only copied.
+
+    Args:
+        mapped: the plan is executed again and again; see ``Input``.
 
     Raises:
         NotStreamable: mergekit's executor must do it.
@@ -140,7 +149,9 @@ def plan_merge(recipe: Recipe, resolved: Sequence[ResolvedTensor], settings: Set
         raise NotStreamable("the inputs' tensors could not be seen")
     # mergekit's own list is a set's, in another order each time.
     references = sorted(recipe.config.referenced_models(), key=str)
-    inputs = {r: open_input(r, allow_pickle=settings.allow_pickle) for r in references}
+    inputs = {
+        r: open_input(r, allow_pickle=settings.allow_pickle, mapped=mapped) for r in references
+    }
     for reference, found in inputs.items():
         if found.pickled:
             raise NotStreamable(f"{reference} is pickled")

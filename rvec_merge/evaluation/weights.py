@@ -1,6 +1,7 @@
 """A resident model whose weights are recomputed in memory, with the bits a merge would write."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
@@ -22,6 +23,7 @@ from rvec_merge.kernel import (
 )
 from rvec_merge.preflight import run_preflight
 from rvec_merge.recipe import Recipe
+from rvec_merge.threads import one_thread_each
 
 _CPU = torch.device("cpu")
 
@@ -44,7 +46,7 @@ class ResidentWeights:
     def __init__(self, recipe: Recipe, model: torch.nn.Module) -> None:
         report = run_preflight(recipe, None)
         try:
-            self._plan = plan_merge(recipe, report.tensors, Settings())
+            self._plan = plan_merge(recipe, report.tensors, Settings(), mapped=True)
         except NotStreamable as reason:
             raise PlanError(
                 "The recipe cannot be evaluated in memory.",
@@ -61,20 +63,25 @@ class ResidentWeights:
         """Give the model the weights of ``state``; ``effect`` then says what became of its scale.
 
         Dtypes: accumulates as the kernel does and rounds once, to the parameters' dtype.
-        Memory: some blocks; the checkpoints are read by windows.
+        Threads: as many as torch was given.
+        Memory: some blocks per thread; the checkpoints are mapped.
         """
         if state == self.state:
             return
         self.state = None  # a failure half-way leaves neither the old weights nor the new
-        sums = []
-        for tensor in self._plan.tensors:
-            parameter = self._parameters.get(tensor.name)
-            # A tied name has no parameter of its own; a buffer is the target's.
-            if parameter is not None and tensor.value is None:
-                inputs = self._inputs(tensor, state)
-                strips = _write(parameter.data, *inputs, tensor, state.scale, self._sample)
-                sums.append((tensor.numel, strips))
-        self.effect = combine(sums) if state.scale else None
+
+        def write(tensor: PlannedTensor) -> list[Sums]:
+            out = self._parameters[tensor.name].data
+            return _write(out, *self._inputs(tensor, state), tensor, state.scale, self._sample)
+
+        # A tied name has no parameter of its own; a buffer is the target's.
+        written = [t for t in self._plan.tensors if t.name in self._parameters and t.value is None]
+        # The largest first, so that no thread is left alone with one at the end.
+        largest = sorted(written, key=lambda tensor: -tensor.numel)
+        with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
+            sums = dict(zip((t.name for t in largest), pool.map(write, largest), strict=True))
+        measured = ((tensor.numel, sums[tensor.name]) for tensor in written)
+        self.effect = combine(measured) if state.scale else None
         self.state = state
 
     def _inputs(self, tensor: PlannedTensor, state: State) -> tuple[Source, list[Delta]]:

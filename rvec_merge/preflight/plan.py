@@ -178,6 +178,7 @@ def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["Resolve
     """Elements per second of this plan's arithmetic, on one thread."""
     from rvec_merge.kernel import merge_tensor
     from rvec_merge.method import deltas
+    from rvec_merge.threads import one_thread_each
 
     tensor = max(resolved, key=lambda t: t.parameters["density"] < 1)
     stored = {}
@@ -186,15 +187,11 @@ def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["Resolve
         dtype = info.dtype if info is not None else torch.float32
         stored[reference] = torch.ones(_PROBE).to(dtype)
     made = deltas(tensor.name, stored, tensor.target, tensor.parameters)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread_each():
         merge_tensor(stored[tensor.target], made)  # the first call pays for fresh memory
         start = time.perf_counter()
         merge_tensor(stored[tensor.target], made)
         return _PROBE / (time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _show_tensors(models: Mapping["ModelReference", Model]) -> None:

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from threading import local
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from rvec_merge.errors import NonFiniteError
 from rvec_merge.kernel import BlockMerger, Delta, Source, accumulation_dtype
+from rvec_merge.threads import one_thread_each
 from rvec_merge.vector.codec import BLOCK
 from rvec_merge.vector.inputs import Vector
 
@@ -103,17 +103,6 @@ def in_order(
                 yield done, result.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Keep torch from splitting a block's operations: the threads are ours already."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _bad(source: Source, window: Window) -> int:

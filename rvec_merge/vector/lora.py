@@ -16,7 +16,8 @@ from torch import Tensor
 from rvec_merge.atomic import new_folder
 from rvec_merge.checkpoint import TensorInfo, read_header
 from rvec_merge.errors import CheckpointError, RecipeError
-from rvec_merge.vector.blocks import DeltaReader, Window, one_thread_each, windows_of
+from rvec_merge.threads import one_thread_each
+from rvec_merge.vector.blocks import DeltaReader, Window, windows_of
 from rvec_merge.vector.inputs import DonorPair, Vector
 from rvec_merge.vector.output import write_text
 from rvec_merge.vector.provenance import record_extraction

@@ -1,13 +1,41 @@
-"""A checkpoint's tensor, read by windows: a source for the kernel."""
+"""A checkpoint's tensor, read or mapped: a source for the kernel."""
 
 import os
 import weakref
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rvec_merge.checkpoint import TensorInfo
 from rvec_merge.errors import CheckpointError
+
+
+class MappedTensor:
+    """A tensor in a file that stays mapped: what is read again costs nothing. Any thread's.
+
+    Args:
+        info: where it lies; at a multiple of its dtype's size.
+        file: the whole file's bytes, as ``map_file`` gives them.
+    """
+
+    def __init__(self, info: TensorInfo, file: Tensor) -> None:
+        self.dtype = info.dtype
+        self.shape = info.shape
+        self._flat = file[info.start : info.start + info.nbytes].view(info.dtype)
+
+    def numel(self) -> int:
+        """Elements of the tensor."""
+        return self._flat.numel()
+
+    def __getitem__(self, window: slice) -> Tensor:
+        """Elements ``start`` to ``stop`` of the flattened tensor."""
+        return self._flat[window]
+
+
+def map_file(path: Path) -> Tensor:
+    """A file's bytes, ``(size,)`` uint8, read by the system when they are looked at."""
+    return torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
 
 
 class StoredTensor:

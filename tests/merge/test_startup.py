@@ -16,12 +16,6 @@ HEAVY = [
     "torch._dynamo",
     "transformers.models.auto.modeling_auto",
 ]
-    "peft",
-    "accelerate",
-    "networkx",
-    "torch._dynamo",
-    "transformers.models.auto.modeling_auto",
-]
 
 
 def python(code: str) -> str:
