@@ -2,8 +2,10 @@
 
     python benchmarks/sweep.py [--size 0.5b] [--runs 3] [--folder FOLDER]
 
-Stock `mergekit-yaml` and transformers' loading are whole processes less the time their imports
-take; a change of scale is what `rvec experiment` does between two cells.
+The other way is a whole run of stock `mergekit-yaml`, then transformers' loading of its output in a
+process that has imported it; and the same without the time mergekit's imports take. A change of
+scale is what `rvec experiment` does between two cells. Changes follow one another as they do in a
+sweep; the first one, which maps the checkpoints, is reported apart.
 """
 
 import argparse
@@ -13,11 +15,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from generate import ROLES, SIZES, generate
-from process import machine, measure
+from process import machine, measure, spread
 
 import recipes
 
@@ -38,7 +41,7 @@ def main() -> dict[str, Any]:
 
 
 def compare(triple: dict[str, Path], work: Path, size: str, runs: int) -> dict[str, Any]:
-    """Median seconds of both ways, and their ratio; bfloat16 throughout."""
+    """Seconds of both ways, and the ratio of their medians; bfloat16 throughout."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -50,34 +53,40 @@ def compare(triple: dict[str, Path], work: Path, size: str, runs: int) -> dict[s
     recipe = recipes.write(work, "recipe", recipes.REASONING_VECTOR, triple)
     model = AutoModelForCausalLM.from_pretrained(triple["target"], dtype=torch.bfloat16)
     weights = ResidentWeights(read_recipe(recipe), model)
-    change, disk = [], []
-    for run in range(runs):
+    change = []
+    for run in range(runs + 1):
         start = time.perf_counter()
         weights.become(State("vector", 0.5 + run))
         change.append(time.perf_counter() - start)
-        disk.append(merged_and_loaded(recipe, work / "out"))
-    ratios = [a / b for a, b in zip(change, disk, strict=True)]
+    first, *rest = change
+    del model, weights
+    taken = [merged_and_loaded(recipe, work / "out") for _ in range(runs)]
+    disk, without_imports = zip(*taken, strict=True)
     return {
         "machine": described,
         "size": size,
         "runs": runs,
-        "change, seconds": round(statistics.median(change), 2),
-        "merge and load, seconds": round(statistics.median(disk), 2),
-        "change / merge and load": f"{statistics.median(ratios):.3f} "
-        f"({min(ratios):.3f}–{max(ratios):.3f})",
+        "first change, seconds": round(first, 2),
+        "change, seconds": spread(rest),
+        "merge and load, seconds": spread(disk),
+        "change / merge and load": _ratio(rest, disk),
+        "change / merge and load, imports left out": _ratio(rest, without_imports),
     }
 
 
-def merged_and_loaded(recipe: Path, out: Path) -> float:
-    """Seconds of a stock merge and of loading it, without either program's imports."""
+def merged_and_loaded(recipe: Path, out: Path) -> tuple[float, float]:
+    """Seconds of a stock merge and of loading it; and the same without mergekit's imports."""
     python = Path(sys.executable)
-    imports = (
-        measure([python, "-c", "import mergekit.merge"]).wall + measure([python, "-c", LOAD]).wall
-    )
+    imports = measure([python, "-c", "import mergekit.scripts.run_yaml"]).wall
     merge = measure([recipes.MERGEKIT, recipe, out, "--quiet"]).wall
-    load = measure([python, "-c", f"{LOAD}.from_pretrained({str(out)!r}, dtype=torch.bfloat16)"])
+    loading = f"{LOAD}.from_pretrained({str(out)!r}, dtype=torch.bfloat16)"
+    load = measure([python, "-c", loading]).wall - measure([python, "-c", LOAD]).wall
     shutil.rmtree(out)
-    return merge + load.wall - imports
+    return merge + load, merge + load - imports
+
+
+def _ratio(a: Sequence[float], b: Sequence[float]) -> float:
+    return round(statistics.median(a) / statistics.median(b), 3)
 
 
 if __name__ == "__main__":
