@@ -30,7 +30,7 @@ Progress = Callable[[int], None]  # is told of bytes read and written
 # Elements. A card's blocks make up for the time a kernel takes to launch and a copy to start.
 _ACCELERATOR_BLOCK = 1 << 23
 _BLOCKS_PER_TASK = 16
-_SYNC_EVERY = 0.2  # seconds
+_SYNC_EVERY = 0.5  # seconds
 
 
 @dataclass(frozen=True)
