@@ -1,137 +1,30 @@
 """Every error of the preflight: (what is spoiled, what is said), by both ways in."""
 
-import json
-import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 import torch
 
 from rvec_merge.errors import RvecError
-from tests.preflight.conftest import SPECIAL, WORDS, Trio, tokenizer
-
-LAYER = "model.layers.1.mlp.up_proj.weight"
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """What is done to a sound trio, what must be said, and whether stock mergekit gets that far."""
-
-    spoil: Callable[[Trio], object]
-    said: tuple[str, ...]
-    stock: bool = True
-
-
-def scale(trio: Trio, value: object) -> None:
-    trio.recipe["parameters"]["scale"] = value
-
-
-def link(trio: Trio) -> None:
-    """Give the sft donor's weights to the grpo donor, by a link in another folder."""
-    path = trio.folder("grpo") / "model.safetensors"
-    path.unlink()
-    path.symlink_to(trio.folder("sft") / "model.safetensors")
-
-
-def recorded_hash(trio: Trio) -> None:
-    """Both donors were downloaded from the Hub, which stated one hash for their weights."""
-    for name in ("grpo", "sft"):
-        note = trio.folder(name) / ".cache/huggingface/download/model.safetensors.metadata"
-        note.parent.mkdir(parents=True)
-        note.write_text(f"{'c' * 40}\n{'a' * 64}\n0\n")
-
-
-def second_spelling(trio: Trio) -> None:
-    trio.donor("grpo")["model"] = f"{trio.folder('sft')}/../sft"
-
-
-def escape(target: str) -> Callable[[Trio], None]:
-    def spoil(trio: Trio) -> None:
-        trio.shard("sft")
-
-        def change(index: dict) -> None:
-            index["weight_map"][LAYER] = target
-
-        trio.edit_json("sft", "model.safetensors.index.json", change)
-
-    return spoil
-
-
-def header(change: Callable[[dict], object]) -> Callable[[Trio], None]:
-    """Rewrite the header of the sft donor."""
-
-    def spoil(trio: Trio) -> None:
-        path = trio.folder("sft") / "model.safetensors"
-        data = path.read_bytes()
-        size = int.from_bytes(data[:8], "little")
-        head = json.loads(data[8 : 8 + size])
-        change(head)
-        new = json.dumps(head).encode()
-        path.write_bytes(len(new).to_bytes(8, "little") + new + data[8 + size :])
-
-    return spoil
-
-
-def raw(change: Callable[[bytes], bytes]) -> Callable[[Trio], None]:
-    def spoil(trio: Trio) -> None:
-        path = trio.folder("sft") / "model.safetensors"
-        path.write_bytes(change(path.read_bytes()))
-
-    return spoil
-
-
-def overlap(head: dict) -> None:
-    names = [name for name in head if name != "__metadata__"]
-    head[names[1]] = dict(head[names[0]])
-
-
-def out_of_bounds(head: dict) -> None:
-    last = max((n for n in head if n != "__metadata__"), key=lambda n: head[n]["data_offsets"])
-    low, high = head[last]["data_offsets"]
-    head[last]["data_offsets"] = [low + (1 << 40), high + (1 << 40)]
-
-
-def pickled(trio: Trio) -> None:
-    from safetensors.torch import load_file
-
-    path = trio.folder("sft") / "model.safetensors"
-    torch.save(load_file(path), path.with_name("pytorch_model.bin"))
-    path.unlink()
-
-
-def untie(*names: str) -> Callable[[Trio], None]:
-    def spoil(trio: Trio) -> None:
-        for name in names:
-            trio.edit_config(name, tie_word_embeddings=False)
-            trio.edit_tensors(
-                name,
-                lambda t: t.update({"lm_head.weight": t["model.embed_tokens.weight"].clone()}),
-            )
-
-    return spoil
-
-
-def padded(trio: Trio) -> None:
-    for name in ("grpo", "sft"):
-        trio.edit_config(name, vocab_size=72)
-
-        def change(tensors: dict[str, torch.Tensor]) -> None:
-            rows = tensors["model.embed_tokens.weight"]
-            tensors["model.embed_tokens.weight"] = torch.cat([rows, rows[:8]])
-
-        trio.edit_tensors(name, change)
-
-
-def retokenized(trio: Trio, **parts: list[str]) -> None:
-    (trio.folder("grpo") / "tokenizer.json").write_text(json.dumps(tokenizer(**parts)))
-
-
-def repeat_a_key(trio: Trio) -> None:
-    text = trio.text() + "out_dtype: float32\n"
-    trio.text = lambda: text
-
+from tests.preflight.conftest import SPECIAL, WORDS, Trio
+from tests.preflight.mutations import (
+    LAYER,
+    Mutation,
+    escape,
+    header,
+    link,
+    out_of_bounds,
+    overlap,
+    padded,
+    pickled,
+    raw,
+    recorded_hash,
+    repeat_a_key,
+    retokenized,
+    scale,
+    second_spelling,
+    untie,
+)
 
 ERRORS = {
     # the recipe's text
@@ -367,96 +260,3 @@ def test_stock_mergekit_says_the_same_and_writes_nothing(name: str, trio: Trio) 
         trio.merge_stock()
     assert all(part in str(caught.value) for part in mutation.said), str(caught.value)
     assert (sorted(p for p in trio.out.rglob("*")) if trio.out.exists() else []) == before
-
-
-def test_a_sound_trio_passes(trio: Trio) -> None:
-    result = trio.check()
-    assert result.return_value == 0, result.output
-    assert "can be merged.\n" in result.output, "no warning either"
-    trio.merge_stock()
-
-
-def test_every_problem_is_told_at_once(trio: Trio) -> None:
-    trio.edit_config("sft", rms_norm_eps=1e-5)
-    trio.edit_tensors("grpo", lambda x: x.pop(LAYER))
-    retokenized(trio, special=SPECIAL[::-1])
-    result = trio.check()
-    said = ("rms_norm_eps", f"{LAYER}  missing in grpo", "2 special tokens differ", "3 errors.")
-    assert all(part in result.output for part in said), result.output
-    with pytest.raises(RvecError, match="There are 3 problems"):
-        trio.merge_stock()
-
-
-def test_every_wrong_key_is_told_at_once(trio: Trio) -> None:
-    trio.recipe["out_dtyp"] = "float32"
-    trio.donor("sft")["rol"] = "sft"
-    text = str(trio.check().exception)
-    assert "Unknown key 'out_dtyp'" in text
-    assert "Unknown key 'rol'" in text
-
-
-def test_no_room_on_the_disk(trio: Trio) -> None:
-    # Sparse files: headers that promise more embedding rows than the disk could hold twice.
-    rows = shutil.disk_usage(trio.root).free // 32
-    for name in ("target", "grpo", "sft"):
-        path = trio.folder(name) / "model.safetensors"
-        data = path.read_bytes()
-        size = int.from_bytes(data[:8], "little")
-        head = json.loads(data[8 : 8 + size])
-        end = len(data) - 8 - size
-        shape = [rows, 32]
-        offsets = [end, end + rows * 64]
-        first = head["model.embed_tokens.weight"]["data_offsets"]
-        head["filler"] = {"dtype": "U8", "shape": [first[1] - first[0]], "data_offsets": first}
-        head["model.embed_tokens.weight"] = {
-            "dtype": "BF16",
-            "shape": shape,
-            "data_offsets": offsets,
-        }
-        new = json.dumps(head).encode()
-        path.write_bytes(len(new).to_bytes(8, "little") + new + data[8 + size :])
-        os.truncate(path, 8 + len(new) + offsets[1])
-    text = trio.check().output
-    assert "The disk has no room for the output." in text
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder(trio: Trio) -> None:
-    trio.out.parent.chmod(0o500)
-    try:
-        assert "is read-only" in trio.check().output
-    finally:
-        trio.out.parent.chmod(0o700)
-
-
-def test_pickled_weights_pass_when_allowed(trio: Trio) -> None:
-    pickled(trio)
-    assert trio.check("--allow-pickle").return_value == 0
-
-
-def test_a_pickle_that_runs_code_never_passes(trio: Trio) -> None:
-    import pickle
-
-    class Payload:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.mkdir, (str(trio.root / "ran"),)
-
-    (trio.folder("sft") / "model.safetensors").unlink()
-    (trio.folder("sft") / "pytorch_model.bin").write_bytes(pickle.dumps({"x": Payload()}))
-    result = trio.check("--allow-pickle")
-    assert "cannot be unpickled safely" in result.output
-    assert not (trio.root / "ran").exists()
-
-
-def test_overwriting_an_earlier_output(trio: Trio) -> None:
-    trio.merge_stock()
-    assert "The output exists." in trio.check().output
-    assert trio.check("--overwrite").return_value == 0
-
-
-def test_two_names_of_one_hub_model_are_one(trio: Trio) -> None:
-    trio.donor("grpo")["model"] = "Org/Model"
-    trio.donor("sft")["model"] = "org/model@main"
-    result = trio.check()
-    assert "both are org/model on the Hub" in result.output
-    assert "Some inputs are not here yet" in result.output

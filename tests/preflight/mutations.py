@@ -1,0 +1,129 @@
+"""Ways to spoil a sound trio of checkpoints, or its recipe."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from tests.preflight.conftest import Trio, tokenizer
+
+LAYER = "model.layers.1.mlp.up_proj.weight"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What is done to a sound trio, what must be said, and whether stock mergekit gets that far."""
+
+    spoil: Callable[[Trio], object]
+    said: tuple[str, ...]
+    stock: bool = True
+
+
+def scale(trio: Trio, value: object) -> None:
+    trio.recipe["parameters"]["scale"] = value
+
+
+def link(trio: Trio) -> None:
+    """Give the sft donor's weights to the grpo donor, by a link in another folder."""
+    path = trio.folder("grpo") / "model.safetensors"
+    path.unlink()
+    path.symlink_to(trio.folder("sft") / "model.safetensors")
+
+
+def recorded_hash(trio: Trio) -> None:
+    """Both donors were downloaded from the Hub, which stated one hash for their weights."""
+    for name in ("grpo", "sft"):
+        note = trio.folder(name) / ".cache/huggingface/download/model.safetensors.metadata"
+        note.parent.mkdir(parents=True)
+        note.write_text(f"{'c' * 40}\n{'a' * 64}\n0\n")
+
+
+def second_spelling(trio: Trio) -> None:
+    trio.donor("grpo")["model"] = f"{trio.folder('sft')}/../sft"
+
+
+def escape(target: str) -> Callable[[Trio], None]:
+    def spoil(trio: Trio) -> None:
+        trio.shard("sft")
+
+        def change(index: dict) -> None:
+            index["weight_map"][LAYER] = target
+
+        trio.edit_json("sft", "model.safetensors.index.json", change)
+
+    return spoil
+
+
+def header(change: Callable[[dict], object]) -> Callable[[Trio], None]:
+    """Rewrite the header of the sft donor."""
+
+    def spoil(trio: Trio) -> None:
+        path = trio.folder("sft") / "model.safetensors"
+        data = path.read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        head = json.loads(data[8 : 8 + size])
+        change(head)
+        new = json.dumps(head).encode()
+        path.write_bytes(len(new).to_bytes(8, "little") + new + data[8 + size :])
+
+    return spoil
+
+
+def raw(change: Callable[[bytes], bytes]) -> Callable[[Trio], None]:
+    def spoil(trio: Trio) -> None:
+        path = trio.folder("sft") / "model.safetensors"
+        path.write_bytes(change(path.read_bytes()))
+
+    return spoil
+
+
+def overlap(head: dict) -> None:
+    names = [name for name in head if name != "__metadata__"]
+    head[names[1]] = dict(head[names[0]])
+
+
+def out_of_bounds(head: dict) -> None:
+    last = max((n for n in head if n != "__metadata__"), key=lambda n: head[n]["data_offsets"])
+    low, high = head[last]["data_offsets"]
+    head[last]["data_offsets"] = [low + (1 << 40), high + (1 << 40)]
+
+
+def pickled(trio: Trio) -> None:
+    from safetensors.torch import load_file
+
+    path = trio.folder("sft") / "model.safetensors"
+    torch.save(load_file(path), path.with_name("pytorch_model.bin"))
+    path.unlink()
+
+
+def untie(*names: str) -> Callable[[Trio], None]:
+    def spoil(trio: Trio) -> None:
+        for name in names:
+            trio.edit_config(name, tie_word_embeddings=False)
+            trio.edit_tensors(
+                name,
+                lambda t: t.update({"lm_head.weight": t["model.embed_tokens.weight"].clone()}),
+            )
+
+    return spoil
+
+
+def padded(trio: Trio) -> None:
+    for name in ("grpo", "sft"):
+        trio.edit_config(name, vocab_size=72)
+
+        def change(tensors: dict[str, torch.Tensor]) -> None:
+            rows = tensors["model.embed_tokens.weight"]
+            tensors["model.embed_tokens.weight"] = torch.cat([rows, rows[:8]])
+
+        trio.edit_tensors(name, change)
+
+
+def retokenized(trio: Trio, **parts: list[str]) -> None:
+    (trio.folder("grpo") / "tokenizer.json").write_text(json.dumps(tokenizer(**parts)))
+
+
+def repeat_a_key(trio: Trio) -> None:
+    text = trio.text() + "out_dtype: float32\n"
+    trio.text = lambda: text
