@@ -32,9 +32,9 @@ Five kinds, generator version {GENERATOR_VERSION}. Each keeps the answer or comp
 **Seeded.** An item's randomness comes from (seed, kind, the item's own text) alone: the same on
 every machine, in every order, with any subset. **Few-shots stay clean.** **Refused items are left
 out**, never passed through unchanged: a perturbed set holds perturbed items only, and each row has
-`orig_id`, its row in the clean set: `rvec compare CLEAN PERTURBED --different-prompts --common-items`
-pairs by it, on the items that both have. The column `perturbation` says kind, generator version and
-seed.
+`orig_id`, its row in the clean set. `rvec compare CLEAN PERTURBED --different-prompts
+--common-items` pairs by it, on the items that both have. The column `perturbation` says kind,
+generator version and seed.
 
 `rvec perturb TASK OUT` writes a task's perturbed items with seed, version and yield; evaluating
 with `RVEC_EVAL_DATA=OUT` uses those items as they are, also with a later generator.
