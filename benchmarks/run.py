@@ -61,7 +61,7 @@ def section(name: str, sizes: list[str], runs: int) -> str:
 
 
 def run(command: list[str]) -> str:
-    """What a script prints: its JSON as a list, its Markdown as it is."""
+    """What a script prints: its JSON as a list, its Markdown as it is, plain text as a block."""
     done = subprocess.run(
         [sys.executable, HERE / command[0], *command[1:]],
         cwd=HERE.parent,
@@ -71,8 +71,10 @@ def run(command: list[str]) -> str:
     )
     text = done.stdout.strip()
     shown = f"`python benchmarks/{' '.join(command)}`"
-    if not text.startswith("{"):
+    if text.startswith("#"):
         return text
+    if not text.startswith("{"):
+        return f"{shown}\n\n```\n{text}\n```"
     facts = json.loads(text)
     return "\n".join([f"{shown}\n", *(f"- {name}: {value}" for name, value in facts.items())])
 
