@@ -13,6 +13,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -42,7 +43,7 @@ class Clock:
         self.began[cell] = time.perf_counter()
         self.first = self.first or self.began[cell]
 
-    def run(self, cells):  # type: ignore[no-untyped-def]
+    def run(self, cells: Sequence[Cell]) -> Iterator[Evaluated]:
         for answer in self.engine.run(cells):
             assert isinstance(answer, Evaluated), answer
             self.waited += time.perf_counter() - self.began[answer.cell]

@@ -89,6 +89,11 @@ def generate(
     return folders
 
 
+def found_or_generated(folder: Path | None, work: Path, size: str) -> dict[str, Path]:
+    """The triple that lies in ``folder``; a new one under ``work`` where none is named."""
+    return {role: folder / role for role in ROLES} if folder else generate(work, size)
+
+
 def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
     from transformers import Qwen2ForCausalLM
 

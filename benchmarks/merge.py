@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from generate import ROLES, SIZES, generate
+from generate import SIZES, found_or_generated
 from process import Measured, interleave, machine, measure, ratios, spread
 
 import recipes
@@ -42,10 +42,8 @@ def main() -> None:
     arguments = parser.parse_args()
     described = machine()
     with tempfile.TemporaryDirectory() as name:
-        work, folder = Path(name), arguments.folder
-        models = (
-            {role: folder / role for role in ROLES} if folder else generate(work, arguments.size)
-        )
+        work = Path(name)
+        models = found_or_generated(arguments.folder, work, arguments.size)
         found, swept = compare(models, work, arguments.runs)
         nbytes = (models["target"] / "model.safetensors").stat().st_size
     print(section(arguments.size, arguments.runs, described, nbytes, found, swept), end="")

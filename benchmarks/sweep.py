@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from generate import ROLES, SIZES, generate
+from generate import SIZES, found_or_generated
 from process import machine, measure, spread
 
 import recipes
@@ -35,8 +35,7 @@ def main() -> dict[str, Any]:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        folder = arguments.folder
-        triple = {r: folder / r for r in ROLES} if folder else generate(work, arguments.size)
+        triple = found_or_generated(arguments.folder, work, arguments.size)
         return compare(triple, work, arguments.size, arguments.runs)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from generate import ROLES, SIZES, generate
+from generate import SIZES, found_or_generated
 from process import Measured, interleave
 
 import recipes
@@ -36,8 +36,7 @@ def main() -> dict[str, Any]:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        folder = arguments.folder
-        triple = {r: folder / r for r in ROLES} if folder else generate(work, arguments.size)
+        triple = found_or_generated(arguments.folder, work, arguments.size)
         return {**sizes(triple, work), **speeds(triple, work)}
 
 

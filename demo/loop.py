@@ -123,7 +123,7 @@ def fit(
         learn = batch.learn[:, 1:]
         # Only positions that count pass through the output matrix.
         loss = F.cross_entropy(model.lm_head(hidden[learn]), batch.ids[:, 1:][learn])
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()

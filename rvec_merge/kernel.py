@@ -121,11 +121,9 @@ def merge_tensor(
 
 
 def _spans(elements: int, count: int, block: int) -> list[slice]:
-    """At most ``count`` parts of about the same number of whole blocks; at least one part."""
+    """At most ``count`` parts of about the same number of whole blocks."""
     step = max(1, -(-elements // (block * count))) * block
-    return [slice(low, min(low + step, elements)) for low in range(0, elements, step)] or [
-        slice(0, 0)
-    ]
+    return [slice(low, min(low + step, elements)) for low in range(0, elements, step)]
 
 
 class BlockMerger:

@@ -107,39 +107,28 @@ def measure(
     Args:
         out: what was written, from element ``start`` on; at least up to the last strip's end.
     """
-    return {
-        low: _sums(merger, target, deltas, scale, out[low - start : low - start + STRIP], low)
-        for low in strips
-    }
-
-
-def _sums(
-    merger: BlockMerger,
-    target: Source,
-    deltas: Sequence[Delta],
-    scale: float,
-    out: Tensor,
-    start: int,
-) -> Sums:
-    """One strip's, of which ``out`` was written at element ``start``."""
-    stop = start + out.numel()
-    before = target[start:stop].double()
-    update = torch.zeros_like(before)
-    for delta in deltas:
-        if delta.coefficient != 0:
-            update += merger.delta(delta, start, stop).double() * delta.coefficient
-    written = out.double() - before
-    vector = update / scale if scale else update
-    nonzero = update != 0
-    return Sums(
-        vv=_dot(vector, vector),
-        tt=_dot(before, before),
-        asked=_dot(update, vector),
-        applied=_dot(written, vector),
-        elements=float(out.numel()),
-        nonzero=float(nonzero.sum()),
-        lost=float((nonzero & (written == 0)).sum()),
-    )
+    found = {}
+    for low in strips:
+        strip = out[low - start : low - start + STRIP]
+        stop = low + strip.numel()
+        before = target[low:stop].double()
+        update = torch.zeros_like(before)
+        for delta in deltas:
+            if delta.coefficient != 0:
+                update += merger.delta(delta, low, stop).double() * delta.coefficient
+        written = strip.double() - before
+        vector = update / scale if scale else update
+        nonzero = update != 0
+        found[low] = Sums(
+            vv=_dot(vector, vector),
+            tt=_dot(before, before),
+            asked=_dot(update, vector),
+            applied=_dot(written, vector),
+            elements=float(strip.numel()),
+            nonzero=float(nonzero.sum()),
+            lost=float((nonzero & (written == 0)).sum()),
+        )
+    return found
 
 
 def combine(tensors: Iterable[tuple[int, Sequence[Sums]]]) -> Effect | None:

@@ -76,8 +76,6 @@ def execute(
                 _wait(futures, handles)
             finally:
                 run.stop.set()
-        for handle in handles:
-            os.fsync(handle)
     finally:
         for handle in handles:
             os.close(handle)
@@ -86,14 +84,14 @@ def execute(
 
 
 def _wait(futures: Sequence[Future[None]], handles: Sequence[int]) -> None:
-    """Wait for the threads; what they have written goes to the disk meanwhile, not at the end."""
+    """Wait for the threads; what they have written goes to the disk meanwhile, and at the end."""
     pending: Set[Future[None]] = set(futures)
     while pending:
         done, pending = wait(pending, timeout=_SYNC_EVERY, return_when=FIRST_EXCEPTION)
         for future in done:
             future.result()
         for handle in handles:
-            os.fdatasync(handle)
+            os.fsync(handle)
 
 
 def _tasks(

@@ -60,9 +60,12 @@ class Input:
         if isinstance(self.content, CompactVector):
             return self.content.tensor(name)
         info = self.content.tensors[name]
-        source: Source = StoredTensor(info)
-        if self.mapped and info.start % info.dtype.itemsize == 0:
-            source = MappedTensor(info, self._maps[info.path])
+        aligned = info.start % info.dtype.itemsize == 0
+        source: Source = (
+            MappedTensor(info, self._maps[info.path])
+            if self.mapped and aligned
+            else StoredTensor(info)
+        )
         return source if dtype in (None, source.dtype) else Cast(source, dtype)
 
     def nbytes(self, name: str) -> int:

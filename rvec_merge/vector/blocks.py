@@ -56,6 +56,7 @@ class DeltaReader:
     def delta(self, name: str) -> Delta:
         """The calling thread's sources of one tensor."""
         if getattr(self._local, "name", None) != name:
+            self._local.name = self._local.delta = None  # closes files that may be deleted now
             self._local.name, self._local.delta = name, self._vector.delta(name)
         delta: Delta = self._local.delta
         return delta

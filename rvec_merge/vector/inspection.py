@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.errors import IncompatibleTensorsError
-from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
+from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows, windows_of
 from rvec_merge.vector.format import TensorRecord
 from rvec_merge.vector.inputs import DonorPair, PackedVector, Vector
 from rvec_merge.vector.places import Place, place
@@ -191,13 +191,12 @@ def _recorded(record: TensorRecord) -> Measured:
 
 
 def _weight_squares(checkpoint: Checkpoint, vector: Vector) -> dict[str, float]:
-    sources: dict[str, StoredTensor] = {}
     squares: dict[str, float] = {}
-    for window in windows(vector):
-        name = window.name
-        source = sources.setdefault(name, StoredTensor(checkpoint.tensors[name]))
-        norm = torch.linalg.vector_norm(source[window.start : window.stop], dtype=torch.float64)
-        squares[name] = squares.get(name, 0.0) + float(norm) ** 2
+    for name, shape in vector.shapes.items():
+        source = StoredTensor(checkpoint.tensors[name])
+        blocks = (source[window.start : window.stop] for window in windows_of(name, shape))
+        norms = (torch.linalg.vector_norm(block, dtype=torch.float64) for block in blocks)
+        squares[name] = sum(float(norm) ** 2 for norm in norms)
     return squares
 
 
