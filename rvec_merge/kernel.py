@@ -91,7 +91,7 @@ def merge_tensor(
         in the order of ``deltas``, rounds once, to ``out_dtype`` (default: the accumulation dtype).
         From float64 to 16 bits torch, and so mergekit, goes by way of float32.
     Threads: ``threads`` Python threads share the tensor; torch should be set to one of its own.
-    Memory: the result and two blocks per thread. A density below 1 or a non-contiguous input
+    Memory: the result and three blocks per thread. A density below 1 or a non-contiguous input
         costs one tensor-sized temporary each. Inputs are never written to.
 
     Raises:
@@ -135,9 +135,10 @@ class BlockMerger:
     def __init__(self, dtype: torch.dtype, device: torch.device, block: int = BLOCK) -> None:
         self.dtype = dtype
         self.block = block
-        buffers = torch.empty((2, block), dtype=dtype, device=device)
+        buffers = torch.empty((3, block), dtype=dtype, device=device)
         self._sum: Tensor = buffers[0]
         self._delta: Tensor = buffers[1]
+        self._wide: Tensor = buffers[2]
 
     def merge(self, target: Source, deltas: Sequence[Delta], out: Tensor, start: int = 0) -> bool:
         """Write ``target + Σ coefficient · delta`` to ``out``; False if a value is not finite.
@@ -151,7 +152,7 @@ class BlockMerger:
             high = min(low + self.block, out.numel())
             window = out[low:high]
             buffer = window if window.dtype == self.dtype else self._sum[: high - low]
-            total = target[start + low : start + high]
+            total = self._widened(target[start + low : start + high], buffer)
             for delta in deltas:
                 part = self.delta(delta, start + low, start + high)
                 if delta.coefficient == 0:  # adding 0 would turn a target's -0.0 into 0.0
@@ -182,7 +183,13 @@ class BlockMerger:
 
     def _difference(self, delta: Delta, start: int, stop: int) -> Tensor:
         out = self._delta[: stop - start].copy_(delta.plus[start:stop])
-        return out if delta.minus is None else out.sub_(delta.minus[start:stop])
+        if delta.minus is None:
+            return out
+        return out.sub_(self._widened(delta.minus[start:stop], self._wide[: stop - start]))
+
+    def _widened(self, values: Tensor, buffer: Tensor) -> Tensor:
+        # torch would widen to fresh memory, whose first touch costs more than the arithmetic.
+        return values if values.dtype == self.dtype else buffer.copy_(values)
 
 
 def sparsified(delta: Delta, dtype: torch.dtype) -> Delta:

@@ -80,9 +80,11 @@ class ReasoningVectorMethod(GroupMergeMethod):
                 "use a target and donors of one architecture, all with or all without tied "
                 "embeddings.",
             )
-        from rvec_merge.planning import stock_run
+        from rvec_merge.planning import is_own_plan, stock_run
         from rvec_merge.preflight import check_inputs, check_stock_run
 
+        if is_own_plan():
+            return  # who asked for it checks more
         if run := stock_run():
             check_stock_run(run)
         else:

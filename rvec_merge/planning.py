@@ -7,6 +7,9 @@ checks that need it are simply not made.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
 
 _FRAMES = 12  # run_merge is five frames above validate_inputs in mergekit 0.1.5
+_own_plan = ContextVar("own_plan", default=False)
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,18 @@ def stock_run() -> StockRun | None:
             return None
         frame = frame.f_back
     return None
+
+
+@contextmanager
+def own_plan() -> Iterator[None]:
+    """While it is open, mergekit plans at our own request, and the method has nothing to check."""
+    token = _own_plan.set(True)
+    try:
+        yield
+    finally:
+        _own_plan.reset(token)
+
+
+def is_own_plan() -> bool:
+    """Whether mergekit plans at our own request."""
+    return _own_plan.get()

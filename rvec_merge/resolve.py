@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rvec_merge.planning import own_plan
 from rvec_merge.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
     architecture = get_architecture_info(config, options)
     LoaderCache().setup(options)
     planner = MergePlanner(config, architecture, options, _model_out_config(config, architecture))
-    planner._plan()  # plan_in_memory() cannot be called in mergekit 0.1.5: its task is abstract
+    with own_plan():
+        planner._plan()  # plan_in_memory() cannot be called in mergekit 0.1.5: its task is abstract
     return [_resolved(weight, task, config.out_dtype) for weight, task in planner._tensors]
 
 
