@@ -27,10 +27,10 @@ CHECK = """\
 import json, sys, time
 from rvec_merge.engine.startup import import_mergekit
 import_mergekit()
-from rvec_merge.preflight import run_preflight
+from rvec_merge.preflight import examine
 from rvec_merge.recipe import read_recipe
 wall, cpu = time.perf_counter(), time.process_time()
-run_preflight(read_recipe(sys.argv[1]), None)
+examine(read_recipe(sys.argv[1]), None).raise_errors()
 print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}))
 """
 

@@ -17,7 +17,7 @@ from rvec_merge.engine.layout import lay_out, write_index
 from rvec_merge.engine.plan import MergePlan, NotStreamable, plan_merge
 from rvec_merge.engine.provenance import FILE, record
 from rvec_merge.engine.settings import Settings
-from rvec_merge.preflight import PreflightReport, run_preflight
+from rvec_merge.preflight import PreflightReport, examine
 from rvec_merge.problems import Notice
 from rvec_merge.recipe import Recipe
 
@@ -87,13 +87,14 @@ def merge(
     for reference in recipe.config.referenced_models():
         if reference.lora is None and not Path(reference.model.path).exists():
             fetch(reference)
-    report = run_preflight(
+    report = examine(
         recipe,
         out,
         allow_pickle=settings.allow_pickle,
         trust_remote_code=settings.trust_remote_code,
         overwrite=settings.overwrite,
     )
+    report.raise_errors()
     try:
         plan = plan_merge(recipe, report.tensors, settings)
     except NotStreamable as reason:

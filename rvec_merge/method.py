@@ -64,7 +64,7 @@ class ReasoningVectorMethod(GroupMergeMethod):
 
         Raises:
             RecipeError: there is no target, or no donor.
-            RvecError: what ``preflight.check_inputs`` finds in checkpoints.
+            RvecError: what ``preflight.check_checkpoints`` finds in checkpoints.
         """
         where = f" for {group_name}" if group_name else ""
         if base_id is None:
@@ -81,14 +81,14 @@ class ReasoningVectorMethod(GroupMergeMethod):
                 "embeddings.",
             )
         from rvec_merge.planning import is_own_plan, stock_run
-        from rvec_merge.preflight import check_inputs, check_stock_run
+        from rvec_merge.preflight import check_checkpoints, check_stock_run
 
         if is_own_plan():
             return  # who asked for it checks more
         if run := stock_run():
             check_stock_run(run)
         else:
-            check_inputs(input_ids, base_id)
+            check_checkpoints(input_ids, base_id)
 
     def merge_group(self, group: TensorGroup, /, **parameters: Any) -> torch.Tensor:
         return self._merge(group, parameters, out_dtype=None)

@@ -58,7 +58,10 @@ class Shard:
         """
         handle = os.open(folder / self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            os.posix_fallocate(handle, 0, self.size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(handle, 0, self.size)
+            else:  # macOS has none: a disk that fills is met while writing
+                os.truncate(handle, self.size)
             os.pwrite(handle, self.header, 0)
         except OSError:
             os.close(handle)

@@ -21,7 +21,7 @@ from rvec_merge.kernel import (
     non_finite,
     sparsified,
 )
-from rvec_merge.preflight import run_preflight
+from rvec_merge.preflight import examine
 from rvec_merge.recipe import Recipe
 from rvec_merge.threads import one_thread_each
 
@@ -44,7 +44,8 @@ class ResidentWeights:
     """
 
     def __init__(self, recipe: Recipe, model: torch.nn.Module) -> None:
-        report = run_preflight(recipe, None)
+        report = examine(recipe, None)
+        report.raise_errors()
         try:
             self._plan = plan_merge(recipe, report.tensors, Settings(), mapped=True)
         except NotStreamable as reason:

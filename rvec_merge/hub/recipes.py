@@ -111,11 +111,11 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None
             download fails.
     """
     from rvec_merge.hub.remote import hub_reference, see
-    from rvec_merge.preflight import run_preflight
+    from rvec_merge.preflight import examine
 
     if all(hub_reference(reference) is None for reference in recipe.config.referenced_models()):
         return
-    run_preflight(
+    report = examine(
         recipe,
         out,
         allow_pickle=settings.allow_pickle,
@@ -123,6 +123,7 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None
         overwrite=settings.overwrite,
         resolver=see,
     )
+    report.raise_errors()
     fetch_models(recipe)
 
 

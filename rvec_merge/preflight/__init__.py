@@ -1,19 +1,18 @@
 """What can be refused before a weight is read: from recipes, configs, tokenizers and headers."""
 
 from rvec_merge.preflight.models import COMPACT_MARK, Model, Resolver, local_folder, see_local
-from rvec_merge.preflight.run import PreflightReport, examine, run_preflight
-from rvec_merge.preflight.stock import check_inputs, check_stock_run, refuse_input_as_output
+from rvec_merge.preflight.run import PreflightReport, examine
+from rvec_merge.preflight.stock import check_checkpoints, check_stock_run, refuse_input_as_output
 
 __all__ = [
     "COMPACT_MARK",
     "Model",
     "PreflightReport",
     "Resolver",
-    "check_inputs",
+    "check_checkpoints",
     "check_stock_run",
     "examine",
     "local_folder",
     "refuse_input_as_output",
-    "run_preflight",
     "see_local",
 ]

@@ -23,7 +23,7 @@ class PreflightReport:
 
     Attributes:
         models: the inputs that could be seen, the target first.
-        errors: what stands in the way; empty in a report that ``run_preflight`` returns.
+        errors: what stands in the way.
         warnings: what does not stand in the way.
         tensors: mergekit's resolved plan; empty where it cannot be made yet.
         facts: sizes and times of the plan; None where there is none.
@@ -35,8 +35,13 @@ class PreflightReport:
     tensors: tuple["ResolvedTensor", ...]
     facts: plan.PlanFacts | None
 
+    def raise_errors(self) -> None:
+        """Raise what stands in the way, if anything does; several errors as one that lists them."""
+        if self.errors:
+            raise combined(self.errors)
 
-def run_preflight(
+
+def examine(
     recipe: "Recipe",
     out: Path | None,
     *,
@@ -50,33 +55,7 @@ def run_preflight(
     Args:
         out: the output folder; None checks the inputs alone.
         resolver: how an input is seen; None from it leaves that input unchecked, with a warning.
-
-    Raises:
-        RvecError: something stands in the way; several errors come as one that lists them all.
     """
-    report = examine(
-        recipe,
-        out,
-        allow_pickle=allow_pickle,
-        trust_remote_code=trust_remote_code,
-        overwrite=overwrite,
-        resolver=resolver,
-    )
-    if report.errors:
-        raise combined(report.errors)
-    return report
-
-
-def examine(
-    recipe: "Recipe",
-    out: Path | None,
-    *,
-    allow_pickle: bool = False,
-    trust_remote_code: bool = False,
-    overwrite: bool = False,
-    resolver: Resolver = see_local,
-) -> PreflightReport:
-    """``run_preflight``, with the errors in the report instead of raised."""
     models: dict[ModelReference, Model] = {}
     findings: list[Finding] = []
     for seen in see_models(recipe.config, resolver, allow_pickle):

@@ -13,7 +13,7 @@ from rvec_merge.errors import CheckpointError, OutputError, RvecError
 from rvec_merge.planning import StockRun
 from rvec_merge.preflight import identity, tensors
 from rvec_merge.preflight.models import COMPACT_MARK, cached_snapshot, local_folder
-from rvec_merge.problems import Notice, combined
+from rvec_merge.problems import Notice
 from rvec_merge.recipe import Recipe, check_config, parse_recipe
 
 LOG = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def check_stock_run(run: StockRun) -> None:
     Warnings are logged.
 
     Raises:
-        RvecError: what ``run_preflight`` refuses, an existing output folder aside: mergekit
+        RvecError: what ``examine`` finds, an existing output folder aside: mergekit
             writes into it.
     """
     if _checked and _checked[0] is run.config:
@@ -63,8 +63,7 @@ def _examine(recipe: Recipe, out: Path) -> None:
     report = examine(recipe, None)
     for notice in (*report.warnings, *_leftovers(out), *_taken_for_hub_ids(recipe)):
         LOG.warning("%s", notice)
-    if report.errors:
-        raise combined(report.errors)
+    report.raise_errors()
     check_writable(out)
     if report.facts is not None:
         check_space(out, report.facts.output_bytes)
@@ -128,7 +127,7 @@ def refuse_input_as_output(out: Path, reference: Hashable) -> None:
         )
 
 
-def check_inputs(input_ids: Sequence[Hashable], target: Hashable) -> None:
+def check_checkpoints(input_ids: Sequence[Hashable], target: Hashable) -> None:
     """Check one slice's inputs where no recipe is in sight: mergekit's Python functions.
 
     Raises:

@@ -19,7 +19,7 @@ from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import parse_reference
 from rvec_merge.hub.remote import see
 from rvec_merge.hub.vectors import open_vector
-from rvec_merge.preflight import run_preflight
+from rvec_merge.preflight import examine
 
 ROOM = 1 << 30  # bytes beyond what the imports take
 SECONDS = 60  # of CPU, for all cases together
@@ -38,7 +38,7 @@ def check(repo: str) -> None:
         path.write_text(
             f"merge_method: linear\nmodels: [{{model: {repo}, parameters: {{weight: 1}}}}]\n"
         )
-        run_preflight(open_recipe(path), None, resolver=see)
+        examine(open_recipe(path), None, resolver=see).raise_errors()
 
 
 def read(repo: str) -> None:

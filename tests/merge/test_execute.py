@@ -103,9 +103,12 @@ def test_any_shape_block_and_shard_size(
     assert len(sizes) == 1 or shard_size > 0
 
 
-def test_a_single_file_is_what_the_safetensors_library_writes(tmp_path):
+@pytest.mark.parametrize("fallocate", [True, False])
+def test_a_single_file_is_what_the_safetensors_library_writes(tmp_path, monkeypatch, fallocate):
     from safetensors.torch import save_file
 
+    if not fallocate:  # as on macOS
+        monkeypatch.delattr(os, "posix_fallocate")
     names = ["model.layers.10.x", "model.layers.2.x", "ü", "a"]
     triples = {n: tuple(torch.randn(3, 5) for _ in range(3)) for n in names}
     found, _ = run(tmp_path, plan(tmp_path, triples, torch.bfloat16))
