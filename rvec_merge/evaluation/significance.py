@@ -144,10 +144,10 @@ def paired(
     stratum, sizes = _strata(baseline)
     n = int(sizes.sum())
     weights = np.full(sizes.size, 1 / n) if weighting == "items" else 1 / (sizes.size * sizes)
-    strata = [
-        Changes(*np.unique(change[stratum == t], return_counts=True), weight)
-        for t, weight in enumerate(weights)
-    ]
+    strata = []
+    for t, weight in enumerate(weights):
+        values, counts = np.unique(change[stratum == t], return_counts=True)
+        strata.append(Changes(values, counts, weight))
     difference, low, high = estimate(strata, resamples, seed)
     binary = bool((before * (1 - before) == 0).all() and (after * (1 - after) == 0).all())
     p, exact = sign_flip_p(weights[stratum] * change, resamples, seed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from rvec_merge.evaluation.resampling import Floats
 from rvec_merge.evaluation.significance import Outcomes, paired
 from rvec_merge.evaluation.verdict import Control, Finding, Question, judge
 
@@ -52,7 +53,7 @@ class Rates:
 
 
 def outcomes(
-    world: World, items: int, effects: np.ndarray, random: np.random.Generator
+    world: World, items: int, effects: Floats, random: np.random.Generator
 ) -> list[Outcomes]:
     """Draw one task's items, and their outcomes at each accuracy ``world.accuracy + effect``."""
     # Two conditions' latent scores correlate by cos(pi * flips) at accuracy 1/2 (Sheppard);
