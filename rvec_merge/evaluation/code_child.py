@@ -58,15 +58,15 @@ def _open_to_all(folder: str) -> bool:
     return True
 
 
-def close_files(libc: ctypes.CDLL, folder: str) -> bool:
-    """Let nothing be written outside ``folder`` and nothing be executed (Landlock)."""
+def close_files(libc: ctypes.CDLL) -> bool:
+    """Let nothing be written outside the current folder and nothing be executed (Landlock)."""
     if libc.syscall(_LANDLOCK_CREATE, None, 0, 1) < 1:
         return False
     rules = ctypes.create_string_buffer(struct.pack("Q", _LANDLOCK_HANDLED), 8)
     ruleset = libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(8), 0)
     if ruleset < 0:
         return False
-    beneath = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    beneath = os.open(".", os.O_PATH | os.O_DIRECTORY)
     rule = ctypes.create_string_buffer(struct.pack("=Qi", _LANDLOCK_IN_FOLDER, beneath), 12)
     added = libc.syscall(_LANDLOCK_ADD, ruleset, 1, rule, 0)
     done = added == 0 and libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0) == 0
@@ -105,7 +105,7 @@ def main() -> None:
         closed["network"] = close_network(libc)
         closed["processes"] = drop_root(libc)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        closed["files"] = close_files(libc, os.getcwd())
+        closed["files"] = close_files(libc)
     limit(orders["seconds"], orders["memory"])
     try:
         # This is what the harness was asked for, with an opt-in, in this process and no other.
