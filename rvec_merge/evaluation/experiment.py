@@ -1,19 +1,20 @@
 """Run a plan: choose the scale, evaluate what is reported, resume where a run stopped."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from rvec_merge.errors import PlanError, ResultsError
-from rvec_merge.evaluation.conditions import Cell, State, report_cells, sweep_cells
-from rvec_merge.evaluation.engines.base import Engine, Failed
-from rvec_merge.evaluation.outputs import outcomes
+from rvec_merge.evaluation.clerk import Clerk, Watch
+from rvec_merge.evaluation.conditions import TARGET, Cell, State, report_cells, sweep_cells
+from rvec_merge.evaluation.engines.base import Engine
+from rvec_merge.evaluation.outputs import describe, outcomes
 from rvec_merge.evaluation.plan import Plan, TaskPlan, read_plan
-from rvec_merge.evaluation.runner import CellRunner, Evaluated, versions
+from rvec_merge.evaluation.runner import CellRunner, versions
 from rvec_merge.evaluation.significance import Outcomes
 from rvec_merge.evaluation.store import CellResult, Store
 from rvec_merge.evaluation.task_book import TaskBook
@@ -21,15 +22,6 @@ from rvec_merge.recipe import Recipe
 from rvec_merge.safe_yaml import load_yaml
 
 _FEWEST = 10  # items on either side of a split
-_SHOWN = 8  # failures in an error
-
-
-class Watch(Protocol):
-    """Is told of every cell that is finished, found finished, or failed."""
-
-    def done(self, cell: Cell, result: CellResult) -> None: ...
-
-    def failed(self, failure: Failed) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ class Experiment:
         Raises:
             ResultsError: cells failed; all others that could be run are finished and filed.
         """
-        clerk = _Clerk(engine, runner, store, watch)
+        clerk = Clerk(engine, runner, store, watch)
         sweep = sweep_cells(self.plan)
         # What does not depend on the scale need not wait for it.
         fixed = [c for c in self.outline(max(self.plan.scales)).report if not c.state.scale]
@@ -105,17 +97,21 @@ class Experiment:
             for scale, cells in self._by_scale().items()
         }
         best = max(scores.values())
-        return min(scale for scale, score in scores.items() if score == best)
+        return min(scale for scale, score in scores.items() if np.isclose(score, best, atol=1e-12))
 
     def outcomes(self, cell: Cell, result: CellResult, part: str) -> Outcomes:
         """A cell's outcomes on the items of one part: ``choose`` or ``report``."""
         task = self._task(cell.task)
         metric, filter_name = self.book.metric(task, cell.variant)
-        names = {
-            subtask: {i: name for i, name in items if self._takes(cell, name, part)}
-            for subtask, items in self.book.items(cell.variant, self.plan.limit).items()
-        }
-        return outcomes(result.samples(), metric, filter_name, names)
+        return outcomes(result.samples(), metric, filter_name, self._names(cell, part))
+
+    def facts(self, cell: Cell, result: CellResult) -> Mapping[str, Any]:
+        """What a cell's outputs look like on the reported items; see ``outputs.describe``."""
+        if not self._splits:
+            return result.facts
+        names = self._names(cell, "report")
+        rows = [row for row in result.samples() if row["doc_id"] in names[row["task"]]]
+        return {**result.facts, **describe(rows, result.facts["lengths"])}
 
     def head(self) -> dict[str, object]:
         """What a results folder says about its experiment."""
@@ -126,11 +122,11 @@ class Experiment:
         }
 
     def running_code(self) -> list[str]:
-        """The plan's tasks that execute what a model wrote."""
+        """The tasks that execute what a model wrote, validation tasks among them."""
         return [
-            plan.task
-            for plan in self.plan.tasks
-            if any(getattr(t, "UNSAFE_CODE", False) for t in self.book.tasks(plan.task).values())
+            name
+            for name in dict.fromkeys(c.task for c in self.outline(max(self.plan.scales)).cells)
+            if any(getattr(t, "UNSAFE_CODE", False) for t in self.book.tasks(name).values())
         ]
 
     def require_same(self, found: Mapping[str, Any] | None, folder: Path) -> None:
@@ -164,9 +160,19 @@ class Experiment:
                 found[cell.state.scale].append(cell)
         return found
 
+    def _names(self, cell: Cell, part: str) -> dict[str, dict[int, str]]:
+        return {
+            subtask: {i: name for i, name in items if self._takes(cell, name, part)}
+            for subtask, items in self.book.items(cell.variant, self.plan.limit).items()
+        }
+
+    @property
+    def _splits(self) -> bool:
+        return self.plan.selection.by == "share" and len(self.plan.scales) > 1
+
     def _takes(self, cell: Cell, name: str, part: str) -> bool:
         plan = self.plan
-        if plan.selection.by != "share" or len(plan.scales) == 1:
+        if not self._splits:
             return True
         if not self._task(cell.task).selects:
             return part == "report"
@@ -190,7 +196,10 @@ class Experiment:
         self.book.require(outline.cells)
         for cell in outline.cells:
             self.book.metric(self._task(cell.task), cell.variant)
-        if self.plan.selection.by != "share" or len(self.plan.scales) == 1:
+        self._require_distinct(outline)
+        for cell in dict.fromkeys(replace(c, state=TARGET) for c in outline.report):
+            self._require_enough(cell)
+        if not self._splits:
             return
         for task in (t for t in self.plan.tasks if t.selects):
             cell = Cell(task.task, State("target"))
@@ -204,70 +213,27 @@ class Experiment:
                     f"raise limit, or change selection.share; each side needs {_FEWEST}.",
                 )
 
+    def _require_distinct(self, outline: Outline) -> None:
+        seen: dict[tuple[object, ...], Cell] = {}
+        for cell in outline.cells:
+            other = seen.setdefault((cell.variant, cell.state, cell.forced), cell)
+            if other.task != cell.task:
+                raise PlanError(
+                    "Two tasks of the plan are one.",
+                    [f"{other.task} and {cell.task} both evaluate {cell.variant}"],
+                    "take one of them out of the plan, or its prompt or perturbation.",
+                )
 
-class _Clerk:
-    """Asks an engine for the cells that are missing, and files what comes back."""
-
-    def __init__(self, engine: Engine, runner: CellRunner, store: Store, watch: Watch) -> None:
-        self._engine = engine
-        self._runner = runner
-        self._store = store
-        self._watch = watch
-        self.results: dict[Cell, CellResult] = {}
-        self.failures: dict[Cell, tuple[Failed, Path]] = {}
-
-    def finish(self, cells: Iterable[Cell]) -> None:
-        missing = []
-        for cell in dict.fromkeys(cells):
-            if cell in self.results or cell in self.failures:
-                continue
-            if (found := self._store.find(self._runner.key(cell))) is not None:
-                self._file(cell, found)
-            else:
-                missing.append(cell)
-        if not missing:
-            return
-        self._store.forget_findings()
-        for answer in self._engine.run(missing):
-            if isinstance(answer, Evaluated):
-                answer = self._checked(answer)
-            if isinstance(answer, Failed):
-                trace = self._store.add_failure(self._runner.key(answer.cell), answer.trace)
-                self.failures[answer.cell] = (answer, trace)
-                self._watch.failed(answer)
-                continue
-            cell = answer.cell
-            key = self._runner.key(cell)
-            filed = self._store.add(key, cell.condition, cell.variant, answer.facts, answer.files)
-            self._file(cell, filed)
-
-    def report(self) -> ResultsError:
-        """What failed."""
-        facts = [
-            f"{cell.condition} on {cell.task}: {failure.reason} ({trace})"
-            for cell, (failure, trace) in self.failures.items()
-        ]
-        more = [f"and {len(facts) - _SHOWN} more"] if len(facts) > _SHOWN else []
-        return ResultsError(
-            f"{len(facts)} of {len(facts) + len(self.results)} cells failed; no summary is made.",
-            facts[:_SHOWN] + more,
-            "read the traceback files, mend the cause, and run the same command again: "
-            "what is finished is kept.",
-        )
-
-    def _file(self, cell: Cell, result: CellResult) -> None:
-        self.results[cell] = result
-        self._watch.done(cell, result)
-
-    def _checked(self, answer: Evaluated) -> Evaluated | Failed:
-        """The answer, if the cell ran on what this process sees: other nodes have other disks."""
-        here = self._runner.depends(answer.cell)
-        other = [name for name in here if here[name] != answer.depends[name]]
-        if not other:
-            return answer
-        reason = f"its worker saw other {', '.join(other)}"
-        lines = [f"{name}: {here[name]} here, {answer.depends[name]} there" for name in other]
-        return Failed(answer.cell, reason, "\n".join([reason, *lines, ""]))
+    def _require_enough(self, cell: Cell) -> None:
+        """Refuse a set in which a subtask reports one item alone: it shows no spread."""
+        names = self._names(cell, "report")
+        few = [f"{subtask}: {len(found)}" for subtask, found in names.items() if len(found) < 2]
+        if few:
+            raise PlanError(
+                f"The task {cell.variant} has too few items to estimate an error from.",
+                [f"items that would be reported, {fact}" for fact in few[:3]],
+                "raise limit, or take the task or its perturbation out of the plan.",
+            )
 
 
 def _differing(found: Any, recipe: Recipe) -> list[str]:

@@ -49,7 +49,7 @@ def read_items(path: Path) -> list[dict[str, Any]]:
         TaskError: the file is missing or empty, or a line is no such item.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(
             "A task's local data cannot be read.",

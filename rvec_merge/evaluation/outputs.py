@@ -1,6 +1,6 @@
 """What a cell's outputs look like: length, worked steps, whether an answer could be read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,21 +11,32 @@ from rvec_merge.evaluation.significance import Outcomes
 _UNREAD = "[invalid]"
 
 
+def lengths(
+    rows: Iterable[Mapping[str, Any]], count_tokens: Callable[[str], int]
+) -> dict[str, dict[str, int]]:
+    """The length of each generated output in tokens, by subtask and doc_id."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        said = row["resps"][0][0]
+        if isinstance(said, str) and str(row["doc_id"]) not in found.setdefault(row["task"], {}):
+            found[row["task"]][str(row["doc_id"])] = count_tokens(said)
+    return found
+
+
 def describe(
-    samples: Mapping[str, Iterable[Mapping[str, Any]]], count_tokens: Callable[[str], int]
+    rows: Sequence[Mapping[str, Any]], lengths: Mapping[str, Mapping[str, int]]
 ) -> dict[str, Any]:
-    """Summarise a cell's sample rows.
+    """Summarise sample rows of a cell: all of them, or those of the reported items.
 
     Args:
-        samples: lm-eval's rows by subtask; one row per item and filter.
-        count_tokens: the tokenizer's length of a text.
+        rows: lm-eval's, one per item and filter, each with its subtask's name under ``task``.
+        lengths: what ``lengths`` found.
 
     Returns:
         ``items``; ``means``: by filter, then metric; ``tokens``: mean length of the outputs (None
         for loglikelihood tasks); ``parsable``: share of outputs with an answer (None where
         nothing tells); ``steps``: mean number of worked steps (None where they are not counted).
     """
-    rows = [row for task in sorted(samples) for row in samples[task]]
     first = [row for row in rows if row["filter"] == rows[0]["filter"]]
     by_filter: dict[str, dict[str, list[float]]] = {}
     for row in rows:
@@ -33,12 +44,16 @@ def describe(
         for name in row["metrics"]:
             metrics.setdefault(name, []).append(_number(row[name]))
     means = {f: {m: float(np.mean(v)) for m, v in ms.items()} for f, ms in by_filter.items()}
-    texts = [row["resps"][0][0] for row in first if isinstance(row["resps"][0][0], str)]
+    tokens = [
+        lengths[row["task"]][str(row["doc_id"])]
+        for row in first
+        if str(row["doc_id"]) in lengths.get(row["task"], {})
+    ]
     return {
         "items": len(first),
         "means": means,
-        "tokens": float(np.mean([count_tokens(text) for text in texts])) if texts else None,
-        "parsable": _parsable(rows, means, bool(texts)),
+        "tokens": float(np.mean(tokens)) if tokens else None,
+        "parsable": _parsable(rows, means, bool(tokens)),
         "steps": next(iter(means.values())).get("steps"),
     }
 

@@ -122,6 +122,12 @@ class Plan(_Strict):
                 raise ValueError(f"a {what} is listed twice")
         if "plain" not in self.prompts:
             raise ValueError("prompts must include plain: every baseline is")
+        bare = [t.task for t in self.tasks if t.prompts is not None and "plain" not in t.prompts]
+        if bare:
+            raise ValueError(f"prompts of {', '.join(bare)} must include plain")
+        validating = [t.validation for t in self.tasks if t.validation is not None]
+        if len(set(validating)) != len(validating) or {t.task for t in self.tasks} & {*validating}:
+            raise ValueError("a validation task must be no other task, and of one task alone")
         choosing = [t for t in self.tasks if t.selects]
         if not choosing:
             raise ValueError("at least one task must choose the scale (selects: true)")

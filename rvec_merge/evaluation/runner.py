@@ -17,7 +17,7 @@ from rvec_merge.engine.inputs import fetch
 from rvec_merge.evaluation.conditions import Cell
 from rvec_merge.evaluation.fingerprint import weights_fingerprint
 from rvec_merge.evaluation.forced import SweepLM
-from rvec_merge.evaluation.outputs import describe
+from rvec_merge.evaluation.outputs import describe, lengths
 from rvec_merge.evaluation.plan import Plan
 from rvec_merge.evaluation.quiet import quiet
 from rvec_merge.evaluation.store import packed
@@ -108,16 +108,19 @@ class CellRunner:
         from lm_eval.loggers import EvaluationTracker
 
         began = time.perf_counter()
+        depends = self.depends(cell)  # first: lm-eval writes what it was told into the tasks
         self._weights.become(cell.state)
         self._lm.withholding = self.book.withholding(cell.variant) if cell.forced else None
         with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
             tracker = EvaluationTracker(output_path=scratch)
             samples = self._evaluate(cell, tracker)
-            facts = describe(samples, lambda text: len(self._tokenizer.encode(text)))
+            rows = [{**row, "task": task} for task in sorted(samples) for row in samples[task]]
+            long = lengths(rows, lambda text: len(self._tokenizer.encode(text)))
+            facts = {**describe(rows, long), "lengths": long}
             effect = self._weights.effect
             facts["effective_scale"] = effect.effective_scale if effect else None
             files = packed(Path(scratch))
-        return Evaluated(cell, self.depends(cell), facts, files, time.perf_counter() - began)
+        return Evaluated(cell, depends, facts, files, time.perf_counter() - began)
 
     def _evaluate(self, cell: Cell, tracker: "EvaluationTracker") -> dict[str, Any]:
         from lm_eval import simple_evaluate

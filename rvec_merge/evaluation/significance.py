@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -65,6 +65,12 @@ class Outcomes:
             object.__setattr__(self, name, array)
 
 
+def in_one_unit(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons of one metric: points only if every one of them is of 0/1 values."""
+    binary = all(comparison.binary for comparison in comparisons)
+    return [replace(comparison, binary=binary) for comparison in comparisons]
+
+
 def pool(tasks: Mapping[str, Outcomes]) -> Outcomes:
     """Join a group's tasks into one set of outcomes with a stratum per task."""
     return Outcomes(
@@ -102,7 +108,7 @@ class Comparison:
     Attributes:
         low, high: 95 % paired-bootstrap interval of the difference.
         rose, fell: items whose value is higher, or lower, under the condition.
-        binary: every value is 0 or 1, so that ``rose`` and ``fell`` are McNemar's counts.
+        binary: every value is 0 or 1, also in what it is shown with; differences are points then.
         p: two-sided; `test` says how it was found.
     """
 

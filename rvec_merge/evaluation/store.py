@@ -92,8 +92,11 @@ class Store:
                 shutil.rmtree(leftover)  # of a run that was killed while it wrote
             if self.failures.exists():
                 shutil.rmtree(self.failures)  # these cells are tried again
-            text = json.dumps({"format": FORMAT, **head}, indent=2, sort_keys=True)
-            self.write(HEAD, text + "\n")
+            text = json.dumps({"format": FORMAT, **head}, indent=2, sort_keys=True) + "\n"
+            path = self.root / HEAD
+            if path.is_file() and path.read_text(encoding="utf-8") != text:
+                self.forget_findings()  # they are another plan's
+            self.write(HEAD, text)
             yield
 
     def head(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from rvec_merge.evaluation.conditions import TARGET, Cell, State, control_states
 from rvec_merge.evaluation.experiment import Experiment
 from rvec_merge.evaluation.fingerprint import ModelInput, model_inputs
 from rvec_merge.evaluation.flips import Flips, flips
-from rvec_merge.evaluation.significance import Comparison, Mean, holm, mean, paired
+from rvec_merge.evaluation.significance import Comparison, Mean, holm, in_one_unit, mean, paired
 from rvec_merge.evaluation.store import CellResult
 from rvec_merge.evaluation.verdict import RULE, Control, Question, Verdict, judge
 
@@ -102,17 +102,21 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
     compared = {
         c: paired(found[c.baseline], found[c], seed=plan.seed) for c in reported if c.baseline != c
     }
+    for task in plan.tasks:
+        cells = [c for c in compared if c.task == task.task]
+        compared |= zip(cells, in_one_unit([compared[c] for c in cells]), strict=True)
     adjusted = holm({c: comparison.p for c, comparison in compared.items()})
+    facts = {c: experiment.facts(c, results[c]) for c in reported}
     rows = [
         Row(
             cell,
             mean(found[cell]),
             compared.get(cell),
             adjusted.get(cell),
-            results[cell].facts["tokens"],
-            results[cell].facts["parsable"],
-            results[cell].facts["steps"],
-            results[cell].facts["effective_scale"],
+            facts[cell]["tokens"],
+            facts[cell]["parsable"],
+            facts[cell]["steps"],
+            facts[cell]["effective_scale"],
         )
         for cell in reported
     ]

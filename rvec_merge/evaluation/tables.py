@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from rvec_merge.evaluation import wording
@@ -26,13 +26,17 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
         rows = [row for row in summary.rows if row.cell.task == task.task]
         parts += [f"## {task.task}", conditions_table(rows)]
     if summary.candidates:
-        parts += ["## Choosing the scale", candidates_table(summary.candidates)]
+        units: dict[str, bool] = {}
+        for task in plan.tasks:
+            binary = _binary(row for row in summary.rows if row.cell.task == task.task)
+            units |= dict.fromkeys((task.task, task.validation or task.task), binary)
+        parts += ["## Choosing the scale", candidates_table(summary.candidates, units)]
     parts += [
         "## How to read this",
         "Differences are from the target on the same items, with the same prompt and perturbation, "
-        "in points; ± is one standard error, the interval a paired bootstrap, p is adjusted "
-        "(Holm) over all rows. *tokens* and *steps* are means per output, *parsable* the share "
-        "of outputs an answer could be read from.",
+        "in points where the metric is 0 or 1; ± is one standard error, the interval a paired "
+        "bootstrap, p is adjusted (Holm) over all rows. *tokens* and *steps* are means per output, "
+        "*parsable* the share of outputs an answer could be read from.",
         f"The rule of the verdicts:\n\n```text\n{summary.rule}\n```",
     ]
     return "\n\n".join(parts) + "\n"
@@ -40,7 +44,7 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
 
 def conditions_table(rows: Sequence[Row]) -> str:
     """One task's conditions, as a Markdown table; columns that say nothing are left out."""
-    binary = all(row.comparison.binary for row in rows if row.comparison)
+    binary = _binary(rows)
     columns = {
         "condition": [row.cell.condition for row in rows],
         "n": [str(row.level.n) for row in rows],
@@ -56,15 +60,16 @@ def conditions_table(rows: Sequence[Row]) -> str:
     return _table({name: cells for name, cells in columns.items() if any(cells)})
 
 
-def candidates_table(candidates: Sequence[Candidate]) -> str:
-    """The scale curve, as a Markdown table."""
+def candidates_table(candidates: Sequence[Candidate], binary: Mapping[str, bool]) -> str:
+    """The scale curve, as a Markdown table; ``binary`` says of a task whether its metric is 0/1."""
+    level = "accuracy %" if all(binary[c.task] for c in candidates) else "mean"
     return _table(
         {
             "task": [c.task for c in candidates],
             "scale": [f"{c.scale:g}" for c in candidates],
             "effective scale": [_number(c.effective_scale, ".2f") for c in candidates],
             "n": [str(c.level.n) for c in candidates],
-            "accuracy %": [wording.level(c.level, binary=True) for c in candidates],
+            level: [wording.level(c.level, binary=binary[c.task]) for c in candidates],
         }
     )
 
@@ -99,6 +104,10 @@ def _record(row: Row) -> dict[str, object]:
         "parsable": row.parsable,
         "effective_scale": row.effective_scale,
     }
+
+
+def _binary(rows: Iterable[Row]) -> bool:
+    return all(row.comparison.binary for row in rows if row.comparison)
 
 
 def _difference(row: Row) -> str:

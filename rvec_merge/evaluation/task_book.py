@@ -85,7 +85,8 @@ class TaskBook:
             metadata = dict(config.pop("metadata", None) or {})
             metadata.pop("config_source", None)  # a path of this machine
             docs = [dict(doc) for doc in list(task.eval_docs)[:limit]]
-            for part in (name, config, metadata, docs, task.VERSION):
+            shots = [dict(doc) for doc in task.fewshot_docs()] if config.get("num_fewshot") else []
+            for part in (name, config, metadata, docs, shots, task.VERSION):
                 text = json.dumps(part, sort_keys=True, default=str)
                 digest.update(re.sub(r" at 0x[0-9a-f]+", "", text).encode())
         return digest.hexdigest()
@@ -94,7 +95,8 @@ class TaskBook:
         """The metric and the filter that are tested: the plan's, or the task's first.
 
         Raises:
-            PlanError: the task has no such metric or filter.
+            PlanError: the task has no such metric or filter, or the metric is not a mean over
+                items of which more is better: a difference of it would mean nothing here.
         """
         task = next(iter(self.tasks(variant).values()))
         metrics = [m["metric"] for m in task.config.metric_list or []]
@@ -110,7 +112,16 @@ class TaskBook:
                     [f"it has {', '.join(known)}"],
                     f"correct the {what} in the plan.",
                 )
-        return plan.metric or metrics[0], plan.filter or filters[0]
+        metric = plan.metric or metrics[0]
+        aggregated = getattr(task.aggregation().get(metric), "__name__", "unknown")
+        if aggregated != "mean" or not task.higher_is_better().get(metric, True):
+            lower = "lower is better" if aggregated == "mean" else f"lm-eval takes its {aggregated}"
+            raise PlanError(
+                f"The metric {metric!r} of {variant} cannot be compared item by item.",
+                [lower, f"the task has {', '.join(metrics)}"],
+                "name one that is a mean over items, and better when higher; or leave the task.",
+            )
+        return metric, plan.filter or filters[0]
 
     def knows(self, name: str) -> bool:
         """Whether a variant of that name exists."""

@@ -16,6 +16,7 @@ from rvec_merge.evaluation.significance import (
     Comparison,
     Outcomes,
     holm,
+    in_one_unit,
     paired,
 )
 
@@ -115,16 +116,14 @@ def judge(
     def against(a: Outcomes, b: Outcomes) -> Comparison:
         return paired(a, b, resamples=resamples, seed=seed)
 
-    comparisons = [against(q.baseline, q.outcomes) for q in questions]
-    controls = [
-        tuple(
-            ControlResult(
-                c.kind, c.seed, against(q.baseline, c.outcomes), against(c.outcomes, q.outcomes)
-            )
-            for c in q.controls
-        )
-        for q in questions
-    ]
+    comparisons, controls = [], []
+    for q in questions:
+        effects = [against(q.baseline, c.outcomes) for c in q.controls]
+        margins = [against(c.outcomes, q.outcomes) for c in q.controls]
+        found = in_one_unit([against(q.baseline, q.outcomes), *effects, *margins])
+        comparisons.append(found[0])
+        drawn = zip(q.controls, found[1:], found[1 + len(effects) :], strict=False)
+        controls.append(tuple(ControlResult(c.kind, c.seed, *tests) for c, *tests in drawn))
     adjusted = holm({i: c.p for i, c in enumerate(comparisons)})
     beyond = holm(
         {
@@ -224,6 +223,8 @@ def _rest(
     detectable: float | None,
 ) -> list[str]:
     if finding is Finding.NOTHING:
+        if detectable is None and comparison.test != "exact McNemar":
+            return ["No item's value differs, so how much they vary is not known."]
         if detectable is None:
             return ["So few items cannot show an effect of any size."]
         unit = " points" if comparison.binary else ""

@@ -266,7 +266,7 @@ def _unit(binary: bool) -> str:
 def _top(ends: Iterable[float], binary: bool) -> float:
     highest = max(ends)
     if not binary:
-        return highest * 1.05
+        return highest + 0.05 * abs(highest)
     return min(100.0, 10.0 * -(-highest // 10))
 
 
