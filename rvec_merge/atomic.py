@@ -14,7 +14,13 @@ from pathlib import Path
 from rvec_merge.errors import OutputError
 
 # What a folder must hold to be taken for an earlier output that --overwrite may delete.
-_OURS = ("config.json", "mergekit_config.yml", "rvec_merge.json", "rvec_vector.json")
+_OURS = (
+    "config.json",
+    "mergekit_config.yml",
+    "rvec_merge.json",
+    "rvec_vector.json",
+    "rvec_extract.json",
+)
 _DISK_SAYS_NO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -47,6 +53,8 @@ def new_folder(
     try:
         yield work
         _sync_all(work)
+        if overwrite:
+            check_output(out, inputs, overwrite=True)  # what stands there now, hours later
         _publish(work, out, overwrite)
     except OSError as error:
         if error.errno not in _DISK_SAYS_NO:
@@ -63,7 +71,12 @@ def check_output(out: Path, inputs: Sequence[Path] = (), *, overwrite: bool = Fa
     Raises:
         OutputError: it does.
     """
-    real = out.resolve()
+    try:
+        real = out.resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links; RuntimeError before Python 3.13
+        raise OutputError(
+            "The output cannot be written.", [f"{out}", f"{error}"], "name another folder."
+        ) from None
     for folder in inputs:
         known = folder.resolve()
         if real == known or known in real.parents:
@@ -114,9 +127,12 @@ def check_space(out: Path, needed: int) -> None:
 def _locked_sibling(out: Path) -> tuple[Path, int]:
     while True:
         work = Path(tempfile.mkdtemp(prefix=_prefix(out), dir=out.parent))
-        handle = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+        # Another run's clearing may come before any of these calls.
+        try:
+            handle = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
         fcntl.flock(handle, fcntl.LOCK_EX)
-        # Another run's clearing may have come between the two calls above.
         if work.exists():
             work.chmod(0o777 & ~_umask())  # mkdtemp makes it private
             return work, handle

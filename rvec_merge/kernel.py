@@ -91,8 +91,8 @@ def merge_tensor(
         in the order of ``deltas``, rounds once, to ``out_dtype`` (default: the accumulation dtype).
         From float64 to 16 bits torch, and so mergekit, goes by way of float32.
     Threads: ``threads`` Python threads share the tensor; torch should be set to one of its own.
-    Memory: the result and three blocks per thread. A density below 1 or a non-contiguous input
-        costs one tensor-sized temporary each. Inputs are never written to.
+    Memory: the result and three blocks per thread. A non-contiguous input costs one copy of it, a
+        density below 1 about eight of the tensor in float32. Inputs are never written to.
 
     Raises:
         IncompatibleTensorsError: shapes differ, or a dtype is not floating point.
@@ -161,11 +161,9 @@ class BlockMerger:
                 if delta.coefficient != 1:
                     part = torch.mul(part, delta.coefficient, out=self._delta[: high - low])
                 total = torch.add(total, part, out=buffer)
-            finite.see(total)
             if total is not window:
                 window.copy_(total)
-                if window.dtype == torch.float16:  # the one dtype that float32 weights overflow
-                    finite.see(window)
+            finite.see(window)  # rounding may overflow
         return finite.passed
 
     def delta(self, delta: Delta, start: int, stop: int) -> Tensor:

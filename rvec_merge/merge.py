@@ -74,7 +74,7 @@ def merge(
     """Merge a recipe into the new folder ``out``, with the bits of ``mergekit-yaml``.
 
     Memory: some blocks per thread (0.2 GB with everything imported), whatever the models' size;
-        a ``density`` below 1 takes two float32 copies of the largest tensor per thread.
+        a ``density`` below 1 takes about eight float32 copies of the largest tensor per thread.
 
     Raises:
         RvecError: the preflight refuses it, an input is not finite, or the disk fills. Nothing

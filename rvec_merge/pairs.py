@@ -1,7 +1,7 @@
 """Which inputs form which vector: roles and pairs, checked in one place for every path."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from rvec_merge.errors import RecipeError
@@ -45,6 +45,8 @@ def form_pairs(donors: Sequence[Donor], *, where: str = "", target: Hashable = N
         where: the tensor or slice that errors name, if any.
         target: named in the hint when a twin is missing because the target was given its role.
 
+    A vector whose pair's name is taken gets a number: ``default 2``.
+
     Raises:
         RecipeError: a role is missing or unknown, two donors share a role in a pair, a pair lacks
             its twin, or a weight stands at an ``sft`` donor.
@@ -74,7 +76,22 @@ def form_pairs(donors: Sequence[Donor], *, where: str = "", target: Hashable = N
         group[donor.role] = donor
     if not groups:
         raise RecipeError(f"The recipe has no donors{at}.", [], _ROLE_FIX)
-    return [_pair(name, group, at, target) for (name, _), group in groups.items()]
+    pairs = [_pair(name, group, at, target) for (name, _), group in groups.items()]
+    return _distinct(pairs)
+
+
+def _distinct(pairs: Sequence[Pair]) -> list[Pair]:
+    """Vectors need no names, but two of one name would get one control and one line of a table."""
+    taken = {pair.name for pair in pairs if pair.sft is not None}
+    named = []
+    for pair in pairs:
+        name, number = pair.name, 1
+        while pair.sft is None and name in taken:
+            number += 1
+            name = f"{pair.name} {number}"
+        taken.add(name)
+        named.append(replace(pair, name=name))
+    return named
 
 
 def _pair(name: str, group: dict[str, Donor], at: str, target: Hashable) -> Pair:

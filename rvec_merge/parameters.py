@@ -32,7 +32,7 @@ def _number(name: str, value: Any) -> float:
         )
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise RecipeError(
@@ -78,7 +78,8 @@ def _choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 
 def _seed(name: str, value: Any) -> int:
-    seed = _number(name, value)
+    # A float holds whole numbers to 2^53 only.
+    seed = value if isinstance(value, int) and value is not True else _number(name, value)
     if seed != int(seed) or seed < 0:
         raise RecipeError(
             "seed is not a whole number.", [f"seed: {value!r}"], "write e.g. seed: 0."

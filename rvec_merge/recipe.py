@@ -110,10 +110,26 @@ def check_config(config: "MergeConfiguration") -> None:
         for name in parameters or {}:
             with problems.noted():
                 _check_parameter(known[config.merge_method], name, where, per_donor)
+    for key in ("dtype", "out_dtype"):
+        with problems.noted():
+            _check_dtype(key, getattr(config, key))
     if config.merge_method == METHOD:
         with problems.noted():
             _check_donors(config)
     problems.raise_all()
+
+
+def _check_dtype(key: str, value: str | None) -> None:
+    from mergekit.common import dtype_from_name
+
+    try:
+        dtype_from_name(value)
+    except RuntimeError:
+        raise RecipeError(
+            f"Unknown {key} {value!r}.",
+            [_hint(str(value), ("bfloat16", "float16", "float32", "float64"))],
+            f"correct {key}.",
+        ) from None
 
 
 def _check_donors(config: "MergeConfiguration") -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rvec_merge.errors import RecipeError, RvecError
 from rvec_merge.planning import own_plan
 from rvec_merge.recipe import Recipe
 
@@ -51,7 +52,25 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
     """Resolve slices, filters, gradients and overrides exactly as ``mergekit-yaml`` would.
 
     Reads configs and weight indices, no weights.
+
+    Raises:
+        RecipeError: mergekit cannot plan the recipe.
     """
+    try:
+        return _planned(recipe, options)
+    except RvecError:
+        raise
+    # mergekit raises whatever comes: RuntimeError, KeyError, pydantic's and transformers' own.
+    except Exception as error:
+        said = str(error).splitlines()[:3] or [type(error).__name__]
+        raise RecipeError(
+            "mergekit cannot plan this recipe.",
+            [recipe.source, *said],
+            "correct what it names; `rvec recipes` lists examples.",
+        ) from None
+
+
+def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTensor]:
     from mergekit.architecture import get_architecture_info
     from mergekit.io.tasks import LoaderCache
     from mergekit.merge import _model_out_config

@@ -113,9 +113,9 @@ def _summary(outcome: "Outcome") -> str:
     if effect is None:
         lines.append("  the vector is zero everywhere it was looked at: the output is the target")
         return "\n".join(lines)
-    lines.append(
-        f"  vector: {effect.relative_norm:.2e} of the target's norm, density {effect.density:.1%}"
-    )
+    norm = effect.relative_norm
+    relative = "" if norm is None else f"{norm:.2e} of the target's norm, "
+    lines.append(f"  vector: {relative}density {effect.density:.1%}")
     lines.append(
         f"  effective scale {effect.effective_scale:.3f} of {effect.scale:.3f}; rounding left "
         f"{effect.lost:.1%} of the vector's elements without effect"

@@ -67,12 +67,14 @@ def write_card(recipe: Recipe, name: str, effect: Effect | None, folder: Path) -
 
     text = generate_card(config=_inputs_only(recipe), config_yaml=recipe.text, name=name)
     if effect is not None:
+        norm = effect.relative_norm
+        relative = "the target is zero" if norm is None else f"{norm:.2e}"
         text += (
             "\n## What the merge did\n\n"
             f"- effective scale {effect.effective_scale:.3f} of {effect.scale:.3f}\n"
             f"- share of the vector's elements lost to rounding: {effect.lost:.1%}\n"
             f"- density of the vector: {effect.density:.1%}\n"
-            f"- norm of the vector relative to the target's: {effect.relative_norm:.2e}\n"
+            f"- norm of the vector relative to the target's: {relative}\n"
             "\nWritten by rvec-merge; `rvec_merge.json` has the provenance, and `rvec verify` "
             "checks the weights against it.\n"
         )

@@ -27,10 +27,12 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path) -> Checkpoint
             config = recipe.config.model_copy(deep=True)
             already_checked(config)
             run_merge(config, str(folder), options=options, config_source=recipe.text)
-        except (RvecError, OSError):
+        except RvecError:
             raise
         # mergekit raises whatever comes: RuntimeError, KeyError, torch's and transformers' own.
         except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # about a file or the disk; the Hub's have no number
             said = str(error).splitlines()[:3] or [type(error).__name__]
             raise RecipeError(
                 "mergekit could not execute this recipe.",

@@ -57,7 +57,7 @@ class Effect:
         effective_scale: the same of the update that is in the file.
         lost: share of the vector's non-zero elements that rounding left unchanged.
         density: share of elements where the vector is not zero.
-        relative_norm: the vector's norm as a share of the target's.
+        relative_norm: the vector's norm as a share of the target's; None where that is zero.
         elements: how many of the output's elements were measured.
     """
 
@@ -65,7 +65,7 @@ class Effect:
     effective_scale: float
     lost: float
     density: float
-    relative_norm: float
+    relative_norm: float | None
     elements: int
 
 
@@ -149,7 +149,7 @@ def combine(tensors: Iterable[tuple[int, Sequence[Sums]]]) -> Effect | None:
         effective_scale=total.applied / total.vv,
         lost=total.lost / total.nonzero,
         density=total.nonzero / total.elements,
-        relative_norm=sqrt(total.vv / total.tt) if total.tt else float("inf"),
+        relative_norm=sqrt(total.vv / total.tt) if total.tt else None,
         elements=measured,
     )
 

@@ -55,7 +55,8 @@ def execute(
 ) -> Effect | None:
     """Write the shards of a plan into ``folder``.
 
-    Memory: a few blocks per thread; one tensor more where a density needs its whole order.
+    Memory: a few blocks per thread; about eight float32 copies of a tensor where a
+        density needs its whole order.
 
     Raises:
         NonFiniteError: an input or the result holds NaN or Inf.

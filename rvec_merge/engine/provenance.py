@@ -45,7 +45,7 @@ class EffectRecord(_Strict):
     effective_scale: float
     lost: float
     density: float
-    relative_norm: float
+    relative_norm: float | None
     elements: int
 
 

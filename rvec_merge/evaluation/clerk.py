@@ -1,4 +1,4 @@
-"""Between an experiment, its engine and its store: what is missing is run, what comes back filed."""
+"""Between an experiment, its engine and its store: what is missing is run, and then filed."""
 
 from collections.abc import Iterable
 from pathlib import Path

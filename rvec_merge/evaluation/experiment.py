@@ -22,6 +22,7 @@ from rvec_merge.recipe import Recipe
 from rvec_merge.safe_yaml import load_yaml
 
 _FEWEST = 10  # items on either side of a split
+_SPREAD = 2  # items that a subtask needs to show how much they vary
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,9 @@ class Experiment:
     def _require_enough(self, cell: Cell) -> None:
         """Refuse a set in which a subtask reports one item alone: it shows no spread."""
         names = self._names(cell, "report")
-        few = [f"{subtask}: {len(found)}" for subtask, found in names.items() if len(found) < 2]
+        few = [
+            f"{subtask}: {len(found)}" for subtask, found in names.items() if len(found) < _SPREAD
+        ]
         if few:
             raise PlanError(
                 f"The task {cell.variant} has too few items to estimate an error from.",

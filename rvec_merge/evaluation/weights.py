@@ -54,7 +54,7 @@ class ResidentWeights:
                 [str(reason)],
                 "merge it with `rvec merge`, and evaluate the output with lm_eval.",
             ) from None
-        self._numeric = isinstance((recipe.config.parameters or {}).get("scale"), int | float)
+        self._numeric = _is_number((recipe.config.parameters or {}).get("scale"))
         self._sample = Sample.of(sum(tensor.numel for tensor in self._plan.tensors))
         self._parameters = dict(model.named_parameters(remove_duplicate=False))
         self.state: State | None = None
@@ -101,6 +101,15 @@ class ResidentWeights:
         changed = {"scale": own * state.scale, "control": control, "seed": state.seed}
         target, deltas = replace(tensor, parameters={**tensor.parameters, **changed}).open()
         return target, deltas if state.scale else []
+
+
+def _is_number(setting: object) -> bool:
+    """Whether a scale is one number, also one that YAML reads as text (``5e-1``); else a mask."""
+    try:
+        float(setting)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _write(

@@ -13,6 +13,8 @@ from rvec_merge.hub.snapshot import is_offline, pinned
 from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
 
 if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+
     from rvec_merge.engine.settings import Settings
 
 _NAMES = frozenset({"model", "base_model", "source", "tokenizer_source"})  # keys that name a model
@@ -56,11 +58,25 @@ def strangers_recipe(text: str, reference: HubReference) -> Recipe:
 
 
 def named_models(recipe: Recipe) -> list[str]:
-    """Every model and adapter that a recipe names, as it is written."""
+    """Every model, adapter and tokenizer's model that a recipe names, as it is written."""
     names = []
-    for reference in sorted(recipe.config.referenced_models(), key=str):
+    for reference in sorted(recipe.config.referenced_models(), key=str) + _tokenizers(recipe):
         names += [str(part) for part in (reference.model, reference.lora) if part is not None]
     return list(dict.fromkeys(names))
+
+
+def _tokenizers(recipe: Recipe) -> "list[ModelReference]":
+    """The models that tokenizers and rows of embeddings are taken from."""
+    from mergekit.common import ModelReference
+    from mergekit.tokenizer.config import ModelTokenEmbedding
+
+    config = recipe.config
+    found: list[Any] = [config.tokenizer_source]
+    if config.tokenizer is not None:
+        found.append(config.tokenizer.source)
+        sources = [token.source for token in (config.tokenizer.tokens or {}).values()]
+        found += [*sources, *(s.model for s in sources if isinstance(s, ModelTokenEmbedding))]
+    return [reference for reference in found if isinstance(reference, ModelReference)]
 
 
 def pin(recipe: Recipe, *, strict: bool = False) -> Recipe:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rvec_merge.errors import RecipeError, RvecError
+from rvec_merge.errors import RecipeError
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
 from rvec_merge.preflight.tensors import find
@@ -68,18 +68,7 @@ def resolve_seen(
     from rvec_merge.resolve import resolve
 
     _show_tensors(models)
-    try:
-        return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
-    except RvecError:
-        raise
-    # mergekit raises whatever comes: RuntimeError, KeyError, pydantic's and transformers' own.
-    except Exception as error:
-        said = str(error).splitlines()[:3] or [type(error).__name__]
-        raise RecipeError(
-            "mergekit cannot plan this recipe.",
-            [recipe.source, *said],
-            "correct what it names; `rvec recipes` lists examples.",
-        ) from None
+    return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
 
 
 def check_filters(

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
 from rvec_merge.kernel import Delta
@@ -140,11 +142,20 @@ def open_vector(reference: Hashable) -> Vector:
 
     Raises:
         CheckpointError: the folder holds neither.
+        IncompatibleTensorsError: a tensor is no floating-point difference.
     """
     folder = locate(reference)
     if (folder / HEAD).is_file():
         return PackedVector(str(reference), CompactVector.open(folder))
-    return DenseVector(str(reference), Checkpoint.open(folder))
+    checkpoint = Checkpoint.open(folder)
+    facts = [f"{t.name}  {t.dtype}" for t in checkpoint.tensors.values() if not _is_weight(t.dtype)]
+    if facts:
+        raise IncompatibleTensorsError(
+            f"{len(facts)} of {len(checkpoint.tensors)} tensors are no differences.",
+            [f"{folder}", *facts[:8]],
+            "use a vector of 16-bit floating point or wider.",
+        )
+    return DenseVector(str(reference), checkpoint)
 
 
 def open_donors(grpo: Hashable, sft: Hashable) -> DonorPair:
@@ -226,6 +237,11 @@ def choose_pair(recipe: Recipe, name: str | None) -> Pair:
     )
 
 
+def _is_weight(dtype: torch.dtype) -> bool:
+    """Whether values of that dtype can be subtracted; 8 bits mean nothing without their scales."""
+    return dtype.is_floating_point and dtype.itemsize > 1
+
+
 def check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
     """Refuse donors that cannot be subtracted.
 
@@ -236,8 +252,7 @@ def check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
     facts += [f"{name}: only in sft" for name in sft.tensors if name not in grpo.tensors]
     for name in grpo.tensors.keys() & sft.tensors.keys():
         plus, minus = grpo.tensors[name], sft.tensors[name]
-        floating = plus.dtype.is_floating_point and minus.dtype.is_floating_point
-        if plus.shape != minus.shape or not floating:
+        if plus.shape != minus.shape or not (_is_weight(plus.dtype) and _is_weight(minus.dtype)):
             sides = [f"{s} {t.shape} {t.dtype}" for s, t in (("grpo", plus), ("sft", minus))]
             facts.append(f"{name}: {'  '.join(sides)}")
     if facts:
@@ -245,5 +260,6 @@ def check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
         raise IncompatibleTensorsError(
             f"Donors disagree on {len(facts)} of {len(grpo.tensors)} tensors.",
             [f"grpo: {grpo.root}", f"sft:  {sft.root}", *sorted(facts)[:8], *more],
-            "pick donors trained from one base model, with one vocabulary.",
+            "pick donors trained from one base model, with one vocabulary and weights of 16 bits "
+            "or more.",
         )
