@@ -247,6 +247,12 @@ def test_overflow_is_an_error():
     half = torch.full((10,), 6e4)
     with pytest.raises(NonFiniteError, match="overflows"):
         merge_tensor(half, [Delta(half, torch.zeros(10), 1.0)], out_dtype=torch.float16)
+    largest = torch.full((10,), torch.finfo(torch.float32).max)
+    with pytest.raises(NonFiniteError, match="overflows"):
+        merge_tensor(largest, [Delta(half, None, 0.0)], out_dtype=torch.bfloat16)
+    wide = torch.full((10,), 1e39, dtype=torch.float64)
+    with pytest.raises(NonFiniteError, match="overflows"):
+        merge_tensor(wide, [Delta(half, None, 0.0)], out_dtype=torch.float32)
 
 
 def test_shapes_and_dtypes_must_fit():

@@ -188,3 +188,22 @@ def test_a_disk_that_fills_leaves_nothing(small_disk):
     with pytest.raises(OutputError, match="disk is full"), new_folder(small_disk / "out") as work:
         (work / "weights").write_bytes(bytes(2_000_000))
     assert list(small_disk.iterdir()) == []
+
+
+def test_what_appeared_meanwhile_is_not_overwritten(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(OutputError, match="no earlier output"), new_folder(out, overwrite=True):
+        put(out / "thesis.txt", "years of work")
+    assert (out / "thesis.txt").read_text() == "years of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def put(path, text):
+    path.parent.mkdir()
+    path.write_text(text)
+
+
+def test_a_loop_of_links_is_no_output(tmp_path):
+    (tmp_path / "out").symlink_to(tmp_path / "out")
+    with pytest.raises(OutputError), new_folder(tmp_path / "out"):
+        pytest.fail("entered")

@@ -4,8 +4,10 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.errors import IncompatibleTensorsError
 from rvec_merge.vector.dense import extract_dense
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors, open_vector
@@ -112,3 +114,19 @@ def test_and_back(triple, tmp_path):
     for name, shape in vector.shapes.items():
         source = vector.delta(name).plus
         assert torch.equal(source[0 : source.numel()].view(shape), dense[name])
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int64])
+def test_what_cannot_be_subtracted_is_refused(tmp_path, dtype):
+    for role in ("grpo", "sft"):
+        save_donors_of(tmp_path / role, torch.ones(8, 8).to(dtype))
+    with pytest.raises(IncompatibleTensorsError, match="16 bits"):
+        open_donors(tmp_path / "grpo", tmp_path / "sft")
+    with pytest.raises(IncompatibleTensorsError, match="no differences"):
+        open_vector(tmp_path / "grpo")
+
+
+def save_donors_of(folder, tensor):
+    folder.mkdir()
+    save_file({"w": tensor}, folder / "model.safetensors")
+    (folder / "config.json").write_text("{}")

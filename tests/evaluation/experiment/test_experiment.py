@@ -1,5 +1,7 @@
 """The experiment in one process: the weights it evaluates, resuming, reuse, cells that fail."""
 
+import hashlib
+import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -182,3 +184,43 @@ def test_the_smallest_of_equal_scales_is_chosen(
     scales = experiment.plan.scales
     results = {Cell(cell.task, State("vector", scale)): same for scale in scales}
     assert experiment.choose(results) == 0.25
+
+
+def test_a_cell_depends_on_the_task_as_planned(plan_file: Callable[..., Path]) -> None:
+    """A worker computes it in a process of its own; lm-eval writes its settings into the task."""
+    from rvec_merge.evaluation.experiment import prepare
+    from rvec_merge.evaluation.runner import CellRunner
+
+    plan = plan_file(generation={"max_gen_toks": 4}, limit=4)
+    cell = Cell("rvec_tiny", State("target"))
+
+    def runner() -> CellRunner:
+        planned = prepare(plan)
+        return CellRunner(planned.plan, planned.recipe, planned.book, "cpu")
+
+    planned = runner().depends(cell)
+    assert runner().run(cell).depends == planned
+
+
+def test_facts_are_those_of_the_reported_items(
+    plan_file: Callable[..., Path], tmp_path: Path, local: Callable[[Path, Path], Any]
+) -> None:
+    changes = {"selection": {"by": "share", "share": 0.5}, "tasks": ["rvec_tiny"], "limit": 40}
+    plan = plan_file(**changes, perturbations=[], forced_steps=False)
+    local(plan, tmp_path / "out")
+    rows = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
+    assert 10 <= rows[0]["level"]["n"] <= 30
+    store, reported = Store(tmp_path / "out"), reported_doc_ids(plan)
+    found = [store.find(path.name) for path in store.cells.iterdir()]
+    for row in rows:
+        cell = next(c for c in found if c and c.condition == row["condition"])
+        steps = [s["steps"] for s in cell.samples() if s["doc_id"] in reported]
+        assert row["steps"] == pytest.approx(sum(steps) / len(steps))
+        assert len(steps) == row["level"]["n"]
+
+
+def reported_doc_ids(plan: Path) -> set[int]:
+    """Which items of the small task are not set aside."""
+    seed, share = 0, yaml.safe_load(plan.read_text())["selection"]["share"]
+    drawn = {i: hashlib.sha256(f"{seed}/rvec_tiny/{i}".encode()).digest()[:8] for i in range(40)}
+    return {i for i, d in drawn.items() if int.from_bytes(d, "big") >= share * 2**64}

@@ -13,9 +13,12 @@ from click.testing import CliRunner
 
 from rvec_merge.cli import rvec
 from rvec_merge.errors import PlanError, RecipeError, ResultsError, RvecError
+from rvec_merge.evaluation.plan import TaskPlan
+from rvec_merge.evaluation.task_book import TaskBook
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TINY = {"task": "rvec_tiny", "validation": "rvec_tiny_validation"}
+THINK = {"task": "rvec_tiny_think", "prompts": ["plain"], "perturbations": []}
 
 
 def invoke(*arguments: object) -> Any:
@@ -47,6 +50,14 @@ def refused(*arguments: object) -> RvecError:
         ({"tasks": ["rvec_tiny"]}, PlanError, "no validation task is named for rvec_tiny"),
         ({"selection": {"by": "share"}, "limit": 20}, PlanError, "too few items to split"),
         ({"selection": {"by": "guess"}}, PlanError, "selection.by"),
+        ({"tasks": [{**TINY, "prompts": ["think"]}]}, PlanError, "rvec_tiny must include plain"),
+        ({"tasks": [{**TINY, "validation": "rvec_tiny"}]}, PlanError, "must be no other task"),
+        ({"limit": 1}, PlanError, "too few items to estimate an error from"),
+        (
+            {"prompts": ["plain", "think"], "tasks": [TINY, {**THINK, "selects": False}]},
+            PlanError,
+            "both evaluate rvec_tiny_think",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_run(
@@ -181,3 +192,30 @@ def test_running_what_models_write_is_asked_for(
     assert "tasks: rvec_humaneval" in found.facts
     assert "--confirm-run-unsafe-code" in found.fix
     assert not (tmp_path / "out").exists()
+
+
+def test_a_validation_task_that_runs_code_is_asked_for_too(
+    plan_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVEC_EVAL_DATA", "sample")
+    tasks = [{"task": "rvec_tiny", "validation": "rvec_humaneval", "metric": None}]
+    found = refused(plan_file(tasks=tasks, limit=4), "-o", tmp_path / "out")
+    assert "tasks: rvec_humaneval" in found.facts
+
+
+@pytest.mark.parametrize(
+    ("higher", "aggregation", "says"),
+    [(False, "mean", "lower is better"), (True, "matthews_corrcoef", "matthews_corrcoef")],
+)
+def test_a_metric_that_cannot_be_compared_item_by_item(
+    monkeypatch: pytest.MonkeyPatch, higher: bool, aggregation: str, says: str
+) -> None:
+    from lm_eval.api.registry import get_aggregation
+
+    book = TaskBook()
+    (task,) = book.tasks("rvec_tiny").values()
+    assert book.metric(TaskPlan(task="rvec_tiny"), "rvec_tiny") == ("exact_match", "none")
+    monkeypatch.setattr(task, "higher_is_better", lambda: {"exact_match": higher})
+    monkeypatch.setattr(task, "aggregation", lambda: {"exact_match": get_aggregation(aggregation)})
+    with pytest.raises(PlanError, match=says):
+        book.metric(TaskPlan(task="rvec_tiny"), "rvec_tiny")
