@@ -15,7 +15,6 @@ from rvec_merge.errors import OutputError
 
 # What a folder must hold to be taken for an earlier output that --overwrite may delete.
 _OURS = (
-    "config.json",
     "mergekit_config.yml",
     "rvec_merge.json",
     "rvec_vector.json",

@@ -79,7 +79,11 @@ def _choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 def _seed(name: str, value: Any) -> int:
     # A float holds whole numbers to 2^53 only.
-    seed = value if isinstance(value, int) and value is not True else _number(name, value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    try:
+        seed = value if whole else _number(name, value)
+    except RecipeError:
+        seed = -1
     if seed != int(seed) or seed < 0:
         raise RecipeError(
             "seed is not a whole number.", [f"seed: {value!r}"], "write e.g. seed: 0."

@@ -139,6 +139,13 @@ def _check_donors(config: "MergeConfiguration") -> None:
             ["base_model is missing"],
             "add base_model: the model that receives the vector.",
         )
+    for where, target, inputs in _input_lists(config):
+        if where.endswith("]") and all(entry.model != target for entry in inputs):
+            raise RecipeError(
+                f"The target is not among the sources of {where}.",
+                [f"target: {target}"],
+                "add it there, with the layer_range that receives the vector.",
+            )
     for where, donors in declared_donors(config):
         form_pairs(donors, where=where, target=config.base_model)
 

@@ -1,5 +1,6 @@
 """The command ``rvec``: one small file per verb, imported when the verb is used."""
 
+import io
 import sys
 from importlib import import_module
 
@@ -47,6 +48,9 @@ def rvec() -> None:
 
 def main() -> None:
     """Run ``rvec``. Exit 1 for what the user can fix, 2 for wrong usage, 130 for an interrupt."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show θ must not end it
     try:
         code = rvec(standalone_mode=False)
     except RvecError as error:

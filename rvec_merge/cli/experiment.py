@@ -109,8 +109,9 @@ def command(
     store = Store(out)
     experiment.require_same(store.found(), out)
     sizing = Sizing(cpus_per_worker or 1, gpus_per_worker, workers)
+    own = _device(device) if engine == "local" else ""  # before a folder is made
     with _cluster(engine, address, sizing) as cluster, store.writing(experiment.head()):
-        where = cluster.device if cluster else _device(device)
+        where = cluster.device if cluster else own
         runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, where)
         total = len(outline.cells)
         with CellProgress(total, disable=quiet or not console.is_terminal) as progress:

@@ -95,7 +95,7 @@ def _table(title: str, rows: "list[Row]", found: "Inspection") -> Any:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(title, overflow="fold")  # names may wrap, numbers may not
+    table.add_column(title, overflow="fold", min_width=9)  # names may wrap, numbers may not
     columns = _columns(rows, found)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)

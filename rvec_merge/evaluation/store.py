@@ -65,7 +65,9 @@ class Store:
         """What the experiment in the folder is; None for a new or empty folder."""
         if (self.root / HEAD).is_file():
             return self.head()
-        if self.root.exists() and any(p.name != _LOCK for p in self.root.iterdir()):
+        if self.root.is_dir() and all(p.name == _LOCK for p in self.root.iterdir()):
+            return None
+        if self.root.exists():
             raise ResultsError(
                 "The results folder holds something else.",
                 [f"{self.root}", f"no {HEAD} in it"],
@@ -77,7 +79,14 @@ class Store:
     def writing(self, head: Mapping[str, Any]) -> Iterator[None]:
         """Begin or resume, as the folder's only writer; ``head`` says what the experiment is."""
         self.found()
-        self.cells.mkdir(parents=True, exist_ok=True)
+        try:
+            self.cells.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResultsError(
+                "The results folder cannot be made.",
+                [f"{self.root}", f"{error}"],
+                "name a folder you may write to.",
+            ) from None
         with (self.root / _LOCK).open("w") as lock:
             try:
                 # Falls with the process that holds it, however that ends.

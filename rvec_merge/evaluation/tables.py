@@ -35,7 +35,8 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
         "## How to read this",
         "Differences are from the target on the same items, with the same prompt and perturbation, "
         "in points where the metric is 0 or 1; ± is one standard error, the interval a paired "
-        "bootstrap, p is adjusted (Holm) over all rows. *tokens* and *steps* are means per output, "
+        "bootstrap, p is adjusted (Holm) over all rows; a verdict's own p over the verdicts "
+        "alone. *tokens* and *steps* are means per output, "
         "*parsable* the share of outputs an answer could be read from.",
         f"The rule of the verdicts:\n\n```text\n{summary.rule}\n```",
     ]

@@ -96,7 +96,7 @@ def load_variant(name: str, *, seed: int | None = None) -> Variant:
     if config.get("class") is not Variant:
         raise TaskError(
             f"There is no task variant {name!r}.",
-            fix="`rvec tasks` lists the names; groups are evaluated, not built.",
+            fix="`rvec tasks` lists the names: take a perturbed one, such as rvec_gsm8k_typos.",
         )
     config["metadata"] = {**(config.get("metadata") or {}), "config_source": str(path)}
     if seed is not None and config.get("perturbation"):

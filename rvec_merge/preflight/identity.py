@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import RecipeError
-from rvec_merge.preflight.models import Model
+from rvec_merge.preflight.models import EXTRACTED_MARK, Model
 from rvec_merge.problems import Finding
 from rvec_merge.recipe import METHOD, declared_donors
 
@@ -20,7 +20,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def check(
     config: "MergeConfiguration", models: Mapping["ModelReference", Model]
 ) -> Iterator[Finding]:
-    """One checkpoint under two names in one slice, or the target among the donors."""
+    """One checkpoint under two names, the target among the donors, a vector in a model's place."""
     if config.merge_method != METHOD:
         return
     told = set()
@@ -34,6 +34,13 @@ def check(
                 if proof and clash not in told:
                     told.add(clash)
                     yield clash_error(earlier_role, earlier, role, reference, proof)
+    for model in models.values():
+        if not model.is_vector and (model.compact or (model.folder / EXTRACTED_MARK).is_file()):
+            yield RecipeError(
+                "A vector stands where a model belongs.",
+                [f"{model.label}: {model.reference}"],
+                "list it under models with role: vector, or name the model it was made from.",
+            )
 
 
 def clash_error(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
 
 COMPACT_MARK = "rvec_vector.json"
+EXTRACTED_MARK = "rvec_extract.json"  # beside a dense vector or an adapter
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 

@@ -36,10 +36,11 @@ def check(
     yield from _check_ties(known)
     if len(known) < 2:
         return
+    sliced = bool(config.slices or any(m.slices for m in (config.modules or {}).values()))
     if resolved:
         rows = [_planned(tensor, known) for tensor in resolved]
-        yield from _check_dropped(rows, known)
-    elif config.slices or any(module.slices for module in (config.modules or {}).values()):
+        yield from _check_dropped(rows, known, sliced)
+    elif sliced:
         return
     else:
         names = dict.fromkeys(name for model in known.values() for name in model.tensors or ())
@@ -123,7 +124,7 @@ def _check_missing(
 
 
 def _check_dropped(
-    rows: Sequence[Row], known: Mapping["ModelReference", Model]
+    rows: Sequence[Row], known: Mapping["ModelReference", Model], sliced: bool
 ) -> Iterator[Finding]:
     """Stored tensors that mergekit's plan never reads: they would be lost without a word."""
     used: dict[ModelReference, set[str]] = {reference: set() for reference in known}
@@ -133,10 +134,11 @@ def _check_dropped(
                 used[reference].add(info.name)
     complete = [r for r in known if all(r in found for _, found in rows)]
     lines = []
-    for reference in complete:  # an input of some slices alone has layers that no slice wants
+    for reference in complete:
         model = known[reference]
         unread = [n for n in model.tensors or () if n not in used[reference]]
-        whole = any(_LAYER.search(name) for name in used[reference]) and len(complete) == len(known)
+        # Slices may leave layers out, and an input may lend some layers alone.
+        whole = not sliced and any(_LAYER.search(name) for name in used[reference])
         for name in unread:
             if not _BUFFERS.search(name) and (whole or not _LAYER.search(name)):
                 lines.append(f"{name}  in {model.label}")

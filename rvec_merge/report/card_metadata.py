@@ -42,7 +42,11 @@ class Measured:
     @property
     def value(self) -> float:
         """Per cent for outcomes that are right or wrong."""
-        return round(self.row.level.mean * (100 if self.binary else 1), 4)
+        return self.in_its_unit(self.row.level.mean)
+
+    def in_its_unit(self, number: float) -> float:
+        """A mean, an error or a difference in the unit of ``value``."""
+        return round(number * (100 if self.binary else 1), 4)
 
     @property
     def notes(self) -> str:
@@ -154,9 +158,9 @@ def _eval_result(found: Measured) -> EvalResult:
         metric_value=found.value,
         metric_args={
             "n": row.level.n,
-            "standard_error": row.level.standard_error,
-            "difference_from_target": compared.difference,
-            "interval_95": [compared.low, compared.high],
+            "standard_error": found.in_its_unit(row.level.standard_error),
+            "difference_from_target": found.in_its_unit(compared.difference),
+            "interval_95": [found.in_its_unit(end) for end in (compared.low, compared.high)],
             "p_adjusted": row.p_adjusted,
         },
     )

@@ -209,7 +209,7 @@ def locate(reference: Hashable) -> Path:
         raise CheckpointError(
             "A model cannot be found.",
             [f"{reference}"],
-            "correct the path or the Hub id; adapters must be merged into their model first.",
+            "correct the path or the Hub id; a relative path starts at the current folder.",
         )
     return fetch_model(hub)
 

@@ -127,13 +127,15 @@ def inspect_vector(
         NonFiniteError: a donor holds NaN or Inf.
     """
     compared = [vector, *others]
+    for label, model in (("target", target), ("base", base)):
+        if model is not None:
+            _check_same(vector, label, {n: t.shape for n, t in model.tensors.items()})
     if target is not None and base is not None:
         compared.append(DonorPair("target", "base", target, base))
     for other in compared[1:]:
         _check_same(vector, other.label, other.shapes)
     measured = _own_facts(vector)
     if target is not None:
-        _check_same(vector, "target", {n: t.shape for n, t in target.tensors.items()})
         for name, squares in _weight_squares(target, vector).items():
             measured[name] = replace(measured[name], weight_squares=squares)
     grams = _grams(compared) if len(compared) > 1 else {}

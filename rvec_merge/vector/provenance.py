@@ -15,7 +15,7 @@ from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.output import write_text
 
 CREATED_BY = f"rvec-merge {__version__}"
-EXTRACTION = "rvec_extract.json"  # beside a dense vector or an adapter
+EXTRACTION = "rvec_extract.json"  # beside a dense vector or an adapter; preflight knows it too
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 24  # bytes
 

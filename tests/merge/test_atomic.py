@@ -63,22 +63,22 @@ def test_overwriting_replaces_an_earlier_output(tmp_path, monkeypatch, exchange)
         monkeypatch.setattr(atomic, "_exchange", lambda a, b: False)
     out = tmp_path / "out"
     with new_folder(out) as work:
-        (work / "config.json").write_text("old")
+        (work / "rvec_merge.json").write_text("old")
         (work / "stale").write_text("old")
     with new_folder(out, overwrite=True) as work:
-        (work / "config.json").write_text("new")
-        assert (out / "config.json").read_text() == "old"
-    assert {path.name: path.read_text() for path in out.iterdir()} == {"config.json": "new"}
+        (work / "rvec_merge.json").write_text("new")
+        assert (out / "rvec_merge.json").read_text() == "old"
+    assert {path.name: path.read_text() for path in out.iterdir()} == {"rvec_merge.json": "new"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_failed_overwrite_keeps_the_old_output(tmp_path):
     out = tmp_path / "out"
     with new_folder(out) as work:
-        (work / "config.json").write_text("old")
+        (work / "rvec_merge.json").write_text("old")
     with pytest.raises(ValueError, match="no"), new_folder(out, overwrite=True):
         raise ValueError("no")
-    assert (out / "config.json").read_text() == "old"
+    assert (out / "rvec_merge.json").read_text() == "old"
 
 
 def test_overwriting_spares_what_is_no_output(tmp_path):
