@@ -134,6 +134,15 @@ ERRORS = {
         ("config.json cannot be read.",),
         stock=False,
     ),
+    "layers without end": Mutation(
+        lambda t: t.edit_config("sft", num_hidden_layers=10**7, layer_types=None),
+        ("A config.json says what no model has.", "num_hidden_layers: 10000000"),
+    ),
+    "a model type that is no text": Mutation(
+        lambda t: t.edit_config("sft", model_type=[]),
+        ("A config.json says what no model has.", "model_type: []"),
+        stock=False,  # mergekit itself stops at it
+    ),
     "remote code": Mutation(
         lambda t: t.edit_config(
             "sft", model_type="strange", auto_map={"AutoConfig": "configuration_strange.Strange"}
