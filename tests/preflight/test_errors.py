@@ -205,6 +205,27 @@ ERRORS = {
         lambda t: retokenized(t, special=["<|end|>"]),
         ("1 added tokens differ:", "'<tool>': target 62, grpo 61"),
     ),
+    "an id that is text": Mutation(
+        lambda t: t.edit_json("sft", "tokenizer.json", lambda d: d["model"]["vocab"].update(x="1")),
+        ("tokenizer.json is malformed.",),
+    ),
+    "a vocabulary that is text": Mutation(
+        lambda t: t.edit_json(
+            "sft", "tokenizer.json", lambda d: d.update(model={"vocab": "x"}, added_tokens=[])
+        ),
+        ("tokenizer.json is malformed.",),
+    ),
+    "merges that are numbers": Mutation(
+        lambda t: t.edit_json("sft", "tokenizer.json", lambda d: d["model"].update(merges=[5])),
+        ("tokenizer.json is malformed.",),
+    ),
+    "an id that is null": Mutation(
+        lambda t: (
+            (t.folder("sft") / "tokenizer.json").unlink(),
+            (t.folder("sft") / "vocab.json").write_text('{"word0": null}'),
+        ),
+        ("vocab.json is malformed.",),
+    ),
     # files
     "path escape": Mutation(escape("../x.safetensors"), ("leaves the checkpoint's folder",), False),
     "absolute path": Mutation(escape("/etc/passwd"), ("leaves the checkpoint's folder",), False),
