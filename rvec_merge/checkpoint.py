@@ -152,6 +152,7 @@ def _entries(header: Any) -> tuple[dict[str, str], list[tuple[int, int, str, str
         raise ValueError("its metadata is not text")
     entries = []
     for name, entry in header.items():
+        name.encode()  # a lone surrogate is a ValueError: it could be neither written nor printed
         if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
             raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
         shape, offsets = _counts(entry["shape"], name), _counts(entry["data_offsets"], name)

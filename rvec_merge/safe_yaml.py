@@ -9,6 +9,11 @@ from rvec_merge.errors import RecipeError, RvecError
 TEXT_LIMIT = 1 << 20  # characters
 NODE_LIMIT = 100_000  # nodes once aliases are expanded
 DEPTH_LIMIT = 100
+DIGITS_LIMIT = 64  # of an integer; Python prints none of more than 4,300 digits
+_LONG = 64  # characters of a scalar that count as one node more
+
+# What yaml's own constructors raise for `!!bool x`, `!!int ''`, `!!timestamp x`, `1:1:…:1.0`.
+_BY_TAGS = (LookupError, AttributeError, ArithmeticError, TypeError)
 
 
 def load_yaml(text: str, *, source: str, error: type[RvecError] = RecipeError) -> Any:
@@ -31,7 +36,7 @@ def load_yaml(text: str, *, source: str, error: type[RvecError] = RecipeError) -
             return None
         _measure(node, source, error)
         return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as problem:
+    except (yaml.YAMLError, RecursionError, ValueError, *_BY_TAGS) as problem:
         said = " ".join(str(problem).split()) or type(problem).__name__
         raise error("This is not valid YAML.", [source, said], fix) from None
 
@@ -45,7 +50,8 @@ def _measure(root: yaml.Node, source: str, error: type[RvecError]) -> None:
             raise error("The YAML is nested too deeply.", [source], "write plain YAML.")
         if id(node) in sizes:
             return sizes[id(node)]
-        total = 1
+        total = 1 + (len(node.value) // _LONG if isinstance(node, yaml.ScalarNode) else 0)
+        _refuse_long_integer(node, source, error)
         if isinstance(node, yaml.MappingNode):
             seen = set()
             for key, value in node.value:
@@ -69,3 +75,12 @@ def _measure(root: yaml.Node, source: str, error: type[RvecError]) -> None:
         return total
 
     size(root, 0)
+
+
+def _refuse_long_integer(node: yaml.Node, source: str, error: type[RvecError]) -> None:
+    if node.tag.endswith(":int") and len(node.value) > DIGITS_LIMIT:
+        raise error(
+            "A number has too many digits.",
+            [f"{source}, line {node.start_mark.line + 1}", f"{len(node.value):,} characters"],
+            "write it shorter, or as text in quotes.",
+        )

@@ -74,6 +74,7 @@ MALFORMED = {
     "boolean shape": lambda p: write(p, {"a": entry(0, 4, [True])}, b"0000"),
     "float shape": lambda p: write(p, {"a": entry(0, 4, [1.0])}, b"0000"),
     "overflowing shape": lambda p: write(p, {"a": entry(0, 0, [1 << 62, 1 << 62, 4])}),
+    "a lone surrogate": lambda p: write(p, {"\ud800": entry(0, 4, [1])}, b"0000"),
     "huge numbers": lambda p: write(p, {"a": entry(0, 4, [10**4000] * 60)}, b"0000"),
     "a million dimensions": lambda p: write(p, {"a": entry(0, 4, [1] * 1_000_000)}, b"0000"),
 }

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.layout import CARD, RECIPE, Kind
 from rvec_merge.hub.references import HubReference, try_reference
+from rvec_merge.safe_yaml import load_yaml
 
 LIBRARY = "rvec-merge"
 TAGS = ("reasoning-vector", "mergekit", "merge")
@@ -69,9 +71,20 @@ def _read_card(path: Path) -> tuple[dict[str, Any], str]:
     if not path.is_file():
         return {}, ""
     from huggingface_hub import ModelCard
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-    card = ModelCard(path.read_text("utf-8"), ignore_metadata_errors=True)
-    return card.data.to_dict(), card.text.lstrip("\n")
+    try:
+        text = path.read_text("utf-8")
+        if found := REGEX_YAML_BLOCK.search(text):
+            load_yaml(found.group(2), source=CARD)  # bounds what the library then expands
+        card = ModelCard(text, ignore_metadata_errors=True)
+        return card.data.to_dict(), card.text.lstrip("\n")
+    except Exception as error:  # foreign code over any YAML; it promises no exception types
+        raise HubError(
+            "The card has metadata that cannot be kept.",
+            [f"{path}", *f"{error}".splitlines()[:3]],
+            "correct the block between the --- lines of README.md.",
+        ) from None
 
 
 def _body(kind: Kind, repo_id: str, origin: Origin, folder: Path, recipe: str | None) -> str:

@@ -5,13 +5,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
 
+from rvec_merge.errors import RvecError
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
 from rvec_merge.problems import Notice
 from rvec_merge.recipe import METHOD, parameter_blocks
+from rvec_merge.safe_yaml import load_yaml
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -87,18 +88,19 @@ def about_plan(
 
 def stated_bases(model: Model) -> set[str]:
     """What a model says it was made from: in its card's ``base_model``, or ``_name_or_path``."""
-    found = {str(model.config.get("_name_or_path") or "")}
+    found = [model.config.get("_name_or_path")]
     card = model.folder / "README.md"
     if card.is_file():
         with card.open(encoding="utf-8", errors="replace") as file:
             head = file.read(_CARD_LIMIT).split("---", 2)
         try:
-            data = yaml.safe_load(head[1]) if len(head) == 3 and not head[0].strip() else None
-        except (yaml.YAMLError, ValueError, RecursionError):
+            front = head[1] if len(head) == 3 and not head[0].strip() else ""
+            data = load_yaml(front, source=card.name)
+        except RvecError:
             data = None
         given = data.get("base_model") if isinstance(data, dict) else None
-        found |= {str(one) for one in (given if isinstance(given, list) else [given]) if one}
-    return found - {""}
+        found += given if isinstance(given, list) else [given]
+    return {one for one in found if isinstance(one, str) and one}
 
 
 def _descent(models: list[Model]) -> Iterator[Notice]:

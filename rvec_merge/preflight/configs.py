@@ -38,6 +38,7 @@ _IGNORED = frozenset(
     }
 )
 # fmt: on
+_LAYER_LIMIT = 10_000  # transformers makes a list of them, whatever a config says
 
 
 def check(
@@ -69,7 +70,7 @@ def effective(config: Mapping[str, Any]) -> dict[str, Any]:
     from transformers import CONFIG_MAPPING
 
     known = config.get("model_type")
-    if known in CONFIG_MAPPING:
+    if not _unbelievable(config) and known in CONFIG_MAPPING:
         try:
             full = CONFIG_MAPPING[known].from_dict(dict(config)).to_dict()
         except Exception:  # foreign code over foreign text; the plain text still tells a lot
@@ -92,6 +93,19 @@ def _flat(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield prefix + key, value
 
 
+def _unbelievable(config: Mapping[str, Any]) -> list[str]:
+    """Settings that transformers must not be given: it would fail, or take all memory."""
+    lines = []
+    for key, value in _flat(config, ""):
+        last = key.rpartition(".")[2]
+        vast = isinstance(value, int | float) and value > _LAYER_LIMIT
+        if (vast and last.endswith(("_layer", "_layers"))) or (
+            last == "model_type" and not isinstance(value, str | None)
+        ):
+            lines.append(f"{key}: {json.dumps(value)[:80]}")
+    return lines
+
+
 def _sliced(config: "MergeConfiguration") -> bool:
     modules = (config.modules or {}).values()
     return bool(config.slices) or any(module.slices for module in modules)
@@ -105,6 +119,13 @@ def _alone(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
             "A model has no config.json.",
             [model.name, f"{model.folder}"],
             "fetch the whole checkpoint; mergekit plans from its config.",
+        )
+        return
+    if unbelievable := _unbelievable(model.config):
+        yield CheckpointError(
+            "A config.json says what no model has.",
+            [model.name, *unbelievable[:5]],
+            "correct its config.json, or fetch the checkpoint again.",
         )
         return
     native = model.config.get("model_type") in CONFIG_MAPPING

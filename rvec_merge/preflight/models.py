@@ -178,7 +178,9 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _has_weights(folder: Path) -> bool:
     if (folder / INDEX).is_file():
-        files = read_json(folder / INDEX).get("weight_map", {}).values()
-        return all((folder / str(file)).exists() for file in files)
+        files = read_json(folder / INDEX).get("weight_map")
+        if not isinstance(files, dict):
+            return True  # `Checkpoint.open` says what is wrong with it
+        return all((folder / str(file)).exists() for file in files.values())
     names = (SINGLE, COMPACT_MARK, *PICKLED)
     return any((folder / name).is_file() for name in names)

@@ -33,6 +33,12 @@ class Vocabulary:
     merges: Sequence[Any] | None = None
     rules: Any = None
 
+    def __post_init__(self) -> None:
+        for tokens in (self.tokens, self.added, self.special):
+            if not all(type(token) is str and type(i) is int for token, i in tokens.items()):
+                raise TypeError("a token is no text, or its id no integer")
+        _joined(self.merges or ())
+
 
 def check(
     config: "MergeConfiguration", models: Mapping["ModelReference", Model]
@@ -86,20 +92,18 @@ def read(folder: Path) -> Vocabulary | None:
     Raises:
         CheckpointError: a file is malformed.
     """
-    path = folder / _FILES[0]
-    if path.is_file():
-        data = read_json(path)
-        try:
-            return _from_tokenizer(data)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            raise CheckpointError(
-                "tokenizer.json is malformed.", [f"{path}"], "fetch the checkpoint again."
-            ) from None
-    if (folder / _FILES[1]).is_file():
+    path = next((p for name in _FILES[:2] if (p := folder / name).is_file()), None)
+    if path is None:
+        return None
+    try:
+        if path.name == _FILES[0]:
+            return _from_tokenizer(read_json(path))
         more = folder / _ADDED
-        added = read_json(more) if more.is_file() else {}
-        return Vocabulary(read_json(folder / _FILES[1]), added)
-    return None
+        return Vocabulary(read_json(path), read_json(more) if more.is_file() else {})
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise CheckpointError(
+            f"{path.name} is malformed.", [f"{path}"], "fetch the checkpoint again."
+        ) from None
 
 
 def _from_tokenizer(data: Mapping[str, Any]) -> Vocabulary:

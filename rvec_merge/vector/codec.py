@@ -158,6 +158,7 @@ def _sections(data: bytes, count: int, width: int) -> tuple[int, int, int, int, 
     try:
         kind, tail, reserved, values, listed = _HEADER.unpack_from(data)
         known = kind in (_SPARSE, _DENSE) and tail in (_NO_TAIL, _LISTED_TAIL, _PLANE_TAIL)
+        known = known and (listed > 0) == (tail == _LISTED_TAIL)
         if not known or reserved or not 0 < values <= count or listed > values:
             raise CorruptBlockError("the header makes no sense")
         number = (kind == _SPARSE) + (width if tail == _PLANE_TAIL else HEAD_PLANES)

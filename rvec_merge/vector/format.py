@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from rvec_merge.checkpoint import read_json
 from rvec_merge.errors import CheckpointError
@@ -18,8 +18,18 @@ METADATA = {"format": FORMAT, "version": str(VERSION)}  # of every safetensors f
 DType = Literal["F32", "F64"]
 DTYPES: dict[DType, torch.dtype] = {"F32": torch.float32, "F64": torch.float64}
 FETCH_AGAIN = "fetch the vector again, or extract it again from its donors."
+_MOST = 1 << 62  # elements, or bytes
 
-Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+
+def _countable(shape: list[int]) -> list[int]:
+    if prod(shape) >= _MOST:
+        raise ValueError("more elements than can be counted")
+    return shape
+
+
+Count = Annotated[int, Field(ge=0, lt=_MOST)]
+# As many dimensions as torch allows: the product of more takes long to compute.
+Shape = Annotated[list[Count], Field(max_length=64), AfterValidator(_countable)]
 Norm = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 DonorRole = Literal["grpo", "sft"]
@@ -65,7 +75,7 @@ class TensorRecord(_Strict):
     """
 
     file: FileName
-    shape: list[Count]
+    shape: Shape
     dtype: DType
     nonzero: Count
     inexact: Count

@@ -189,6 +189,14 @@ def test_refuses_weights_that_are_not_what_they_were(hub: Hub, vector, merged, t
             prepare(kind, copy, "me/x", license="mit")
 
 
+@pytest.mark.parametrize("front", ["- a", "tags: 5", "eval_results: 3", "1: a", "tags: !!bool x"])
+def test_refuses_a_card_whose_metadata_cannot_be_kept(hub: Hub, vector, tmp_path, front):
+    copy = copied(vector, tmp_path / "copy")
+    (copy / "README.md").write_text(f"---\n{front}\n---\n# Mine\n")
+    with pytest.raises(HubError, match=r"metadata that cannot be kept(.|\n)*Fix: correct"):
+        prepare("vector", copy, "me/vector", license="mit")
+
+
 def test_refuses_a_missing_licence_and_says_what_the_origins_state(
     hub: Hub, shared, recipe_file, vector
 ):

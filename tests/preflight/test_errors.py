@@ -134,6 +134,15 @@ ERRORS = {
         ("config.json cannot be read.",),
         stock=False,
     ),
+    "layers without end": Mutation(
+        lambda t: t.edit_config("sft", num_hidden_layers=10**7, layer_types=None),
+        ("A config.json says what no model has.", "num_hidden_layers: 10000000"),
+    ),
+    "a model type that is no text": Mutation(
+        lambda t: t.edit_config("sft", model_type=[]),
+        ("A config.json says what no model has.", "model_type: []"),
+        stock=False,  # mergekit itself stops at it
+    ),
     "remote code": Mutation(
         lambda t: t.edit_config(
             "sft", model_type="strange", auto_map={"AutoConfig": "configuration_strange.Strange"}
@@ -195,6 +204,27 @@ ERRORS = {
     "other added tokens": Mutation(
         lambda t: retokenized(t, special=["<|end|>"]),
         ("1 added tokens differ:", "'<tool>': target 62, grpo 61"),
+    ),
+    "an id that is text": Mutation(
+        lambda t: t.edit_json("sft", "tokenizer.json", lambda d: d["model"]["vocab"].update(x="1")),
+        ("tokenizer.json is malformed.",),
+    ),
+    "a vocabulary that is text": Mutation(
+        lambda t: t.edit_json(
+            "sft", "tokenizer.json", lambda d: d.update(model={"vocab": "x"}, added_tokens=[])
+        ),
+        ("tokenizer.json is malformed.",),
+    ),
+    "merges that are numbers": Mutation(
+        lambda t: t.edit_json("sft", "tokenizer.json", lambda d: d["model"].update(merges=[5])),
+        ("tokenizer.json is malformed.",),
+    ),
+    "an id that is null": Mutation(
+        lambda t: (
+            (t.folder("sft") / "tokenizer.json").unlink(),
+            (t.folder("sft") / "vocab.json").write_text('{"word0": null}'),
+        ),
+        ("vocab.json is malformed.",),
     ),
     # files
     "path escape": Mutation(escape("../x.safetensors"), ("leaves the checkpoint's folder",), False),

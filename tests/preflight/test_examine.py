@@ -102,3 +102,15 @@ def test_two_names_of_one_hub_model_are_one(trio: Trio) -> None:
     result = trio.check()
     assert "both are org/model on the Hub" in result.output
     assert "Some inputs are not here yet" in result.output
+
+
+def test_a_cached_index_without_a_weight_map_is_refused(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = trio.folder("sft")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": []}')
+    monkeypatch.setattr("rvec_merge.preflight.models.cached_snapshot", lambda _: folder)
+    trio.donor("sft")["model"] = "org/sft"
+    result = trio.check()
+    assert result.return_value == 1
+    assert "model.safetensors.index.json has no weight_map." in result.output

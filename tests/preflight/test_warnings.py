@@ -126,6 +126,26 @@ def test_a_donor_made_from_the_other_donor_shares_its_base(trio: Trio) -> None:
     assert "share no stated base" not in trio.check().output
 
 
+NESTED = "".join(f"x{i}: &x{i} [*x{i - 1}, *x{i - 1}]\n" for i in range(1, 15))
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        f"base_model: 0x{'f' * 5000}\n",
+        "base_model: !!bool x\n",
+        f"x0: &x0 [x, x]\n{NESTED}base_model: *x14\n",
+    ],
+    ids=["digits", "tag", "anchors"],
+)
+def test_a_card_that_states_no_plain_name_states_none(trio: Trio, front: str) -> None:
+    (trio.folder("sft") / "README.md").write_text(f"---\n{front}---\n")
+    result = trio.check()
+    assert "Donors and target share no stated base model." in result.output
+    assert "states none" in result.output
+    assert len(result.output) < 5000
+
+
 def test_stock_mergekit_warns_of_weights_in_its_output_folder(
     trio: Trio, caplog: pytest.LogCaptureFixture
 ) -> None:

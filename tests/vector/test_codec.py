@@ -1,5 +1,7 @@
 """One block: exact for any bits, near the entropy of its values, and safe to read when damaged."""
 
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -117,3 +119,14 @@ def test_a_block_of_another_length_is_refused():
     for count in (1, 1990, 2009):
         with pytest.raises(CorruptBlockError):
             decode(data, count, U32)
+
+
+@pytest.mark.parametrize(("tail", "listed"), [(1, 0), (0, 1), (2, 1)])
+def test_a_header_whose_tail_and_list_contradict_each_other_is_refused(tail, listed):
+    empty = zstandard.ZstdCompressor().compress(b"")
+    sections = [zstandard.ZstdCompressor().compress(bytes([1])) for _ in range(4)]
+    sections = sections[:2] + {0: [], 1: [empty], 2: sections[2:]}[tail]
+    sizes = np.array([len(section) for section in sections], "<u4").tobytes()
+    data = struct.pack("<BBHII", 2, tail, 0, 1, listed) + sizes + b"".join(sections)
+    with pytest.raises(CorruptBlockError, match="the header makes no sense"):
+        decode(data, 1, U32)

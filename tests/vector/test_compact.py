@@ -172,6 +172,15 @@ def test_a_shape_that_the_payload_cannot_hold_is_refused_before_anything_is_allo
         CompactVector.open(copy).tensor("odd")[0:10]
 
 
+@pytest.mark.parametrize("shape", [[1 << 61] * 60_000, [1] * 65, [1 << 31, 1 << 31]])
+def test_a_shape_that_no_tensor_has_is_refused(copy, shape):
+    tensors = json.loads((copy / "rvec_vector.json").read_text())["tensors"]
+    tensors["odd"]["shape"] = shape
+    edit_head(copy, tensors=tensors)
+    with pytest.raises(CheckpointError, match=r"tensors\.odd\.shape"):
+        CompactVector.open(copy)
+
+
 def test_a_missing_payload_is_refused(copy):
     tensors = json.loads((copy / "rvec_vector.json").read_text())["tensors"]
     tensors["other"] = tensors["odd"]
