@@ -14,12 +14,7 @@ from pathlib import Path
 from rvec_merge.errors import OutputError
 
 # What a folder must hold to be taken for an earlier output that --overwrite may delete.
-_OURS = (
-    "mergekit_config.yml",
-    "rvec_merge.json",
-    "rvec_vector.json",
-    "rvec_extract.json",
-)
+_OURS = ("mergekit_config.yml", "rvec_merge.json", "rvec_vector.json", "rvec_extract.json")
 _DISK_SAYS_NO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 

@@ -1,6 +1,6 @@
 """What an experiment found: verdicts, comparisons and the scale curve, as data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -69,6 +69,10 @@ class Summary:
     inputs: tuple[ModelInput, ...] = ()
     flips: tuple[Flips, ...] = ()
 
+    def binary(self, task: str) -> bool:
+        """Whether the task's outcomes are right or wrong, so that a mean is a share of items."""
+        return is_binary(row for row in self.rows if row.cell.task == task)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for ``summary.json``; no time and no path, so equal runs are equal bytes."""
         rows = []
@@ -85,6 +89,11 @@ class Summary:
             "candidates": [asdict(c) for c in self.candidates],
             "inputs": [asdict(i) for i in self.inputs],
         }
+
+
+def is_binary(rows: Iterable[Row]) -> bool:
+    """Whether every compared value of one task's rows is 0 or 1."""
+    return all(row.comparison.binary for row in rows if row.comparison)
 
 
 def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellResult]) -> Summary:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rvec_merge.evaluation import wording
 from rvec_merge.evaluation.habit import habits
 from rvec_merge.evaluation.plan import Plan
-from rvec_merge.evaluation.summary import Candidate, Row, Summary
+from rvec_merge.evaluation.summary import Candidate, Row, Summary, is_binary
 
 _NONE = ""
 
@@ -28,7 +28,7 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
     if summary.candidates:
         units: dict[str, bool] = {}
         for task in plan.tasks:
-            binary = _binary(row for row in summary.rows if row.cell.task == task.task)
+            binary = summary.binary(task.task)
             units |= dict.fromkeys((task.task, task.validation or task.task), binary)
         parts += ["## Choosing the scale", candidates_table(summary.candidates, units)]
     parts += [
@@ -45,7 +45,7 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
 
 def conditions_table(rows: Sequence[Row]) -> str:
     """One task's conditions, as a Markdown table; columns that say nothing are left out."""
-    binary = _binary(rows)
+    binary = is_binary(rows)
     columns = {
         "condition": [row.cell.condition for row in rows],
         "n": [str(row.level.n) for row in rows],
@@ -105,10 +105,6 @@ def _record(row: Row) -> dict[str, object]:
         "parsable": row.parsable,
         "effective_scale": row.effective_scale,
     }
-
-
-def _binary(rows: Iterable[Row]) -> bool:
-    return all(row.comparison.binary for row in rows if row.comparison)
 
 
 def _difference(row: Row) -> str:

@@ -120,9 +120,10 @@ def judge(
     for q in questions:
         effects = [against(q.baseline, c.outcomes) for c in q.controls]
         margins = [against(c.outcomes, q.outcomes) for c in q.controls]
-        found = in_one_unit([against(q.baseline, q.outcomes), *effects, *margins])
-        comparisons.append(found[0])
-        drawn = zip(q.controls, found[1:], found[1 + len(effects) :], strict=False)
+        first, *rest = in_one_unit([against(q.baseline, q.outcomes), *effects, *margins])
+        effects, margins = rest[: len(effects)], rest[len(effects) :]
+        comparisons.append(first)
+        drawn = zip(q.controls, effects, margins, strict=True)
         controls.append(tuple(ControlResult(c.kind, c.seed, *tests) for c, *tests in drawn))
     adjusted = holm({i: c.p for i, c in enumerate(comparisons)})
     beyond = holm(

@@ -37,7 +37,7 @@ class Results:
 
     def binary(self, task: str) -> bool:
         """Whether the task's outcomes are right or wrong, so that a mean is a share of items."""
-        return all(row.comparison.binary for row in self.rows(task) if row.comparison)
+        return self.summary.binary(task)
 
     def records(self) -> list[tuple[Row, Flips]]:
         """Every row with the items that it changed."""

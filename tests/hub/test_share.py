@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.errors import CheckpointError, OutputError, RecipeError
+from rvec_merge.errors import CheckpointError, OutputError
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.pull import pull
 from rvec_merge.hub.push import prepare, push
@@ -278,31 +278,6 @@ def test_pull_keeps_an_existing_folder_and_a_wrong_repo_leaves_none(hub: Hub, sh
     with pytest.raises(HubError, match="holds nothing that rvec shares"):
         pull(HubReference("org/target"), tmp_path / "new")
     assert not (tmp_path / "new").exists()
-
-
-def test_pulled_recipes_name_the_hub_alone(hub: Hub, tmp_path, triple):
-    text = LOCAL_RECIPE.format(**triple, scale=1.0, out_dtype="bfloat16")
-    hub.put("evil/recipe", {"recipe.yaml": text.encode()})
-    with pytest.raises(RecipeError, match="names something on this machine"):
-        open_recipe("hf://evil/recipe")
-
-
-@pytest.mark.parametrize(
-    "tokenizer",
-    [
-        "tokenizer_source: /etc",
-        "tokenizer: {source: /etc}",
-        "tokenizer: {source: base, tokens: {a: {source: /etc}}}",
-        "tokenizer: {source: base, tokens: {a: {source: {kind: model_token, model: /etc, "
-        "token: b}}}}",
-    ],
-)
-def test_nor_do_they_take_a_tokenizer_from_here(hub: Hub, tokenizer):
-    names = {"target": "org/target", "grpo": "org/grpo", "sft": "org/sft"}
-    text = LOCAL_RECIPE.format(**names, scale=1.0, out_dtype="bfloat16")
-    hub.put("evil/tokenizer", {"recipe.yaml": f"{text}{tokenizer}\n".encode()})
-    with pytest.raises(RecipeError, match="names something on this machine"):
-        open_recipe("hf://evil/tokenizer")
 
 
 def copied(source: Path, to: Path) -> Path:
