@@ -209,21 +209,21 @@ def sparsified(delta: Delta, dtype: torch.dtype) -> Delta:
     return replace(delta, plus=kept.to(whole.device), minus=None, density=1.0)
 
 
+def is_weight(dtype: torch.dtype) -> bool:
+    """Whether values of that dtype can be added; 8 bits mean nothing without their scales."""
+    return dtype.is_floating_point and dtype.itemsize > 1
+
+
 def check_inputs(
     target: Source, deltas: Sequence[Delta], *, name: str, target_name: str = "target"
 ) -> None:
     """Refuse inputs that differ in shape or are not floating point of 16 bits or more.
 
-    An 8-bit weight means nothing without its scales, which are tensors of their own.
-
     Raises:
         IncompatibleTensorsError: with every input's name, shape and dtype.
     """
     named = [(target_name, target), *(item for d in deltas for item in d.inputs)]
-    if all(
-        t.shape == target.shape and t.dtype.is_floating_point and t.dtype.itemsize > 1
-        for _, t in named
-    ):
+    if all(t.shape == target.shape and is_weight(t.dtype) for _, t in named):
         return
     width = max(len(label) for label, _ in named)
     raise IncompatibleTensorsError(

@@ -6,11 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
-from rvec_merge.kernel import Delta
+from rvec_merge.kernel import Delta, is_weight
 from rvec_merge.pairs import Pair
 from rvec_merge.recipe import Recipe
 from rvec_merge.vector.format import HEAD, DonorRecord, DonorRole
@@ -148,7 +146,7 @@ def open_vector(reference: Hashable) -> Vector:
     if (folder / HEAD).is_file():
         return PackedVector(str(reference), CompactVector.open(folder))
     checkpoint = Checkpoint.open(folder)
-    facts = [f"{t.name}  {t.dtype}" for t in checkpoint.tensors.values() if not _is_weight(t.dtype)]
+    facts = [f"{t.name}  {t.dtype}" for t in checkpoint.tensors.values() if not is_weight(t.dtype)]
     if facts:
         raise IncompatibleTensorsError(
             f"{len(facts)} of {len(checkpoint.tensors)} tensors are no differences.",
@@ -237,11 +235,6 @@ def choose_pair(recipe: Recipe, name: str | None) -> Pair:
     )
 
 
-def _is_weight(dtype: torch.dtype) -> bool:
-    """Whether values of that dtype can be subtracted; 8 bits mean nothing without their scales."""
-    return dtype.is_floating_point and dtype.itemsize > 1
-
-
 def check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
     """Refuse donors that cannot be subtracted.
 
@@ -252,7 +245,7 @@ def check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
     facts += [f"{name}: only in sft" for name in sft.tensors if name not in grpo.tensors]
     for name in grpo.tensors.keys() & sft.tensors.keys():
         plus, minus = grpo.tensors[name], sft.tensors[name]
-        if plus.shape != minus.shape or not (_is_weight(plus.dtype) and _is_weight(minus.dtype)):
+        if plus.shape != minus.shape or not (is_weight(plus.dtype) and is_weight(minus.dtype)):
             sides = [f"{s} {t.shape} {t.dtype}" for s, t in (("grpo", plus), ("sft", minus))]
             facts.append(f"{name}: {'  '.join(sides)}")
     if facts:
