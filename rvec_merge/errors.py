@@ -1,6 +1,9 @@
 """The errors a user can mend, each in three parts: what, the facts, and the fix."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_LISTED = 8
+_SAID = 24  # lines of another library's message: a traceback's worth, cut in the middle
 
 
 class RvecError(Exception):
@@ -55,3 +58,17 @@ class ResultsError(RvecError):
 
 class EnvironmentProblem(RvecError):
     """Something this machine lacks: an optional package, a device, the network."""
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """The first lines of a list too long to be read as facts, and how many more there are."""
+    more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    return [*lines[:_LISTED], *more]
+
+
+def said_by(error: Exception) -> list[str]:
+    """Another library's message as facts, to its last line, which is where it says why."""
+    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > _SAID:
+        lines = [*lines[: _SAID // 2], "…", *lines[-_SAID // 2 :]]
+    return lines or [type(error).__name__]

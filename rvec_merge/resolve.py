@@ -1,10 +1,10 @@
 """What a recipe resolves to, tensor by tensor: mergekit's own plan, as plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import RecipeError, RvecError
+from rvec_merge.errors import RecipeError, RvecError, said_by, shortened
 from rvec_merge.planning import own_plan
 from rvec_merge.recipe import Recipe
 
@@ -54,18 +54,17 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
     Reads configs and weight indices, no weights.
 
     Raises:
-        RecipeError: mergekit cannot plan the recipe.
+        RecipeError: mergekit cannot plan the recipe, or plans two tensors of one name.
     """
     try:
-        return _planned(recipe, options)
+        return _distinct(_planned(recipe, options))
     except RvecError:
         raise
     # mergekit raises whatever comes: RuntimeError, KeyError, pydantic's and transformers' own.
     except Exception as error:
-        said = str(error).splitlines()[:3] or [type(error).__name__]
         raise RecipeError(
             "mergekit cannot plan this recipe.",
-            [recipe.source, *said],
+            [recipe.source, *said_by(error)],
             "correct what it names; `rvec recipes` lists examples.",
         ) from None
 
@@ -87,6 +86,32 @@ def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTen
     with own_plan():
         planner._plan()  # plan_in_memory() cannot be called in mergekit 0.1.5: its task is abstract
     return [_resolved(weight, task, config.out_dtype) for weight, task in planner._tensors]
+
+
+def _distinct(tensors: Iterable[ResolvedTensor]) -> list[ResolvedTensor]:
+    """One name, one tensor: what several modules of an inferred architecture list is planned once.
+
+    Raises:
+        RecipeError: a name is planned twice, and not alike.
+    """
+    found: dict[str, ResolvedTensor] = {}
+    differing: dict[str, str] = {}
+    for tensor in tensors:
+        first = found.setdefault(tensor.name, tensor)
+        if first != tensor:
+            differing[tensor.name] = f"{_told(first)}; and {_told(tensor)}"
+    if differing:
+        raise RecipeError(
+            f"{len(differing)} tensors are planned twice, and not alike.",
+            shortened([f"{name}: {twice}" for name, twice in differing.items()]),
+            "give what two modules or slices share the same sources and parameters.",
+        )
+    return list(found.values())
+
+
+def _told(tensor: ResolvedTensor) -> str:
+    inputs = ", ".join(f"{wanted.names[0]} of {r}" for r, wanted in tensor.inputs.items())
+    return f"scale {tensor.parameters.get('scale')} from {inputs}"
 
 
 def _resolved(output: Any, task: Any, out_dtype: str | None) -> ResolvedTensor:

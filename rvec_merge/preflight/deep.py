@@ -13,8 +13,8 @@ from torch import Tensor
 from rvec_merge.checkpoint import TensorInfo
 from rvec_merge.errors import CheckpointError, NonFiniteError, RecipeError
 from rvec_merge.preflight.models import Model
+from rvec_merge.preflight.reading import find
 from rvec_merge.preflight.scales import place
-from rvec_merge.preflight.tensors import find
 from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import torch
 
 from rvec_merge.errors import RecipeError
 from rvec_merge.preflight.models import Model
+from rvec_merge.preflight.reading import find
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
-from rvec_merge.preflight.tensors import find
 from rvec_merge.problems import Finding
 from rvec_merge.recipe import METHOD, Recipe, parameter_blocks
 

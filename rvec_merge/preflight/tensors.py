@@ -1,29 +1,21 @@
 """Tensors that are missing, extra, differently shaped or differently tied."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from rvec_merge.checkpoint import TensorInfo
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError
-from rvec_merge.preflight import configs
+from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened
+from rvec_merge.preflight import complete, configs
 from rvec_merge.preflight.models import Model
+from rvec_merge.preflight.reading import Row, reading
 from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
     from mergekit.config import MergeConfiguration
 
-    from rvec_merge.resolve import InputTensor, ResolvedTensor
+    from rvec_merge.resolve import ResolvedTensor
 
 HEAD = "lm_head.weight"
-_LISTED = 8
-_LAYER = re.compile(r"\.\d+\.")
-# Constants that old checkpoints stored and that models recompute.
-_BUFFERS = re.compile(r"(rotary_emb\.inv_freq|\.masked_bias|\.attn\.bias|\.position_ids)$")
-
-# One output tensor: where each input has it; None where it lacks it.
-Row: TypeAlias = tuple[str, Mapping["ModelReference", TensorInfo | None]]
 
 
 def check(
@@ -34,12 +26,13 @@ def check(
     """What differs between the inputs' tensors; by mergekit's plan, by name where there is none."""
     known = {ref: model for ref, model in models.items() if model.tensors is not None}
     yield from _check_ties(known)
-    if len(known) < 2:
+    if not known:
         return
     sliced = bool(config.slices or any(m.slices for m in (config.modules or {}).values()))
     if resolved:
-        rows = [_planned(tensor, known) for tensor in resolved]
-        yield from _check_dropped(rows, known, sliced)
+        found = reading(known, resolved)
+        rows = found.rows
+        yield from complete.check(known, resolved, found, sliced)
     elif sliced:
         return
     else:
@@ -47,14 +40,13 @@ def check(
         rows = [
             (name, {r: (m.tensors or {}).get(name) for r, m in known.items()}) for name in names
         ]
-        rows = [row for row in rows if row[0] != HEAD and not _BUFFERS.search(row[0])]
+        rows = [row for row in rows if row[0] != HEAD and not _is_buffer(row)]
     yield from _check_missing(rows, known)
     yield from _check_shapes(rows, known, bool(config.tokenizer or config.tokenizer_source))
 
 
-def find(tensors: Mapping[str, TensorInfo], wanted: "InputTensor") -> TensorInfo | None:
-    """The tensor that mergekit would read for a planned input; None if it is not there."""
-    return next((tensors[name] for name in wanted.names if name in tensors), None)
+def _is_buffer(row: Row) -> bool:
+    return any(info is not None and complete.is_buffer(info) for info in row[1].values())
 
 
 def shape_error(
@@ -64,11 +56,9 @@ def shape_error(
     total: int,
 ) -> IncompatibleTensorsError:
     """The error that lists tensors whose shape differs, and explains padded vocabularies."""
-    width = max(len(name) for name, _, _ in differing[:_LISTED])
+    width = max(len(name) for name, _, _ in differing)
     facts = [target, donor]
-    facts += [f"{name:{width}}  {a} and {b}" for name, a, b in differing[:_LISTED]]
-    if len(differing) > _LISTED:
-        facts.append(f"and {len(differing) - _LISTED} more")
+    facts += shortened([f"{name:{width}}  {a} and {b}" for name, a, b in differing])
     fix = "use donors and a target of one architecture and size."
     if all(differ_in_rows(name, a, b) for name, a, b in differing):
         fix = (
@@ -86,67 +76,30 @@ def differ_in_rows(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return vocabulary and len(a) == len(b) == 2 and a[1] == b[1]
 
 
-def _planned(tensor: "ResolvedTensor", known: Mapping["ModelReference", Model]) -> Row:
-    return tensor.name, {
-        reference: find(known[reference].tensors or {}, wanted)
-        for reference, wanted in tensor.inputs.items()
-        if reference in known and not _convertible(known[reference], wanted)
-    }
-
-
-def _convertible(model: Model, wanted: "InputTensor") -> bool:
-    """Whether mergekit makes the tensor from others (fused experts, renamed layers)."""
-    names = set(model.tensors or ())
-    if wanted.optional or any(name in names for name in wanted.names):
-        return False
-    from mergekit.architecture.conversion import can_convert_checkpoint_keys
-
-    kind = model.config.get("model_type")
-    return bool(can_convert_checkpoint_keys(kind, names, wanted.names[0]))
-
-
 def _check_missing(
     rows: Sequence[Row], known: Mapping["ModelReference", Model]
 ) -> Iterator[Finding]:
-    lines = []
+    lines, nowhere = [], []
     for name, found in rows:
         lacking = [known[reference].label for reference, info in found.items() if info is None]
         if lacking and any(info is not None for info in found.values()):
             lines.append(f"{name}  missing in {', '.join(lacking)}")
         elif lacking:
-            lines.append(f"{name}  missing everywhere")
+            nowhere.append(f"{name}  missing everywhere")
     if lines:
         yield IncompatibleTensorsError(
             f"{len(lines)} of {len(rows)} tensors are not in every input.",
-            [*(model.name for model in known.values()), *_shortened(lines)],
+            [*(model.name for model in known.values()), *shortened(lines)],
             "use a target and donors of one architecture, complete and saved alike.",
         )
-
-
-def _check_dropped(
-    rows: Sequence[Row], known: Mapping["ModelReference", Model], sliced: bool
-) -> Iterator[Finding]:
-    """Stored tensors that mergekit's plan never reads: they would be lost without a word."""
-    used: dict[ModelReference, set[str]] = {reference: set() for reference in known}
-    for _, found in rows:
-        for reference, info in found.items():
-            if info is not None:
-                used[reference].add(info.name)
-    complete = [r for r in known if all(r in found for _, found in rows)]
-    lines = []
-    for reference in complete:
-        model = known[reference]
-        unread = [n for n in model.tensors or () if n not in used[reference]]
-        # Slices may leave layers out, and an input may lend some layers alone.
-        whole = not sliced and any(_LAYER.search(name) for name in used[reference])
-        for name in unread:
-            if not _BUFFERS.search(name) and (whole or not _LAYER.search(name)):
-                lines.append(f"{name}  in {model.label}")
-    if lines:
+    if nowhere:
         yield IncompatibleTensorsError(
-            f"{len(lines)} stored tensors belong to no part of the architecture.",
-            [*(known[r].name for r in complete), *_shortened(lines)],
-            "use checkpoints of one architecture; the merge would leave these out.",
+            f"mergekit's architecture definition requires {len(nowhere)} tensors that no input "
+            "stores.",
+            [complete.architecture(known), *shortened(nowhere)],
+            "if transformers loads these checkpoints without missing weights, mergekit's "
+            "definition is older than they are: report it to mergekit, no recipe can mend it. "
+            "Else fetch them again.",
         )
 
 
@@ -191,8 +144,3 @@ def _check_ties(known: Mapping["ModelReference", Model]) -> Iterator[Finding]:
             tuple(lines),
             "Loaders take the embeddings in its place.",
         )
-
-
-def _shortened(lines: Sequence[str]) -> list[str]:
-    more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
-    return [*lines[:_LISTED], *more]

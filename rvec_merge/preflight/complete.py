@@ -1,0 +1,137 @@
+"""Every tensor that the inputs store is in the output, or the merge is refused."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rvec_merge.checkpoint import TensorInfo
+from rvec_merge.errors import IncompatibleTensorsError, shortened
+from rvec_merge.preflight import configs
+from rvec_merge.preflight.models import Model
+from rvec_merge.preflight.reading import Reading
+from rvec_merge.problems import Finding, Notice
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+
+    from rvec_merge.resolve import ResolvedTensor
+
+_LAYER = re.compile(r"^.*?\.\d+\.")
+_HEADS = ("lm_head.weight", "embed_out.weight")
+_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
+_CHUNK = 1 << 22  # bytes
+# Constants that old checkpoints stored, by the rank that tells them from weights of a like name.
+# transformers computes them from the config, whatever a checkpoint holds.
+_BUFFERS = (
+    (re.compile(r"rotary_emb\.inv_freq$"), 1),
+    (re.compile(r"\.(attn|attention)\.masked_bias$"), 0),
+    (re.compile(r"\.(attn|attention)\.bias$"), 4),
+    (re.compile(r"\.position_ids$"), 2),
+)
+
+
+def check(
+    known: Mapping["ModelReference", Model],
+    resolved: Sequence["ResolvedTensor"],
+    found: Reading,
+    sliced: bool,
+) -> Iterator[Finding]:
+    """Stored tensors that mergekit's plan never reads: they would be lost without a word.
+
+    Slices may leave whole layers out, and an input may lend some of its layers alone.
+    """
+    outputs = {tensor.name for tensor in resolved}
+    left: dict[ModelReference, list[str]] = {}
+    buffers: list[str] = []
+    for reference, model in known.items():
+        if model.label != "target" and not all(reference in t.inputs for t in resolved):
+            continue
+        read = found.read[reference]
+        layers = {_layer(name) for name in read}
+        left[reference] = []
+        for name, info in (model.tensors or {}).items():
+            if name in read or name in outputs or (sliced and _layer(name) not in {*layers, None}):
+                continue
+            if is_buffer(info):
+                buffers += [name] if model.label == "target" else []
+            elif not _is_tied_head(info, model):
+                left[reference].append(name)
+    yield from _told(known, {reference: names for reference, names in left.items() if names})
+    if buffers:
+        yield Notice(
+            f"{len(buffers)} of the target's stored tensors are not written.",
+            tuple(shortened(buffers)),
+            "Models compute these constants from their config, and ignore stored ones.",
+        )
+
+
+def is_buffer(info: TensorInfo) -> bool:
+    """Whether a stored tensor is a constant that models compute themselves."""
+    return any(pattern.search(info.name) and len(info.shape) == rank for pattern, rank in _BUFFERS)
+
+
+def architecture(known: Mapping["ModelReference", Model]) -> str:
+    """The target's class, whose definition mergekit takes or infers."""
+    named = next(iter(known.values())).config.get("architectures") or ["?"]
+    return f"architecture: {named[0]}"
+
+
+def _told(
+    known: Mapping["ModelReference", Model], left: Mapping["ModelReference", Sequence[str]]
+) -> Iterator[Finding]:
+    """Whose fault it is: mergekit's plan, where every input has what it leaves out."""
+    stores = [m.tensors or {} for m in known.values() if not m.is_vector]
+    everywhere = [n for names in left.values() for n in names if all(n in s for s in stores)]
+    missed = list(dict.fromkeys(everywhere))
+    if missed:
+        total = max(len(tensors) for tensors in stores)
+        yield IncompatibleTensorsError(
+            f"mergekit's plan leaves out {len(missed)} of the {total} tensors that every input "
+            "stores.",
+            [architecture(known), *shortened(missed)],
+            "the checkpoints are alike; mergekit's architecture definition does not list these "
+            "tensors, and a merge without them is not the model. Report it to mergekit, or merge "
+            "the part that it knows (the language model, say), saved as a checkpoint of its own.",
+        )
+    lines = [
+        f"{name}  in {known[reference].label}"
+        for reference, names in left.items()
+        for name in names
+        if name not in missed
+    ]
+    if lines:
+        yield IncompatibleTensorsError(
+            f"{len(lines)} stored tensors belong to no part of the architecture.",
+            [*(known[reference].name for reference in left), *shortened(lines)],
+            "use checkpoints of one architecture; the merge would leave these out.",
+        )
+
+
+def _layer(name: str) -> str | None:
+    """The name of the layer that a tensor belongs to, if any: ``model.layers.3.``."""
+    found = _LAYER.match(name)
+    return found and found.group()
+
+
+def _is_tied_head(info: TensorInfo, model: Model) -> bool:
+    """Whether it is an output head that is tied to the embeddings, and equals them."""
+    if not info.name.endswith(_HEADS) or not configs.tied(model.config):
+        return False
+    return any(
+        (other.shape, other.dtype) == (info.shape, info.dtype) and _same_bytes(info, other)
+        for other in (model.tensors or {}).values()
+        if other.name.endswith(_EMBEDDINGS)
+    )
+
+
+def _same_bytes(a: TensorInfo, b: TensorInfo) -> bool:
+    """Whether two tensors hold the same bytes; of files that are not here yet, it is believed."""
+    if a.start < 0 or not (a.path.is_file() and b.path.is_file()):
+        return True
+    with a.path.open("rb") as first, b.path.open("rb") as second:
+        first.seek(a.start)
+        second.seek(b.start)
+        return all(
+            first.read(min(_CHUNK, a.nbytes - done)) == second.read(min(_CHUNK, a.nbytes - done))
+            for done in range(0, a.nbytes, _CHUNK)
+        )
