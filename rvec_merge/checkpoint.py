@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from rvec_merge.errors import CheckpointError
+from rvec_merge.no_weights import no_weights
 
 DTYPES = {
     "BF16": torch.bfloat16,
@@ -215,11 +216,11 @@ def _files(root: Path, allow_pickle: bool) -> dict[Path, set[str] | None]:
         raise CheckpointError("A checkpoint does not exist.", [f"{root}"], "correct the path.")
     single, index = SINGLE, INDEX
     if not (root / single).is_file() and not (root / index).is_file():
-        pickled = sorted(p.name for p in root.iterdir() if _is_pickled(p))
+        pickled = [name for name in PICKLED if (root / name).is_file()]
         if pickled and not allow_pickle:
             raise CheckpointError(
                 "The checkpoint is pickled, and unpickling can run code.",
-                [f"{root}", *pickled[:3]],
+                [f"{root}", *pickled],
                 "convert it (load it with transformers, call save_pretrained), or let torch "
                 "unpickle tensors alone: rvec merge --allow-pickle.",
             )
@@ -229,11 +230,7 @@ def _files(root: Path, allow_pickle: bool) -> dict[Path, set[str] | None]:
         return _indexed(root, root / index)
     if (root / single).is_file():
         return {root / single: None}
-    raise CheckpointError(
-        "The folder holds no checkpoint.",
-        [f"{root}", f"neither {single} nor {index} is there"],
-        "correct the path, or download the weights.",
-    )
+    raise no_weights(root)
 
 
 def _indexed(root: Path, index: Path) -> dict[Path, set[str] | None]:

@@ -8,18 +8,24 @@ from pathlib import Path
 import torch
 
 from rvec_merge.atomic import new_folder
+from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.engine.companions import mend, write_card, write_companions
 from rvec_merge.engine.delegate import run_mergekit
 from rvec_merge.engine.effect import Effect
 from rvec_merge.engine.execute import execute
 from rvec_merge.engine.inputs import fetch, open_input
 from rvec_merge.engine.layout import lay_out, write_index
-from rvec_merge.engine.plan import MergePlan, NotStreamable, plan_merge
+from rvec_merge.engine.plan import MergePlan
+from rvec_merge.engine.prepare import Prepared, prepare
 from rvec_merge.engine.provenance import FILE, record
 from rvec_merge.engine.settings import Settings
-from rvec_merge.preflight import PreflightReport, examine
-from rvec_merge.problems import Notice
+from rvec_merge.preflight import PreflightReport
+from rvec_merge.preflight.complete import is_tied_head
+from rvec_merge.preflight.models import is_path
+from rvec_merge.preflight.reading import find
+from rvec_merge.problems import Notice, Problems
 from rvec_merge.recipe import Recipe
+from rvec_merge.written import Wanted, check_written
 
 LOG = logging.getLogger(__name__)
 
@@ -83,23 +89,20 @@ def merge(
     start = time.perf_counter()
     out = Path(out)
     settings, watcher = settings or Settings(), watcher or Watcher()
-    device = settings.torch_device
+    problems = Problems()
+    device = torch.device("cpu")
+    with problems.noted():
+        device = settings.torch_device
     for reference in recipe.config.referenced_models():
-        if reference.lora is None and not Path(reference.model.path).exists():
-            fetch(reference)
-    report = examine(
-        recipe,
-        out,
-        allow_pickle=settings.allow_pickle,
-        trust_remote_code=settings.trust_remote_code,
-        overwrite=settings.overwrite,
-    )
-    report.raise_errors()
-    try:
-        plan = plan_merge(recipe, report.tensors, settings)
-    except NotStreamable as reason:
-        return _delegated(recipe, out, settings, report, str(reason), start)
-    return _streamed(recipe, out, settings, device, watcher, plan, report, start)
+        if reference.lora is None and not is_path(reference.model.path):
+            with problems.noted():
+                fetch(reference)
+    prepared = prepare(recipe, out, settings)
+    problems.errors += prepared.report.errors
+    problems.raise_all()
+    if prepared.plan is None:
+        return _delegated(recipe, out, settings, prepared, start)
+    return _streamed(recipe, out, settings, device, watcher, prepared.plan, prepared.report, start)
 
 
 def _streamed(
@@ -127,6 +130,7 @@ def _streamed(
             progress=watcher.advance,
         )
         write_index(folder, plan.tensors, shards)
+        check_written(folder, plan.wanted)
         write_card(recipe, out.name, effect, folder)
         provenance = record(
             recipe,
@@ -155,17 +159,17 @@ def _delegated(
     recipe: Recipe,
     out: Path,
     settings: Settings,
-    report: PreflightReport,
-    reason: str,
+    prepared: Prepared,
     start: float,
 ) -> Outcome:
-    LOG.info("Left to mergekit's executor: %s.", reason)
+    LOG.info("Left to mergekit's executor: %s.", prepared.reason)
     references = sorted(recipe.config.referenced_models(), key=str)
     inputs = [open_input(r, allow_pickle=settings.allow_pickle) for r in references]
     folders = [found.folder for found in inputs]
     with new_folder(out, folders, overwrite=settings.overwrite) as folder:
         planned = time.perf_counter()
         written = run_mergekit(recipe, settings, folder)
+        check_written(folder, _wanted(recipe, prepared.report, written))
         write_card(recipe, out.name, None, folder)
         nbytes = sum(info.nbytes for info in written.tensors.values())
         target = recipe.config.base_model
@@ -185,12 +189,32 @@ def _delegated(
         (folder / FILE).write_text(provenance.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return Outcome(
         out=out,
-        executor=reason,
+        executor=prepared.reason,
         tensors=len(written.tensors),
         nbytes=nbytes,
         nbytes_read=0,
         planning=planned - start,
         seconds=time.perf_counter() - planned,
         effect=None,
-        warnings=report.warnings,
+        warnings=prepared.report.warnings,
     )
+
+
+def _wanted(recipe: Recipe, report: PreflightReport, written: Checkpoint) -> dict[str, Wanted]:
+    """What mergekit's executor must have written: its plan, as far as it was seen beforehand."""
+    from mergekit.common import dtype_from_name
+
+    if not report.tensors:
+        return {name: Wanted() for name in written.tensors}
+    models = {model.reference: model for model in report.models}
+    aligned = recipe.config.tokenizer or recipe.config.tokenizer_source
+    wanted = {}
+    for tensor in report.tensors:
+        target = models.get(tensor.target)
+        if target and tensor.name not in written.tensors and is_tied_head(tensor.name, target):
+            continue  # mergekit's adapters are merged without the copy that some inputs store
+        inputs = tensor.inputs.get(tensor.target)
+        stored = find(target.tensors or {}, inputs) if target and inputs else None
+        shape = stored.shape if stored and recipe.is_reasoning_vector and not aligned else None
+        wanted[tensor.name] = Wanted(shape, dtype_from_name(tensor.out_dtype))
+    return wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -43,9 +43,9 @@ class ReasoningVectorMethod(GroupMergeMethod):
         reference_url="https://arxiv.org/abs/2509.01363",
         contract=InputContract(base=BasePolicy.REQUIRED),
         parameters=(
-            Parameter("role", str, ParameterScope.NON_BASE, default=None),
-            Parameter("pair", str, ParameterScope.NON_BASE, default="default"),
-            Parameter("weight", float, ParameterScope.NON_BASE, default=None),
+            Parameter("role", str, ParameterScope.INPUT, default=None),
+            Parameter("pair", str, ParameterScope.INPUT, default="default"),
+            Parameter("weight", float, ParameterScope.INPUT, default=None),
             Parameter("scale", float, ParameterScope.SHARED),
             Parameter("density", float, ParameterScope.SHARED, default=1.0),
             Parameter("control", str, ParameterScope.SHARED, default="none"),
@@ -145,14 +145,9 @@ def deltas(
     Raises:
         RecipeError: the donors do not form pairs (see ``form_pairs``).
     """
-    donors = [
-        Donor(i, parameters["role"][i], parameters["pair"][i], parameters["weight"][i])
-        for i in tensors
-        if i != target
-    ]
     kind = parameters["control"]
     made = []
-    for pair in form_pairs(donors, where=name, target=target):
+    for pair in form_pairs(donors_of(tensors, target, parameters), where=name, target=target):
         control = None if kind == "none" else Control(kind, parameters["seed"], name, pair.name)
         made.append(
             Delta(
@@ -166,6 +161,17 @@ def deltas(
             )
         )
     return made
+
+
+def donors_of(
+    inputs: Iterable[Hashable], target: Hashable, parameters: Mapping[str, Any]
+) -> list[Donor]:
+    """The donors among the inputs of one tensor; the target is one where it is its own sft."""
+    return [
+        Donor(i, parameters["role"][i], parameters["pair"][i], parameters["weight"][i])
+        for i in inputs
+        if i != target or parameters["role"].get(i) == "sft"
+    ]
 
 
 def _written_dtype(group: TensorGroup) -> torch.dtype | None:

@@ -13,7 +13,7 @@ _ROLE_FIX = "give each donor parameters: {role: grpo} or {role: sft} (or vector)
 
 @dataclass(frozen=True)
 class Donor:
-    """One non-target input of a recipe, as its ``parameters`` declare it.
+    """One donor of a recipe, as its ``parameters`` declare it.
 
     Attributes:
         id: what the input is called in the plan; shown in errors.
@@ -104,7 +104,7 @@ def _pair(name: str, group: dict[str, Donor], at: str, target: Hashable) -> Pair
         fix = f"add the {missing} donor, or name the pairs so that twins share a name."
         if target is not None:
             facts.append(f"target: {target}")
-            fix += " The target (base_model) cannot be a donor: a role given to it is ignored."
+            fix += " The target (base_model) can be the sft donor and no other: list it there too."
         raise RecipeError(f"Pair {name!r} has no {missing} donor{at}.", facts, fix)
     return Pair(name, group["grpo"].id, group["sft"].id, _weight(group["grpo"]))
 

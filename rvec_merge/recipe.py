@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 METHOD = "reasoning_vector"
 # Per-donor parameters that mean nothing as a default for every donor.
 _DONOR_ONLY = frozenset({"role", "pair", "weight"})
+_MODELS = frozenset({"base_model", "model", "tokenizer_source", "source"})  # keys that name one
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     from pydantic import ValidationError
 
     try:
-        config = MergeConfiguration.model_validate(data)
+        config = MergeConfiguration.model_validate(_with_folders(data))
     except ValidationError as error:
         facts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
         raise RecipeError(
@@ -88,6 +89,20 @@ def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
         ) from None
     check_config(config)
     return Recipe(text, source, config)
+
+
+def _with_folders(data: Any, key: object = None) -> Any:
+    """The recipe with folders whose names hold ``@`` or ``+`` spelled so that mergekit sees them.
+
+    It would take what follows for a revision or an adapter.
+    """
+    if isinstance(data, dict):
+        return {name: _with_folders(value, name) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_with_folders(item) for item in data]
+    if isinstance(data, str) and key in _MODELS and {"@", "+"} & {*data} and Path(data).is_dir():
+        return {"model": {"path": data}}
+    return data
 
 
 def check_config(config: "MergeConfiguration") -> None:
@@ -123,8 +138,10 @@ def _check_dtype(key: str, value: str | None) -> None:
     from mergekit.common import dtype_from_name
 
     try:
-        dtype_from_name(value)
+        floating = value is None or dtype_from_name(value).is_floating_point
     except RuntimeError:
+        floating = False
+    if not floating:
         raise RecipeError(
             f"Unknown {key} {value!r}.",
             [_hint(str(value), ("bfloat16", "float16", "float32", "float64"))],
@@ -155,10 +172,10 @@ def declared_donors(config: "MergeConfiguration") -> Iterator[tuple[str, list[Do
     for where, target, inputs in _input_lists(config):
         donors = []
         for entry in inputs:
-            if entry.model == target:
+            given = entry.parameters or {}
+            if entry.model == target and given.get("role") != "sft":
                 _refuse_target_role(entry)
                 continue
-            given = entry.parameters or {}
             weight = given.get("weight")
             donors.append(
                 Donor(

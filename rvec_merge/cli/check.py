@@ -1,9 +1,10 @@
 """``rvec check``: what a recipe would do, and what stands in its way."""
 
 from pathlib import Path
-from typing import Any
 
 import click
+
+from rvec_merge.cli.allow import allow_option
 
 
 @click.command()
@@ -13,6 +14,7 @@ import click
 @click.option("--overwrite", is_flag=True, help="OUT may exist, and would be replaced.")
 @click.option("--allow-pickle", is_flag=True, help="Accept pickled weights (weights_only=True).")
 @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with a model.")
+@allow_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
     recipe: str,
@@ -21,6 +23,7 @@ def command(
     overwrite: bool,
     allow_pickle: bool,
     trust_remote_code: bool,
+    allowed: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Check RECIPE, and that OUT can be written, before a weight is read; print the plan.
@@ -32,10 +35,11 @@ def command(
     from transformers.utils import logging
 
     from rvec_merge.cli._check_text import print_json, print_text
+    from rvec_merge.engine.prepare import prepare
+    from rvec_merge.engine.settings import Settings
     from rvec_merge.errors import RvecError
     from rvec_merge.hub.recipes import fetch_models, open_recipe
     from rvec_merge.hub.remote import see
-    from rvec_merge.preflight import examine
     from rvec_merge.preflight.deep import Closeness, compare_weights
     from rvec_merge.problems import Notice
 
@@ -47,15 +51,15 @@ def command(
             raise
         print_json([error], [], None, [])
         return 1
-    how: dict[str, Any] = {
-        "allow_pickle": allow_pickle,
-        "trust_remote_code": trust_remote_code,
-        "overwrite": overwrite,
-        "resolver": see,
-    }
-    report = examine(read, out, **how)
+    settings = Settings(
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+        allowed=allowed,
+    )
+    report = prepare(read, out, settings, see).report
     if deep and not report.errors and fetch_models(read):
-        report = examine(read, out, **how)
+        report = prepare(read, out, settings, see).report
     errors, warnings = [*report.errors], [*report.warnings]
     closeness: list[Closeness] = []
     if deep and report.tensors and not errors:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvec_merge.cli.allow import allow_option
 from rvec_merge.cli.sizes import Size
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ ENOUGH = 0.9
 @click.option("--hash", "hash_files", is_flag=True, help="Record sha256 of local input files.")
 @click.option("--allow-pickle", is_flag=True, help="Accept pickled inputs, tensors alone.")
 @click.option("--trust-remote-code", is_flag=True, help="Run code that a model brings along.")
+@allow_option
 @click.option("--random-seed", type=int, help="For mergekit's own randomised methods.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress bar, no summary.")
@@ -44,6 +46,7 @@ def command(
     hash_files: bool,
     allow_pickle: bool,
     trust_remote_code: bool,
+    allowed: tuple[str, ...],
     random_seed: int | None,
     as_json: bool,
     quiet: bool,
@@ -71,6 +74,7 @@ def command(
         copy_tokenizer=copy_tokenizer,
         trust_remote_code=trust_remote_code,
         random_seed=random_seed,
+        allowed=allowed,
         allow_pickle=allow_pickle,
         overwrite=overwrite,
         hash_files=hash_files,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rvec_merge.engine.effect import Effect
 from rvec_merge.engine.plan import MergePlan
 from rvec_merge.engine.settings import Settings
-from rvec_merge.errors import RecipeError
+from rvec_merge.errors import RecipeError, said_by
 from rvec_merge.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -30,15 +30,7 @@ def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder
     from mergekit.common import ModelPath, ModelReference
     from mergekit.merge import _copy_tagalong_files, _copy_tokenizer
 
-    try:
-        plan.config.save_pretrained(folder)
-    # Slices: mergekit changes the number of layers, and no more. transformers has several errors.
-    except Exception as error:
-        raise RecipeError(
-            "The output's configuration is not valid.",
-            [recipe.source, *str(error).splitlines()[:3]],
-            "keep the number of layers; this architecture lists more about each of them.",
-        ) from None
+    write_config(recipe, plan, folder)
     options = settings.mergekit()
     target = target_folder(recipe, plan)
     # By its folder: of a name, mergekit would ask the Hub, which fails offline.
@@ -51,6 +43,23 @@ def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder
             LOG.warning("The target's tokenizer was not copied: %s", error)
         mend(target, folder)
     _copy_tagalong_files(config, str(folder), list(plan.tagalong), options=options)
+
+
+def write_config(recipe: Recipe, plan: MergePlan, folder: Path) -> None:
+    """Write the output's configuration.
+
+    Raises:
+        RecipeError: transformers refuses it.
+    """
+    try:
+        plan.config.save_pretrained(folder)
+    # Slices: mergekit changes the number of layers, and no more. transformers has several errors.
+    except Exception as error:
+        raise RecipeError(
+            "The output's configuration is not valid.",
+            [recipe.source, *said_by(error)],
+            "keep the number of layers; this architecture lists more about each of them.",
+        ) from None
 
 
 def mend(target: Path, folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.engine.settings import Settings
-from rvec_merge.errors import RecipeError, RvecError
+from rvec_merge.errors import RecipeError, RvecError, said_by
 from rvec_merge.preflight.stock import already_checked
 from rvec_merge.recipe import Recipe
 
@@ -33,10 +33,9 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path) -> Checkpoint
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # about a file or the disk; the Hub's have no number
-            said = str(error).splitlines()[:3] or [type(error).__name__]
             raise RecipeError(
                 "mergekit could not execute this recipe.",
-                [recipe.source, *said],
+                [recipe.source, *said_by(error)],
                 "correct what it names, or report it to mergekit.",
             ) from error
     return Checkpoint.open(folder)

@@ -47,10 +47,20 @@ class Input:
         """The weight files."""
         return sorted({info.path for info in self._infos.values()})
 
+    @cached_property
+    def here(self) -> bool:
+        """Whether its weight files are on this machine; of some on the Hub, headers alone are."""
+        return all(path.is_file() for path in self.files)
+
     @property
     def pickled(self) -> bool:
         """Whether only torch can read its weights."""
         return isinstance(self.content, Checkpoint) and self.content.pickled
+
+    @property
+    def compact(self) -> bool:
+        """Whether it is a compact vector, which mergekit cannot read."""
+        return isinstance(self.content, CompactVector)
 
     def source(self, name: str, dtype: torch.dtype | None = None) -> Source:
         """A tensor, for one thread to read; rounded to ``dtype`` as mergekit's ``dtype`` asks.
@@ -92,7 +102,17 @@ def open_input(
     Raises:
         CheckpointError: it cannot be found or read.
     """
-    folder = fetch(reference)
+    return read_input(reference, fetch(reference), allow_pickle=allow_pickle, mapped=mapped)
+
+
+def read_input(
+    reference: "ModelReference", folder: Path, *, allow_pickle: bool = False, mapped: bool = False
+) -> Input:
+    """Read the headers of a model that lies in ``folder``.
+
+    Raises:
+        CheckpointError: they cannot be read.
+    """
     if (folder / HEAD).is_file():
         return Input(reference, folder, CompactVector.open(folder))
     return Input(reference, folder, Checkpoint.open(folder, allow_pickle=allow_pickle), mapped)

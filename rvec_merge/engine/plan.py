@@ -15,6 +15,7 @@ from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.kernel import Delta, Source, accumulation_dtype, check_inputs
 from rvec_merge.recipe import Recipe
 from rvec_merge.resolve import ResolvedTensor
+from rvec_merge.written import Wanted
 
 
 class NotStreamable(Exception):
@@ -101,6 +102,11 @@ class MergePlan:
     tagalong: tuple[str, ...]
 
     @property
+    def wanted(self) -> Mapping[str, Wanted]:
+        """What must be in the files."""
+        return {tensor.name: Wanted(tensor.shape, tensor.dtype) for tensor in self.tensors}
+
+    @property
     def nbytes(self) -> int:
         """The bytes of all output tensors."""
         return sum(tensor.nbytes for tensor in self.tensors)
@@ -127,11 +133,13 @@ def plan_merge(
     resolved: Sequence[ResolvedTensor],
     settings: Settings,
     *,
+    inputs: Mapping[Hashable, Input] | None = None,
     mapped: bool = False,
 ) -> MergePlan:
     """Find every resolved tensor's bytes; reads headers, and buffers that are only copied.
 
     Args:
+        inputs: every model the recipe names, where they are open already.
         mapped: the plan is executed again and again; see ``Input``.
 
     Raises:
@@ -149,7 +157,7 @@ def plan_merge(
         raise NotStreamable("the inputs' tensors could not be seen")
     # mergekit's own list is a set's, in another order each time.
     references = sorted(recipe.config.referenced_models(), key=str)
-    inputs = {
+    inputs = inputs or {
         r: open_input(r, allow_pickle=settings.allow_pickle, mapped=mapped) for r in references
     }
     for reference, found in inputs.items():
@@ -185,7 +193,7 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> Planne
     dtypes = [source.dtype for source in sources.values()]
     buffer = None
     if not all(dtype.is_floating_point for dtype in dtypes):
-        buffer = _agreed(tensor.name, sources)
+        buffer = _agreed(tensor.name, sources, all(inputs[r].here for r in found))
     planned = PlannedTensor(
         name=tensor.name,
         shape=tuple(sources[tensor.target].shape),
@@ -201,9 +209,17 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> Planne
     return planned
 
 
-def _agreed(name: str, sources: Mapping[Hashable, Source]) -> Tensor:
-    """A buffer that is not floating point; mergekit copies it where all inputs agree."""
-    values = {str(r): s[0 : s.numel()].reshape(s.shape).clone() for r, s in sources.items()}
+def _agreed(name: str, sources: Mapping[Hashable, Source], here: bool) -> Tensor:
+    """A buffer that is not floating point; mergekit copies it where all inputs agree.
+
+    Of inputs that are not here, shapes and dtypes are compared, and the values are no one's.
+    """
+    values = {
+        str(r): s[0 : s.numel()].reshape(s.shape).clone()
+        if here
+        else torch.zeros(tuple(s.shape), dtype=s.dtype)
+        for r, s in sources.items()
+    }
     first, *others = values.values()
     if any(other.dtype != first.dtype or not torch.equal(other, first) for other in others):
         raise IncompatibleTensorsError(

@@ -55,6 +55,7 @@ class Provenance(_Strict):
     Attributes:
         executor: ``stream``, or ``mergekit`` for what cannot be streamed.
         recipe: the recipe's text; ``recipe_sha256`` is the hash of its UTF-8 bytes.
+        allowed: settings in which the inputs' configs were allowed to differ.
         effect: None if mergekit's executor did the merge, or the vector is zero.
     """
 
@@ -66,6 +67,7 @@ class Provenance(_Strict):
     recipe: str
     recipe_sha256: str
     shard_size: int
+    allowed: list[str] = []
     inputs: list[InputRecord]
     tensors: int
     bytes: int
@@ -94,6 +96,7 @@ def record(
         recipe=recipe.text,
         recipe_sha256=hashlib.sha256(recipe.text.encode()).hexdigest(),
         shard_size=settings.shard_size,
+        allowed=list(settings.allowed),
         inputs=[_input(found, hash_files=settings.hash_files) for found in inputs],
         tensors=tensors,
         bytes=nbytes,

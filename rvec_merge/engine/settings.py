@@ -26,6 +26,7 @@ class Settings:
         copy_tokenizer: copy the target's tokenizer.
         trust_remote_code: run code that a model's folder brings along.
         random_seed: for mergekit's own randomised methods; ours has ``seed`` in the recipe.
+        allowed: settings in which the inputs' configs may differ (``preflight.ALLOWABLE``).
         allow_pickle: leave pickled inputs to mergekit, which loads them with ``weights_only``.
         overwrite: replace an earlier output.
         hash_files: record the sha256 of local inputs too, which means reading them once more.
@@ -38,6 +39,7 @@ class Settings:
     copy_tokenizer: bool = True
     trust_remote_code: bool = False
     random_seed: int | None = None
+    allowed: tuple[str, ...] = ()
     allow_pickle: bool = False
     overwrite: bool = False
     hash_files: bool = False

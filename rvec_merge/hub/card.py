@@ -8,7 +8,7 @@ from typing import Any
 
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.layout import CARD, RECIPE, Kind
-from rvec_merge.hub.references import HubReference, try_reference
+from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.safe_yaml import load_yaml
 
 LIBRARY = "rvec-merge"
@@ -139,7 +139,7 @@ def origin_of(names: Sequence[tuple[str, str | None, str | None]]) -> Origin:
     models, licenses = [], {}
     for name, revision, license in names:
         for part in name.split("+"):
-            found = None if Path(part.partition("@")[0]).exists() else try_reference(part)
+            found = named_repo(part)
             if found is not None:
                 models.append(found.at(revision) if revision else found)
                 licenses[found.repo_id] = license

@@ -8,7 +8,7 @@ import yaml
 
 from rvec_merge.errors import RecipeError
 from rvec_merge.hub.errors import HubError, Unreachable
-from rvec_merge.hub.references import HubReference, is_hub, parse_reference, try_reference
+from rvec_merge.hub.references import HubReference, is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import is_offline, pinned
 from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
 
@@ -48,7 +48,7 @@ def strangers_recipe(text: str, reference: HubReference) -> Recipe:
     recipe = parse_recipe(text, source=f"hf://{reference}")
     for name in named_models(recipe):
         # What looks like a repo but is a folder here must not be taken for the repo.
-        if try_reference(name) is None or Path(name.partition("@")[0]).exists():
+        if named_repo(name) is None:
             raise RecipeError(
                 "A recipe from the Hub names something on this machine.",
                 [recipe.source, name],
@@ -91,7 +91,7 @@ def pin(recipe: Recipe, *, strict: bool = False) -> Recipe:
     """
     commits: dict[str, str] = {}
     for name in named_models(recipe):
-        hub = None if Path(name.partition("@")[0]).exists() else try_reference(name)
+        hub = named_repo(name)
         if hub is None:
             if strict:
                 raise HubError(
@@ -126,20 +126,12 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None
         RvecError: the preflight refuses what the headers say, before any weight is fetched; or a
             download fails.
     """
+    from rvec_merge.engine.prepare import prepare
     from rvec_merge.hub.remote import hub_reference, see
-    from rvec_merge.preflight import examine
 
     if all(hub_reference(reference) is None for reference in recipe.config.referenced_models()):
         return
-    report = examine(
-        recipe,
-        out,
-        allow_pickle=settings.allow_pickle,
-        trust_remote_code=settings.trust_remote_code,
-        overwrite=settings.overwrite,
-        resolver=see,
-    )
-    report.raise_errors()
+    prepare(recipe, out, settings, see).report.raise_errors()
     fetch_models(recipe)
 
 

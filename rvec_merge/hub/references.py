@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from rvec_merge.hub.errors import HubError
 
@@ -48,6 +49,15 @@ def parse_reference(text: str) -> HubReference:
             "This is no Hub id.", [text], f"write {SCHEME}org/name, or {SCHEME}org/name@revision."
         )
     return reference
+
+
+def named_repo(text: str) -> HubReference | None:
+    """The repo that a model's name in a recipe means; None for a folder: what exists here is one.
+
+    mergekit, too, takes ``folder@revision`` for the folder.
+    """
+    here = Path(text).exists() or Path(text.partition("@")[0]).exists()
+    return None if here else try_reference(text)
 
 
 def try_reference(text: str) -> HubReference | None:

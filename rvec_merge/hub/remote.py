@@ -11,7 +11,7 @@ from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import SMALL_FILES, limit_of
 from rvec_merge.hub.limits import check_count, plain_index, read_object
-from rvec_merge.hub.references import HubReference, try_reference
+from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, client, is_offline, open_snapshot
 from rvec_merge.preflight import COMPACT_MARK, Model, see_local
 
@@ -38,10 +38,7 @@ def see(reference: "ModelReference", label: str, allow_pickle: bool = False) -> 
 
 def hub_reference(reference: "ModelReference") -> HubReference | None:
     """The repo that mergekit's reference names; None if it names a folder."""
-    path = reference.model.path
-    if Path(path).exists():
-        return None
-    return try_reference(str(reference.model))
+    return None if Path(reference.model.path).exists() else named_repo(str(reference.model))
 
 
 def _see_remote(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rvec_merge.errors import RecipeError
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.references import SCHEME, is_hub, parse_reference, try_reference
+from rvec_merge.hub.references import SCHEME, is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import pinned
 from rvec_merge.recipe import Recipe
 from rvec_merge.vector.inputs import choose_pair
@@ -39,9 +39,7 @@ def fetched(model: str) -> str:
     Raises:
         HubError: the repo cannot be had.
     """
-    if Path(model).exists():
-        return model
-    reference = parse_reference(model) if is_hub(model) else try_reference(model)
+    reference = parse_reference(model) if is_hub(model) else named_repo(model)
     if reference is None:
         return model
     from rvec_merge.hub.models import fetch_model
@@ -75,7 +73,7 @@ def streamed(grpo: str, sft: str, out: Path) -> Iterator["Vector"]:
         HubError: a donor is a folder, or cannot be had.
     """
     for name in (grpo, sft):
-        if not is_hub(name) and (Path(name).exists() or try_reference(name) is None):
+        if not is_hub(name) and named_repo(name) is None:
             raise HubError("Only donors on the Hub can be streamed.", [name], "leave --stream out.")
     from rvec_merge.hub.stream import streamed_donors
 

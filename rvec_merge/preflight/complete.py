@@ -54,7 +54,7 @@ def check(
                 continue
             if is_buffer(info):
                 buffers += [name] if model.label == "target" else []
-            elif not _is_tied_head(info, model):
+            elif not (is_tied_head(name, model) and _equals_embeddings(info, model)):
                 left[reference].append(name)
     yield from _told(known, {reference: names for reference, names in left.items() if names})
     if buffers:
@@ -113,10 +113,12 @@ def _layer(name: str) -> str | None:
     return found and found.group()
 
 
-def _is_tied_head(info: TensorInfo, model: Model) -> bool:
-    """Whether it is an output head that is tied to the embeddings, and equals them."""
-    if not info.name.endswith(_HEADS) or not configs.tied(model.config):
-        return False
+def is_tied_head(name: str, model: Model) -> bool:
+    """Whether a name is that of an output head which the config ties to the embeddings."""
+    return name.endswith(_HEADS) and bool(configs.tied(model.config))
+
+
+def _equals_embeddings(info: TensorInfo, model: Model) -> bool:
     return any(
         (other.shape, other.dtype) == (info.shape, info.dtype) and _same_bytes(info, other)
         for other in (model.tensors or {}).values()

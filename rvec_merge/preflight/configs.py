@@ -1,7 +1,7 @@
 """Configs that must agree for a weight difference to mean the same in every model."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError
@@ -22,7 +22,17 @@ DECISIVE = frozenset(
         "activation_function", "mlp_act", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon",
         "norm_eps", "norm_epsilon", "rope_parameters", "rope_theta", "rope_scaling",
         "rotary_emb_base", "partial_rotary_factor", "rotary_pct", "attention_bias", "mlp_bias",
-        "qkv_bias", "num_experts", "num_local_experts", "num_experts_per_tok",
+        "qkv_bias", "num_experts", "num_local_experts", "num_experts_per_tok", "n_routed_experts",
+        "moe_intermediate_size", "shared_expert_intermediate_size",
+    }
+)
+# Of those, what leaves every weight in its place: people change it on purpose.
+ALLOWABLE = frozenset(
+    {
+        "rope_parameters", "rope_theta", "rope_scaling", "rotary_emb_base", "partial_rotary_factor",
+        "rotary_pct", "hidden_act", "hidden_activation", "activation_function", "mlp_act",
+        "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon",
+        "num_experts_per_tok",
     }
 )
 _LAYER_KEYS = frozenset({"num_hidden_layers", "n_layer", "num_layers"})
@@ -45,8 +55,13 @@ def check(
     config: "MergeConfiguration",
     models: Mapping["ModelReference", Model],
     trust_remote_code: bool = False,
+    allowed: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Configs that are absent, quantized, in need of remote code, or unlike the target's."""
+    """Configs that are absent, in need of remote code, or unlike the target's.
+
+    Args:
+        allowed: settings in which they may differ; see ``ALLOWABLE``.
+    """
     settings = {}
     for reference, model in models.items():
         findings = list(_alone(model, trust_remote_code))
@@ -57,7 +72,12 @@ def check(
         first, *others = settings
         for other in others:
             yield from _against(
-                models[first], models[other], settings[first], settings[other], _sliced(config)
+                models[first],
+                models[other],
+                settings[first],
+                settings[other],
+                _sliced(config),
+                allowed,
             )
 
 
@@ -147,14 +167,6 @@ def _alone(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
             [model.name, f"model_type: {model.config.get('model_type')!r}"],
             "correct its config.json, or upgrade transformers.",
         )
-    if "quantization_config" in model.config:
-        method = model.config["quantization_config"]
-        kind = method.get("quant_method", "?") if isinstance(method, dict) else "?"
-        yield CheckpointError(
-            "A model is quantized; its stored numbers are not its weights.",
-            [model.name, f"quant_method: {kind}"],
-            "use the checkpoint in bfloat16, float16 or float32.",
-        )
     architectures = model.config.get("architectures")
     if not isinstance(architectures, list) or len(architectures) != 1:
         yield CheckpointError(
@@ -165,9 +177,14 @@ def _alone(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
 
 
 def _against(
-    first: Model, other: Model, a: dict[str, Any], b: dict[str, Any], sliced: bool
+    first: Model,
+    other: Model,
+    a: dict[str, Any],
+    b: dict[str, Any],
+    sliced: bool,
+    allowed: Collection[str],
 ) -> Iterator[Finding]:
-    decisive: list[str] = []
+    decisive: dict[str, str] = {}
     minor: list[str] = []
     for key in sorted(a.keys() | b.keys()):
         left, right = a.get(key), b.get(key)
@@ -175,12 +192,15 @@ def _against(
         if left == right or _ignored(last, a, b) or (sliced and last in _LAYER_KEYS):
             continue
         line = f"{key}: {first.label} {_text(left)}, {other.label} {_text(right)}"
-        (decisive if last in DECISIVE else minor).append(line)
+        if last in DECISIVE and last not in allowed:
+            decisive[key] = line
+        else:
+            minor.append(line)
     if decisive:
         yield IncompatibleTensorsError(
             f"{other.label} and {first.label} are not the same architecture.",
-            [first.name, other.name, *decisive],
-            "use a target and donors of one architecture, from one base model.",
+            [first.name, other.name, *decisive.values()],
+            _fix_of({key.rpartition(".")[2] for key in decisive}),
         )
     if minor:
         yield Notice(
@@ -188,6 +208,16 @@ def _against(
             tuple(minor),
             "The merge takes the target's config.",
         )
+
+
+def _fix_of(differing: set[str]) -> str:
+    if not differing <= ALLOWABLE:
+        return "use a target and donors of one architecture, from one base model."
+    options = " ".join(f"--allow {key}" for key in sorted(differing))
+    return (
+        "use a target and donors from one base model; where the difference is meant (a longer "
+        f"context, say): rvec merge {options}. The merge takes the target's."
+    )
 
 
 def _ignored(key: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import RecipeError
 from rvec_merge.preflight.models import EXTRACTED_MARK, Model
-from rvec_merge.problems import Finding
+from rvec_merge.problems import Finding, Notice
 from rvec_merge.recipe import METHOD, declared_donors
 
 if TYPE_CHECKING:
@@ -31,8 +31,12 @@ def check(
             for earlier_role, earlier in entries[:index]:
                 proof = same(earlier, reference, models)
                 clash = (earlier_role, str(earlier), role, str(reference))
-                if proof and clash not in told:
-                    told.add(clash)
+                if not proof or clash in told:
+                    continue
+                told.add(clash)
+                if (earlier_role, role) == ("target", "sft"):
+                    yield _extrapolation(earlier, proof)
+                else:
                     yield clash_error(earlier_role, earlier, role, reference, proof)
     for model in models.values():
         if not model.is_vector and (model.compact or (model.folder / EXTRACTED_MARK).is_file()):
@@ -41,6 +45,15 @@ def check(
                 [f"{model.label}: {model.reference}"],
                 "list it under models with role: vector, or name the model it was made from.",
             )
+
+
+def _extrapolation(target: Hashable, proof: str) -> Notice:
+    return Notice(
+        "The target is the sft donor: this extrapolates its own training.",
+        (f"target: {target}", proof, "target + scale · (grpo − target)"),
+        "Scale 1 gives the grpo donor, and more goes beyond it (ExPO, arXiv 2404.16792); name "
+        "another target to carry the vector over.",
+    )
 
 
 def clash_error(
@@ -55,10 +68,7 @@ def clash_error(
             "name each donor once; a checkpoint minus itself is no vector.",
         )
     wish = "name the grpo and sft donors under models, and the receiving model under base_model"
-    if role == "sft":
-        facts.append("target + scale · (grpo − target) only moves the target towards grpo")
-        wish = "give as sft the checkpoint that grpo was trained from, unless that is the target"
-    elif role == "grpo":
+    if role == "grpo":
         facts.append("the target has had this training already")
         wish = "give as base_model a model without it"
     return RecipeError(

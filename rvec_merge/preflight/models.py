@@ -6,8 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rvec_merge.checkpoint import INDEX, PICKLED, SINGLE, Checkpoint, TensorInfo, read_json
+from rvec_merge.checkpoint import (
+    INDEX,
+    PICKLED,
+    SINGLE,
+    Checkpoint,
+    TensorInfo,
+    read_json,
+)
 from rvec_merge.errors import CheckpointError, RvecError
+from rvec_merge.no_weights import ADAPTER_MARK
 from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
 
 COMPACT_MARK = "rvec_vector.json"
 EXTRACTED_MARK = "rvec_extract.json"  # beside a dense vector or an adapter
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -62,20 +70,42 @@ def see_local(reference: "ModelReference", label: str, allow_pickle: bool = Fals
     Raises:
         CheckpointError: the folder does not exist or holds no readable checkpoint.
     """
-    adapter = reference.lora and reference.lora.path
-    if adapter and not (Path(adapter).is_dir() or _HUB_ID.fullmatch(adapter)):
-        raise CheckpointError("An adapter does not exist.", [], "correct the path after the +.")
+    if reference.lora is not None:
+        _check_adapter(reference.lora.path)
     path = Path(reference.model.path)
     if path.is_dir():
         return _see(reference, label, path, allow_pickle)
-    if path.exists() or not _HUB_ID.fullmatch(reference.model.path):
-        raise CheckpointError("A model does not exist.", [], "correct the path.")
+    if is_path(reference.model.path):
+        raise CheckpointError(
+            "A model does not exist.",
+            [],
+            "correct the path; one that begins with . or / is never a Hub id.",
+        )
     folder = cached_snapshot(reference)
     if folder is None:
         return None
     if not _has_weights(folder):  # some cached snapshots hold the config alone
         return Model(reference, label, folder, None, _config(folder))
     return _see(reference, label, folder, allow_pickle)
+
+
+def is_path(name: str) -> bool:
+    """Whether a model's spelling, without revision or adapter, is a path rather than a Hub id."""
+    return _HUB_ID.fullmatch(name) is None or Path(name).exists()
+
+
+def _check_adapter(name: str) -> None:
+    folder = Path(name)
+    if not is_path(name):
+        return
+    if not folder.is_dir():
+        raise CheckpointError("An adapter does not exist.", [], "correct the path after the +.")
+    if not ((folder / ADAPTER_MARK).is_file() and any(folder.glob("adapter_model.*"))):
+        raise CheckpointError(
+            "A folder after the + holds no adapter.",
+            [f"{folder}", f"{ADAPTER_MARK} and adapter_model.safetensors are not both there"],
+            "correct the path after the +.",
+        )
 
 
 def cached_snapshot(reference: "ModelReference") -> Path | None:

@@ -1,12 +1,12 @@
 """Every check, in order, over one recipe."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rvec_merge.errors import OutputError, RvecError
-from rvec_merge.preflight import cautions, configs, identity, plan, tensors, tokenizers
+from rvec_merge.preflight import cautions, configs, forms, identity, plan, tensors, tokenizers
 from rvec_merge.preflight.models import Model, Resolver, see_local, see_models
 from rvec_merge.problems import Finding, Notice, Problems, combined
 
@@ -48,12 +48,14 @@ def examine(
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     overwrite: bool = False,
+    allowed: Collection[str] = (),
     resolver: Resolver = see_local,
 ) -> PreflightReport:
     """Check a recipe and its output path before a weight is read.
 
     Args:
         out: the output folder; None checks the inputs alone.
+        allowed: settings in which the inputs' configs may differ; see ``configs.ALLOWABLE``.
         resolver: how an input is seen; None from it leaves that input unchecked, with a warning.
     """
     models: dict[ModelReference, Model] = {}
@@ -63,7 +65,14 @@ def examine(
             models[seen.reference] = seen
         else:
             findings.append(seen)
-    findings += _input_findings(recipe, models, trust_remote_code)
+    odd = {r: error for r, m in models.items() if (error := forms.why_no_weights(m))}
+    findings += odd.values()
+    # What is no plain weight differs from the others in every way; that it is none says it all.
+    plain = {r: m for r, m in models.items() if r not in odd}
+    findings += identity.check(recipe.config, models)
+    findings += configs.check(recipe.config, models, trust_remote_code, allowed)
+    findings += tokenizers.check(recipe.config, models)
+    findings += cautions.about_inputs(recipe.config, plain)
     resolved: list[ResolvedTensor] = []
     facts = None
     if not any(isinstance(finding, RvecError) for finding in findings):
@@ -71,7 +80,7 @@ def examine(
         with problems.noted():
             resolved = plan.resolve_seen(recipe, models, trust_remote_code)
         findings += problems.errors
-    findings += tensors.check(recipe.config, models, resolved)
+    findings += tensors.check(recipe.config, plain, resolved)
     if resolved:
         findings += plan.check_filters(recipe.config, resolved)
         findings += cautions.about_plan(recipe.config, models, resolved)
@@ -85,15 +94,6 @@ def examine(
         tuple(resolved),
         facts,
     )
-
-
-def _input_findings(
-    recipe: "Recipe", models: Mapping["ModelReference", Model], trust_remote_code: bool
-) -> Iterator[Finding]:
-    yield from identity.check(recipe.config, models)
-    yield from configs.check(recipe.config, models, trust_remote_code)
-    yield from tokenizers.check(recipe.config, models)
-    yield from cautions.about_inputs(recipe.config, models)
 
 
 def _output_findings(

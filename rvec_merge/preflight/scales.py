@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rvec_merge.pairs import Donor, Pair, form_pairs
+from rvec_merge.pairs import Pair, form_pairs
 
 if TYPE_CHECKING:
     from rvec_merge.resolve import ResolvedTensor
@@ -68,12 +68,9 @@ def scale_tables(resolved: Sequence["ResolvedTensor"]) -> Iterator[ScaleTable]:
 
 
 def _pairs(tensor: "ResolvedTensor") -> list[Pair]:
-    given = tensor.parameters
-    donors = [
-        Donor(i, given["role"][i], given["pair"][i], given["weight"][i])
-        for i in tensor.inputs
-        if i != tensor.target
-    ]
+    from rvec_merge.method import donors_of
+
+    donors = donors_of(tensor.inputs, tensor.target, tensor.parameters)
     return form_pairs(donors, where=tensor.name, target=tensor.target)
 
 

@@ -1,0 +1,86 @@
+"""Stored numbers that are no weights under their own names: quantized, wrapped, left out."""
+
+import re
+from collections.abc import Iterator
+
+from rvec_merge.errors import CheckpointError, RvecError, shortened
+from rvec_merge.kernel import is_weight
+from rvec_merge.preflight.models import Model
+
+# By the names of the tensors that the formats add.
+_FORMATS = (
+    ("bitsandbytes", re.compile(r"\.(absmax|quant_map|SCB|weight_format)$|\.quant_state\.")),
+    ("GPTQ or AWQ", re.compile(r"\.(qweight|qzeros|g_idx)$")),
+    ("compressed-tensors", re.compile(r"\.(weight_packed|weight_zero_point)$")),
+    ("MXFP4", re.compile(r"_(blocks|scales)$")),
+    ("FP8", re.compile(r"\.(weight_scale|weight_scale_inv|input_scale)$")),
+)
+_WRAPPERS = {
+    "module.": "torch's DataParallel and DistributedDataParallel",
+    "_orig_mod.": "torch.compile",
+    "_fsdp_wrapped_module.": "torch's FSDP",
+    "base_model.model.": "PEFT",
+}
+_SAVE_INNER = (
+    "save the model inside the wrapper: accelerator.unwrap_model(model).save_pretrained(OUT); for "
+    "PEFT model.merge_and_unload().save_pretrained(OUT)."
+)
+
+
+def why_no_weights(model: Model) -> RvecError | None:
+    """The one error that says what an input's tensors are instead of its weights; None if plain."""
+    return next(iter((*_quantized(model), *_wrapped(model), *_emptied(model))), None)
+
+
+def _quantized(model: Model) -> Iterator[RvecError]:
+    facts = []
+    stated = model.config.get("quantization_config")
+    if stated is not None:
+        kind = stated.get("quant_method", "?") if isinstance(stated, dict) else "?"
+        facts.append(f"quant_method: {kind}")
+    if not model.compact:
+        facts += _quantized_tensors(model)
+    if facts:
+        yield CheckpointError(
+            "A model is quantized; its stored numbers are not its weights.",
+            [model.name, *facts],
+            "use the checkpoint in bfloat16, float16 or float32.",
+        )
+
+
+def _quantized_tensors(model: Model) -> Iterator[str]:
+    tensors = (model.tensors or {}).values()
+    for form, pattern in _FORMATS:
+        added = [info.name for info in tensors if pattern.search(info.name)]
+        narrow = [info for info in tensors if len(info.shape) > 1 and not is_weight(info.dtype)]
+        if added and narrow:
+            yield f"{form}: {added[0]}"
+            return
+    for info in tensors:
+        if info.dtype.is_floating_point and not is_weight(info.dtype):
+            yield f"{info.name}: {str(info.dtype).removeprefix('torch.')}"
+            return
+
+
+def _wrapped(model: Model) -> Iterator[RvecError]:
+    names = list(model.tensors or {})
+    for prefix, wrapper in _WRAPPERS.items():
+        if names and all(name.startswith(prefix) for name in names):
+            yield CheckpointError(
+                f"Every tensor's name begins with {prefix}",
+                [model.name, f"{names[0]}: saved with the wrapper of {wrapper}"],
+                _SAVE_INNER,
+            )
+
+
+def _emptied(model: Model) -> Iterator[RvecError]:
+    tensors = model.tensors or {}
+    empty = [name for name, info in tensors.items() if info.shape == (0,)]
+    if empty and not model.compact:
+        yield CheckpointError(
+            f"{len(empty)} of {len(tensors)} tensors are empty.",
+            [model.name, *shortened([f"{name}  (0,)" for name in empty])],
+            "DeepSpeed's ZeRO-3 leaves that where weights were saved without being gathered: set "
+            "stage3_gather_16bit_weights_on_model_save, or consolidate its global_step* with "
+            "zero_to_fp32.py.",
+        )
