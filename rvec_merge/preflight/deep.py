@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rvec_merge.checkpoint import TensorInfo
 from rvec_merge.errors import CheckpointError, NonFiniteError, RecipeError
+from rvec_merge.preflight import identity
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import find
 from rvec_merge.preflight.scales import place
@@ -201,7 +202,9 @@ def _copies(
         if models[a].compact or models[b].compact:
             continue
         roles = {models[reference].label.split(" ")[0] for reference in (a, b)}
-        if roles != {"target", "sft"}:  # that is extrapolation, and told as such
+        if roles == {"target", "sft"}:
+            yield identity.extrapolation(models[a].name, f"{models[b].name} holds the same weights")
+        else:
             yield RecipeError(
                 "Two inputs hold the same weights.",
                 [models[a].name, models[b].name, "every sampled value is equal"],

@@ -58,7 +58,7 @@ def _quantized_tensors(model: Model) -> Iterator[str]:
             return
     for info in tensors:
         if info.dtype.is_floating_point and not is_weight(info.dtype):
-            yield f"{info.name}: {str(info.dtype).removeprefix('torch.')}"
+            yield f"FP8: {info.name} is {str(info.dtype).removeprefix('torch.')}"
             return
 
 

@@ -35,7 +35,7 @@ def check(
                     continue
                 told.add(clash)
                 if (earlier_role, role) == ("target", "sft"):
-                    yield _extrapolation(earlier, proof)
+                    yield extrapolation(earlier, proof)
                 else:
                     yield clash_error(earlier_role, earlier, role, reference, proof)
     for model in models.values():
@@ -47,7 +47,8 @@ def check(
             )
 
 
-def _extrapolation(target: Hashable, proof: str) -> Notice:
+def extrapolation(target: Hashable, proof: str) -> Notice:
+    """What it means that the target is the sft donor: legitimate, and to be meant."""
     return Notice(
         "The target is the sft donor: this extrapolates its own training.",
         (f"target: {target}", proof, "target + scale · (grpo − target)"),

@@ -176,9 +176,9 @@ def see_models(
     adapted = [f"{label}: {ref}" for ref, label in labels(config).items() if ref.lora is not None]
     if adapted:
         yield Notice(
-            "Adapters are applied by mergekit; their models were checked, they were not.",
+            "Adapters are applied by mergekit; their models were checked, their weights were not.",
             tuple(adapted),
-            "There is no plan to show before they are applied.",
+            "The plan is that of their models.",
         )
 
 

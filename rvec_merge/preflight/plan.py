@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
@@ -11,7 +12,7 @@ import torch
 
 from rvec_merge.errors import RecipeError
 from rvec_merge.preflight.models import Model
-from rvec_merge.preflight.reading import find
+from rvec_merge.preflight.reading import Row, find
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
 from rvec_merge.problems import Finding
 from rvec_merge.recipe import METHOD, Recipe, parameter_blocks
@@ -52,23 +53,24 @@ class PlanFacts:
 def resolve_seen(
     recipe: Recipe, models: Mapping["ModelReference", Model], trust_remote_code: bool
 ) -> list["ResolvedTensor"]:
-    """mergekit's plan; empty while an input has not been fetched, or where adapters are applied.
+    """mergekit's plan; empty while an input has not been fetched.
 
-    mergekit applies an adapter by writing a merged model, before it plans.
+    mergekit applies an adapter by writing a merged model, before it plans; that has the tensors of
+    the model without it.
 
     Raises:
         RecipeError: mergekit cannot plan the recipe.
     """
     seen = {reference for reference, model in models.items() if model.tensors is not None}
     wanted = recipe.config.referenced_models()
-    if not set(wanted) <= seen or any(reference.lora is not None for reference in wanted):
+    if not set(wanted) <= seen:
         return []
     from mergekit.options import MergeOptions
 
     from rvec_merge.resolve import resolve
 
-    _show_tensors(models)
-    return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
+    with _shown_tensors(models):
+        return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
 
 
 def check_filters(
@@ -96,16 +98,18 @@ def measure(
     config: "MergeConfiguration",
     models: Mapping["ModelReference", Model],
     resolved: Sequence["ResolvedTensor"],
+    rows: Sequence[Row],
 ) -> PlanFacts:
-    """Sizes, dtypes, scales and time of a plan."""
+    """Sizes, dtypes, scales and time of a plan, and of what it reads (``reading.Reading``)."""
     written, read, elements = 0, 0, 0
     dtypes: dict[str, None] = {}
-    for tensor in resolved:
-        found = {ref: find(models[ref].tensors or {}, w) for ref, w in tensor.inputs.items()}
+    planned = {tensor.name: tensor for tensor in resolved}
+    for name, found in rows:
         present = [info for info in found.values() if info is not None]
         if not present:
             continue
         read += sum(info.nbytes for info in present)
+        tensor = planned.get(name, resolved[0])
         first = found.get(tensor.target) or present[0]
         dtype = output_dtype(config, tensor.out_dtype, [info.dtype for info in present])
         count = prod(first.shape)
@@ -183,7 +187,8 @@ def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["Resolve
         return _PROBE / (time.perf_counter() - start)
 
 
-def _show_tensors(models: Mapping["ModelReference", Model]) -> None:
+@contextmanager
+def _shown_tensors(models: Mapping["ModelReference", Model]) -> Iterator[None]:
     """Tell mergekit's planner which tensors there are.
 
     It cannot open a compact vector, maps whole files to see their headers, and remembers for the
@@ -203,3 +208,9 @@ def _show_tensors(models: Mapping["ModelReference", Model]) -> None:
         shards = [ShardInfo(file, names[file]) for file in sorted(names)]
         index = ShardedTensorIndex(str(model.folder), not model.pickled, paths, shards)
         loaders[reference] = LazyTensorLoader(index, LoaderCache().lazy_unpickle)
+    try:
+        yield
+    finally:
+        for reference in models:
+            if reference.lora is not None:  # its weights are yet to be made
+                loaders.pop(reference, None)

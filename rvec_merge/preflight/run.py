@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rvec_merge.errors import OutputError, RvecError
-from rvec_merge.preflight import cautions, configs, forms, identity, plan, tensors, tokenizers
+from rvec_merge.preflight import (
+    cautions,
+    configs,
+    forms,
+    identity,
+    plan,
+    reading,
+    tensors,
+    tokenizers,
+)
 from rvec_merge.preflight.models import Model, Resolver, see_local, see_models
 from rvec_merge.problems import Finding, Notice, Problems, combined
 
@@ -80,11 +89,12 @@ def examine(
         with problems.noted():
             resolved = plan.resolve_seen(recipe, models, trust_remote_code)
         findings += problems.errors
-    findings += tensors.check(recipe.config, plain, resolved)
+    found = reading.reading(models, resolved)
+    findings += tensors.check(recipe.config, plain, resolved, found)
     if resolved:
         findings += plan.check_filters(recipe.config, resolved)
         findings += cautions.about_plan(recipe.config, models, resolved)
-        facts = plan.measure(recipe.config, models, resolved)
+        facts = plan.measure(recipe.config, models, resolved, found.rows)
     if out is not None:
         findings += _output_findings(out, models, facts, overwrite)
     return PreflightReport(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened
 from rvec_merge.preflight import complete, configs
 from rvec_merge.preflight.models import Model
-from rvec_merge.preflight.reading import Row, reading
+from rvec_merge.preflight.reading import Reading, Row
 from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def check(
     config: "MergeConfiguration",
     models: Mapping["ModelReference", Model],
     resolved: Sequence["ResolvedTensor"],
+    found: Reading,
 ) -> Iterator[Finding]:
     """What differs between the inputs' tensors; by mergekit's plan, by name where there is none."""
     known = {ref: model for ref, model in models.items() if model.tensors is not None}
@@ -30,7 +31,6 @@ def check(
         return
     sliced = bool(config.slices or any(m.slices for m in (config.modules or {}).values()))
     if resolved:
-        found = reading(known, resolved)
         rows = found.rows
         yield from complete.check(known, resolved, found, sliced)
     elif sliced:

@@ -15,6 +15,7 @@ from rvec_merge.vector.output import Progress, copy_companions, silent, write_te
 from rvec_merge.vector.provenance import record_extraction
 from rvec_merge.vector.shards import ShardWriter, write_index
 from rvec_merge.vector.statistics import finite_squares
+from rvec_merge.written import Wanted, check_written
 
 _STEM = "model"
 
@@ -78,6 +79,7 @@ def extract_dense(
             writer.abandon()
         if len(set(files.values())) > 1:
             write_index(folder, files, report.elements * dtype.itemsize)
+        check_written(folder, {n: Wanted(tuple(s), dtype) for n, s in vector.shapes.items()})
         copy_companions(vector.roots[0], folder)
         _state_dtype(folder / "config.json", dtype)
         facts = {

@@ -32,6 +32,7 @@ from rvec_merge.vector.provenance import CREATED_BY
 from rvec_merge.vector.read import OFFSET
 from rvec_merge.vector.shards import ShardWriter, write_index
 from rvec_merge.vector.statistics import Measured, measure
+from rvec_merge.written import Wanted, check_written
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 
@@ -89,6 +90,7 @@ def extract_compact(
         # Tools that do not know the format find tensors that are no weights, and stop;
         # stock mergekit gets as far as the check that says what to do.
         write_index(folder, files, writer.nbytes)
+        check_written(folder, dict.fromkeys(vector.shapes, Wanted(dtype=torch.uint8)))
         copy_companions(vector.roots[0], folder)
         write_text(folder / HEAD, head.model_dump_json(indent=1) + "\n")
     return head

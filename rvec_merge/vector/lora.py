@@ -15,13 +15,14 @@ from torch import Tensor
 
 from rvec_merge.atomic import new_folder
 from rvec_merge.checkpoint import TensorInfo, read_header
-from rvec_merge.errors import CheckpointError, RecipeError
+from rvec_merge.errors import CheckpointError, RecipeError, said_by
 from rvec_merge.threads import one_thread_each
 from rvec_merge.vector.blocks import DeltaReader, Window, windows_of
 from rvec_merge.vector.inputs import DonorPair, Vector
 from rvec_merge.vector.output import write_text
 from rvec_merge.vector.provenance import record_extraction
 from rvec_merge.vector.stored import StoredTensor
+from rvec_merge.written import Wanted, check_written
 
 _ADAPTER = "adapter_model.safetensors"
 
@@ -79,6 +80,7 @@ def extract_lora(
     modules = [n.removesuffix(".weight") for n in vector.shapes if _is_linear(n, vector)]
     with new_folder(out, vector.roots, overwrite=overwrite) as folder:
         ranks = _run_mergekit(vector, folder, modules, rank)
+        check_written(folder, _wanted(vector, ranks))
         config = _adapter_config(vector.sft_name, ranks)
         write_text(folder / "adapter_config.json", json.dumps(config, indent=2) + "\n")
         report = _report(rank, vector, read_header(folder / _ADAPTER)[0])
@@ -121,7 +123,7 @@ def _run_mergekit(pair: DonorPair, folder: Path, modules: list[str], rank: int) 
     except (RuntimeError, OSError, ValueError) as error:
         raise CheckpointError(
             "mergekit cannot plan the extraction.",
-            [f"{pair.grpo.root}", *str(error).splitlines()[:1]],
+            [f"{pair.grpo.root}", *said_by(error)],
             "use donors of an architecture that mergekit knows, each with its config.json.",
         ) from None
     saves = [task for task in plan.tasks if isinstance(task, mergekit.LoRAModuleSaveTask)]
@@ -132,6 +134,15 @@ def _run_mergekit(pair: DonorPair, folder: Path, modules: list[str], rank: int) 
         for task, result in Executor([*decompositions, *saves, end]).run(quiet=True)
         if isinstance(task, mergekit.TaskVectorDecompositionTask)
     }
+
+
+def _wanted(pair: DonorPair, ranks: Mapping[str, int]) -> dict[str, Wanted]:
+    wanted = {}
+    for module, rank in ranks.items():
+        rows, columns = pair.shapes[f"{module}.weight"]
+        for side, shape in (("A", (rank, columns)), ("B", (rows, rank))):
+            wanted[f"base_model.model.{module}.lora_{side}.weight"] = Wanted(shape)
+    return wanted
 
 
 def _adapter_config(base: str, ranks: Mapping[str, int]) -> dict[str, Any]:

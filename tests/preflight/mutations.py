@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from tests.preflight.conftest import Trio, tokenizer
 
@@ -118,6 +120,20 @@ def padded(trio: Trio) -> None:
             tensors["model.embed_tokens.weight"] = torch.cat([rows, rows[:8]])
 
         trio.edit_tensors(name, change)
+
+
+def adapter(folder: Path, base: str) -> None:
+    """What PEFT saves, and what a trainer leaves beside it."""
+    folder.mkdir(exist_ok=True)
+    config = {"peft_type": "LORA", "base_model_name_or_path": base, "r": 2, "lora_alpha": 4}
+    config["target_modules"] = ["q_proj"]
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    module = "base_model.model.model.layers.0.self_attn.q_proj"
+    factors = {f"{module}.lora_A.weight": torch.ones(2, 32)}
+    factors[f"{module}.lora_B.weight"] = torch.ones(32, 2)
+    save_file(factors, folder / "adapter_model.safetensors", {"format": "pt"})
+    for name in ("training_args.bin", "optimizer.pt", "rng_state.pth", "scheduler.pt"):
+        torch.save({}, folder / name)
 
 
 def retokenized(trio: Trio, **parts: list[str]) -> None:

@@ -84,16 +84,12 @@ ERRORS = {
     ),
     "linked weights": Mutation(link, ("One checkpoint is listed under two names.", "identical")),
     "one hash": Mutation(recorded_hash, ("One checkpoint is listed under two names.", "identical")),
-    "target as sft": Mutation(
-        lambda t: t.recipe.update(base_model=f"{t.folder('sft')}/."),
-        ("The target is listed as a donor.", "only moves the target towards grpo"),
-    ),
     "target as grpo": Mutation(
         lambda t: t.recipe.update(base_model=f"{t.folder('grpo')}/."),
         ("The target is listed as a donor.", "the target has had this training already"),
     ),
     "target with a role": Mutation(
-        lambda t: t.recipe.update(base_model=str(t.folder("sft"))),
+        lambda t: t.recipe.update(base_model=str(t.folder("grpo"))),
         ("The target is listed as a donor.",),
     ),
     # configs; mergekit itself stops at other architectures and absent configs

@@ -161,6 +161,8 @@ def test_deep_finds_copies_scaled_weights_and_nan(trio: Trio) -> None:
     trio.edit_tensors("sft", lambda t: t.update({k: 2 * v for k, v in target.items()}))
     assert "A donor's weights are of another size than the target's." in trio.check("--deep").output
     trio.edit_tensors("sft", lambda t: t.update({k: v.clone() for k, v in target.items()}))
+    assert "this extrapolates its own training" in trio.check("--deep").output
+    trio.edit_tensors("grpo", lambda t: t.update({k: v.clone() for k, v in target.items()}))
     assert "Two inputs hold the same weights." in trio.check("--deep").output
     trio.edit_tensors("sft", lambda t: t["model.norm.weight"].fill_(float("nan")))
     result = trio.check("--deep")

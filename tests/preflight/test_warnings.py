@@ -42,6 +42,13 @@ def scale(trio: Trio, value: object, out_dtype: str = "float32") -> None:
     trio.recipe["out_dtype"] = out_dtype
 
 
+def adapted(trio: Trio) -> None:
+    from tests.preflight.mutations import adapter
+
+    adapter(trio.root / "adapter", str(trio.folder("grpo")))
+    trio.donor("grpo").update(model=f"{trio.folder('grpo')}+{trio.root}/adapter")
+
+
 WARNINGS = {
     "no shared base": Suspicion(
         lambda t: [card(t, name, "org/other") for name in ("grpo", "sft")],
@@ -84,12 +91,17 @@ WARNINGS = {
         stock=False,  # mergekit's transformers refuses the missing x.py
     ),
     "an adapter": Suspicion(
-        lambda t: (
-            (t.root / "adapter").mkdir(),
-            t.donor("grpo").update(model=f"{t.folder('grpo')}+{t.root}/adapter"),
-        ),
-        ("Adapters are applied by mergekit", "grpo: "),
-        stock=False,  # the folder is empty
+        adapted,
+        ("Adapters are applied by mergekit", "grpo: ", "output  26 tensors"),
+        stock=False,  # that applies it first
+    ),
+    "the target as sft": Suspicion(
+        lambda t: t.recipe.update(base_model=str(t.folder("sft"))),
+        ("this extrapolates its own training", "2404.16792"),
+    ),
+    "the target as sft, spelt otherwise": Suspicion(
+        lambda t: t.recipe.update(base_model=f"{t.folder('sft')}/."),
+        ("this extrapolates its own training",),
     ),
     "a tied head that is stored": Suspicion(
         lambda t: t.edit_tensors(
