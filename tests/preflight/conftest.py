@@ -96,6 +96,17 @@ class Trio:
             raise result.exception
         return result
 
+    def merge(self, *options: str) -> None:
+        """Run `rvec merge` in this process; raises what it refuses."""
+        from rvec_merge.cli import rvec
+
+        path = self.root / "recipe.yaml"
+        path.write_text(self.text())
+        args = ["merge", str(path), str(self.out), *options]
+        result = CliRunner().invoke(rvec, args, standalone_mode=False)
+        if result.exception is not None:
+            raise result.exception
+
     def merge_stock(self) -> None:
         """What `mergekit-yaml` does, in this process."""
         from mergekit.config import MergeConfiguration

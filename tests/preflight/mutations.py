@@ -1,6 +1,7 @@
 """Ways to spoil a sound trio of checkpoints, or its recipe."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,52 @@ def adapter(folder: Path, base: str) -> None:
     save_file(factors, folder / "adapter_model.safetensors", {"format": "pt"})
     for name in ("training_args.bin", "optimizer.pt", "rng_state.pth", "scheduler.pt"):
         torch.save({}, folder / name)
+
+
+def only(fill: Callable[[Path], object]) -> Callable[[Trio], None]:
+    """Empty the sft donor's folder, and put something else there."""
+
+    def spoil(trio: Trio) -> None:
+        shutil.rmtree(trio.folder("sft"))
+        trio.folder("sft").mkdir()
+        fill(trio.folder("sft"))
+
+    return spoil
+
+
+def trainer_file(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    torch.save({}, path)
+
+
+def run_folder(trio: Trio) -> Path:
+    """A trainer's folder, with the sft donor as its checkpoint of step 9."""
+    (trio.root / "run").mkdir()
+    shutil.move(trio.folder("sft"), trio.root / "run" / "checkpoint-9")
+    return trio.root / "run"
+
+
+def wrapped(prefix: str) -> Callable[[Trio], None]:
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        found = {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+        tensors.clear()
+        tensors.update(found)
+
+    return lambda trio: trio.edit_tensors("sft", change)
+
+
+def quantized(trio: Trio, config: object, **parts: torch.dtype) -> None:
+    """Put the matrices of the sft donor's layers into the parts of some format."""
+
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        for name in [n for n in tensors if n.endswith("proj.weight")]:
+            matrix = tensors.pop(name)
+            for part, dtype in parts.items():
+                tensors[f"{name.removesuffix('weight')}{part}"] = matrix.to(dtype)
+
+    trio.edit_tensors("sft", change)
+    if config is not None:
+        trio.edit_config("sft", quantization_config=config)
 
 
 def retokenized(trio: Trio, **parts: list[str]) -> None:

@@ -1,29 +1,40 @@
 """Every error of the preflight: (what is spoiled, what is said), by both ways in."""
 
+import json
 import shutil
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from rvec_merge.cli import rvec
+from rvec_merge.cli.allow import SETTINGS
 from rvec_merge.errors import RvecError
+from rvec_merge.preflight import configs
 from tests.preflight.conftest import SPECIAL, WORDS, Trio
 from tests.preflight.mutations import (
     LAYER,
     Mutation,
+    adapter,
     escape,
     header,
     link,
+    only,
     out_of_bounds,
     overlap,
     padded,
     pickled,
+    quantized,
     raw,
     recorded_hash,
     repeat_a_key,
     retokenized,
+    run_folder,
     scale,
     second_spelling,
+    trainer_file,
     untie,
+    wrapped,
 )
 
 ERRORS = {
@@ -131,8 +142,8 @@ ERRORS = {
         stock=False,
     ),
     "layers without end": Mutation(
-        lambda t: t.edit_config("sft", num_hidden_layers=10**7, layer_types=None),
-        ("A config.json says what no model has.", "num_hidden_layers: 10000000"),
+        lambda t: t.edit_config("sft", num_hidden_layers=10**5, layer_types=None),
+        ("A config.json says what no model has.", "num_hidden_layers: 100000"),
     ),
     "a model type that is no text": Mutation(
         lambda t: t.edit_config("sft", model_type=[]),
@@ -187,6 +198,66 @@ ERRORS = {
             t.edit_tensors("sft", lambda x: x.pop("lm_head.weight")),
         ),
         ("An untied model has no lm_head.weight.",),
+    ),
+    # what is no weights: one error each
+    "an adapter alone": Mutation(
+        only(lambda folder: adapter(folder, "org/base")),
+        ("The folder holds an adapter, not a model.", "adapter of org/base", "org/base+"),
+        stock=False,
+    ),
+    "DeepSpeed's shards": Mutation(
+        only(lambda f: trainer_file(f / "global_step9/mp_rank_00_model_states.pt")),
+        ("written by DeepSpeed", "zero_to_fp32.py"),
+        stock=False,
+    ),
+    "FSDP's shards": Mutation(
+        only(lambda f: trainer_file(f / "pytorch_model_fsdp_0/__0_0.distcp")),
+        ("written by FSDP", "accelerate merge-weights"),
+        stock=False,
+    ),
+    "verl's shards": Mutation(
+        only(lambda f: trainer_file(f / "actor/model_world_size_2_rank_0.pt")),
+        ("written by verl", "verl.model_merger merge"),
+        stock=False,
+    ),
+    "a trainer's state alone": Mutation(
+        only(lambda f: trainer_file(f / "optimizer.pt")),
+        ("The folder holds no checkpoint.", "optimizer.pt"),
+        stock=False,
+    ),
+    "a run's folder": Mutation(
+        lambda t: t.donor("sft").update(model=str(run_folder(t))),
+        ("but folders that do", "checkpoint-9"),
+        stock=False,
+    ),
+    **{
+        f"a wrapper's prefix, {prefix}": Mutation(
+            wrapped(prefix), (f"Every tensor's name begins with {prefix}", "sft")
+        )
+        for prefix in ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "base_model.model.")
+    },
+    "weights that ZeRO-3 kept": Mutation(
+        lambda t: t.edit_tensors("sft", lambda x: x.update({LAYER: torch.ones(0)})),
+        ("1 of 26 tensors are empty.", f"{LAYER}  (0,)", "zero_to_fp32.py"),
+    ),
+    "GPTQ": Mutation(
+        lambda t: quantized(t, {"quant_method": "gptq"}, qweight=torch.int32, qzeros=torch.int32),
+        ("A model is quantized", "quant_method: gptq", "GPTQ or AWQ: "),
+    ),
+    "bitsandbytes": Mutation(
+        lambda t: quantized(t, None, weight=torch.uint8, absmax=torch.float32),
+        ("A model is quantized", "bitsandbytes: "),
+    ),
+    "FP8": Mutation(
+        lambda t: quantized(t, None, weight=torch.float8_e4m3fn, weight_scale_inv=torch.float32),
+        ("A model is quantized", "FP8: "),
+    ),
+    "FP8 without scales": Mutation(
+        lambda t: quantized(t, None, weight=torch.float8_e5m2),
+        ("A model is quantized", "FP8: ", "float8_e5m2"),
+    ),
+    "an integer's dtype": Mutation(
+        lambda t: t.recipe.update(out_dtype="int64"), ("Unknown out_dtype 'int64'",)
     ),
     # tokenizers
     "permuted tokens": Mutation(
@@ -244,6 +315,11 @@ ERRORS = {
     "overlapping tensors": Mutation(header(overlap), ("not a readable safetensors",), False),
     "out of bounds": Mutation(header(out_of_bounds), ("not a readable safetensors",), False),
     "pickled": Mutation(pickled, ("The checkpoint is pickled", "--allow-pickle")),
+    "an adapter's folder without one": Mutation(
+        lambda t: t.donor("grpo").update(model=f"{t.folder('grpo')}+{t.folder('sft')}"),
+        ("A folder after the + holds no adapter.",),
+        stock=False,
+    ),
     "no adapter": Mutation(
         lambda t: t.donor("grpo").update(model=f"{t.folder('grpo')}+{t.root}/adapter"),
         ("An adapter does not exist.",),
@@ -266,6 +342,49 @@ ERRORS = {
 }
 
 
+ONE_ERROR = (
+    *(name for name in ERRORS if name.startswith(("a wrapper's", "FP8"))),
+    "GPTQ",
+    "bitsandbytes",
+    "weights that ZeRO-3 kept",
+)
+
+
+@pytest.mark.parametrize("name", ONE_ERROR)
+def test_what_is_no_weights_is_told_once(name: str, trio: Trio) -> None:
+    ERRORS[name].spoil(trio)
+    assert "recipe.yaml cannot be merged: 1 error.\n" in trio.check().output
+
+
+ALLOWED = {
+    "rope_parameters": {"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}},
+    "rms_norm_eps": {"rms_norm_eps": 1e-5},
+    "hidden_act": {"hidden_act": "gelu"},
+}
+
+
+@pytest.mark.parametrize("setting", ALLOWED)
+def test_a_setting_that_differs_on_purpose_can_be_allowed(setting: str, trio: Trio) -> None:
+    trio.edit_config("grpo", **ALLOWED[setting])
+    assert f"rvec merge --allow {setting}" in trio.check().output
+    others = [option for name in ALLOWED if name != setting for option in ("--allow", name)]
+    assert trio.check(*others).return_value == 1
+    allowed = trio.check("--allow", setting)
+    assert allowed.return_value == 0
+    assert f"{setting}: target" in allowed.output
+    trio.merge("--allow", setting)
+    assert json.loads((trio.out / "rvec_merge.json").read_text())["allowed"] == [setting]
+    verified = CliRunner().invoke(rvec, ["verify", str(trio.out)], standalone_mode=False)
+    assert "same bits" in verified.output
+
+
+def test_what_changes_the_weights_cannot_be_allowed(trio: Trio) -> None:
+    assert {*SETTINGS} == configs.ALLOWABLE
+    assert configs.ALLOWABLE < configs.DECISIVE
+    trio.edit_config("grpo", hidden_size=64, rms_norm_eps=1e-5)
+    assert "--allow" not in trio.check().output
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_rvec_check_says_what_is_wrong(name: str, trio: Trio) -> None:
     mutation = ERRORS[name]
@@ -275,6 +394,17 @@ def test_rvec_check_says_what_is_wrong(name: str, trio: Trio) -> None:
     assert result.exception is not None or result.return_value == 1
     assert all(part in text for part in mutation.said), text
     assert "Fix: " in text
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_rvec_merge_says_the_same_and_writes_nothing(name: str, trio: Trio) -> None:
+    mutation = ERRORS[name]
+    mutation.spoil(trio)
+    before = sorted(trio.root.parent.rglob("*"))
+    with pytest.raises(RvecError) as caught:
+        trio.merge()
+    assert all(part in str(caught.value) for part in mutation.said), str(caught.value)
+    assert {*trio.root.parent.rglob("*")} - {*before} <= {trio.root / "recipe.yaml"}
 
 
 @pytest.mark.parametrize("name", [name for name, m in ERRORS.items() if m.stock])
