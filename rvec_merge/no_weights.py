@@ -68,7 +68,7 @@ def _adapter(root: Path) -> CheckpointError | None:
     return CheckpointError(
         "The folder holds an adapter, not a model.",
         [f"{root}", f"a PEFT adapter of {base or 'a base it does not name'}"],
-        f"name its base and the adapter together: {base or 'BASE'}+{root}.",
+        f"in a recipe, name its base and the adapter together: {base or 'BASE'}+{root}.",
     )
 
 

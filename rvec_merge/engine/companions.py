@@ -3,7 +3,7 @@
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rvec_merge.engine.effect import Effect
 from rvec_merge.engine.plan import MergePlan
@@ -30,7 +30,7 @@ def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder
     from mergekit.common import ModelPath, ModelReference
     from mergekit.merge import _copy_tagalong_files, _copy_tokenizer
 
-    write_config(recipe, plan, folder)
+    write_config(recipe, plan.config, folder)
     options = settings.mergekit()
     target = target_folder(recipe, plan)
     # By its folder: of a name, mergekit would ask the Hub, which fails offline.
@@ -45,14 +45,14 @@ def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder
     _copy_tagalong_files(config, str(folder), list(plan.tagalong), options=options)
 
 
-def write_config(recipe: Recipe, plan: MergePlan, folder: Path) -> None:
-    """Write the output's configuration.
+def write_config(recipe: Recipe, config: Any, folder: Path) -> None:
+    """Write the output's configuration, as ``plan.output_config`` gives it.
 
     Raises:
         RecipeError: transformers refuses it.
     """
     try:
-        plan.config.save_pretrained(folder)
+        config.save_pretrained(folder)
     # Slices: mergekit changes the number of layers, and no more. transformers has several errors.
     except Exception as error:
         raise RecipeError(

@@ -148,9 +148,6 @@ def plan_merge(
         RecipeError: the donors that have a tensor do not form pairs.
         IncompatibleTensorsError: the inputs of a tensor do not fit together.
     """
-    from mergekit.architecture import get_architecture_info
-    from mergekit.merge import _model_out_config
-
     if reason := why_not_streamable(recipe):
         raise NotStreamable(reason)
     if not resolved:  # a cache without the weights, say: nothing was checked, nothing is planned
@@ -163,15 +160,24 @@ def plan_merge(
     for reference, found in inputs.items():
         if found.pickled:
             raise NotStreamable(f"{reference} is pickled")
-    architecture = get_architecture_info(recipe.config, settings.mergekit())
+    architecture, config = output_config(recipe, settings)
     if getattr(architecture, "post_fill_parameters", False):
         raise NotStreamable("mergekit fills in parameters of this architecture afterwards")
     return MergePlan(
         tuple(_planned(tensor, inputs) for tensor in resolved),
         inputs,
-        _model_out_config(recipe.config, architecture, settings.trust_remote_code),
+        config,
         tuple(architecture.tagalong_files or ()),
     )
+
+
+def output_config(recipe: Recipe, settings: Settings) -> tuple[Any, Any]:
+    """mergekit's architecture of the inputs, and its transformers configuration of the output."""
+    from mergekit.architecture import get_architecture_info
+    from mergekit.merge import _model_out_config
+
+    architecture = get_architecture_info(recipe.config, settings.mergekit())
+    return architecture, _model_out_config(recipe.config, architecture, settings.trust_remote_code)
 
 
 def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> PlannedTensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.engine.companions import write_config
 from rvec_merge.engine.inputs import Input, read_input
-from rvec_merge.engine.plan import MergePlan, NotStreamable, plan_merge
+from rvec_merge.engine.plan import MergePlan, NotStreamable, output_config, plan_merge
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import RecipeError
 from rvec_merge.preflight import PreflightReport, examine, see_local
@@ -58,10 +58,9 @@ def prepare(
     with problems.noted():
         inputs = {model.reference: _input(model, settings) for model in report.models}
         try:
-            plan = plan_merge(recipe, report.tensors, settings, inputs=inputs)
             with tempfile.TemporaryDirectory() as folder:
-                write_config(recipe, plan, Path(folder))
-            return Prepared(report, plan)
+                write_config(recipe, output_config(recipe, settings)[1], Path(folder))
+            return Prepared(report, plan_merge(recipe, report.tensors, settings, inputs=inputs))
         except NotStreamable as reason:
             _refuse_compact(inputs, str(reason))
             return Prepared(report, reason=str(reason))

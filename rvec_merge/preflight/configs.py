@@ -43,7 +43,7 @@ _IGNORED = frozenset(
         "initializer_range", "auto_map", "vocab_size", "tie_word_embeddings", "layer_types",
         "max_window_layers", "output_attentions", "output_hidden_states", "return_dict",
         "problem_type", "id2label", "label2id", "chunk_size_feed_forward", "is_encoder_decoder",
-        "pretraining_tp", "quantization_config", "_attn_implementation", "attn_implementation",
+        "pretraining_tp", "_attn_implementation", "attn_implementation",
         "use_mrope", "unsloth_version", "unsloth_fixed", "gradient_checkpointing",
     }
 )
@@ -107,6 +107,8 @@ def tied(config: Mapping[str, Any]) -> bool | None:
 
 def _flat(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in config.items():
+        if key == "quantization_config":
+            continue  # told by itself
         if isinstance(value, dict) and key.endswith("_config"):
             yield from _flat(value, f"{prefix}{key}.")
         else:

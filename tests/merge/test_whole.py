@@ -19,7 +19,7 @@ from rvec_merge.recipe import parse_recipe
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.architectures import ARCHITECTURES, make_architecture
-from tests.conftest import RECIPE, load_tensors
+from tests.conftest import RECIPE, load_tensors, make_triple
 from tests.merge.conftest import run
 
 # Whose definition in mergekit 0.1.5 does not fit what transformers saves, and what is said of it.
@@ -203,3 +203,48 @@ def test_merge_tells_every_error(tmp_path: Path, triple: dict[str, Path]) -> Non
         run(text, tmp_path / "out")
     for said in ("grpo: ./nowhere", "sft: ./neither", "The output exists."):
         assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_head_that_mergekit_leaves_out_may_be_absent_where_it_is_the_embeddings(
+    factor: int, tmp_path: Path
+) -> None:
+    folders = make_triple(tmp_path, "Gemma")
+    for folder in folders.values():
+        tensors = load_tensors(folder)
+        tensors["lm_head.weight"] = factor * tensors["model.embed_tokens.weight"]
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    text, out = text_for(folders), tmp_path / "out"
+    if factor == 1:
+        run(text, out)
+        assert names_in(folders["target"]) - names_in(out) == {"lm_head.weight"}
+        return
+    with pytest.raises(RvecError, match=r"(?s)leaves out 1 of the 21.*lm_head\.weight"):
+        run(text, out)
+
+
+def test_layers_that_the_config_cannot_list_are_refused_before_mergekit_runs(
+    tmp_path: Path, triple: dict[str, Path]
+) -> None:
+    pieces = "".join(
+        f"  - sources: [{{model: {triple['target']}, layer_range: [{low}, 2]}}]\n" for low in (0, 1)
+    )
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"merge_method: passthrough\nslices:\n{pieces}dtype: bfloat16\n")
+    status, said = checked(str(recipe))
+    assert status == 1
+    assert "The output's configuration is not valid." in said
+    assert "`num_hidden_layers` (3)" in said  # the last line of what transformers says
+
+
+def test_mergekits_own_error_is_told_to_its_last_line(
+    tmp_path: Path, triple: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("".join(f"line {number}\n" for number in range(40)))
+
+    monkeypatch.setattr(resolve, "_planned", fail)
+    with pytest.raises(RecipeError, match="mergekit cannot plan this recipe") as caught:
+        run(text_for(triple), tmp_path / "out")
+    assert "line 39" in caught.value.facts
+    assert len(caught.value.facts) < 30

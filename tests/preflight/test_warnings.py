@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 from tests.preflight.conftest import Trio, tokenizer
+
+ROTARY = "model.layers.0.self_attn.rotary_emb"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,15 @@ WARNINGS = {
     "the target as sft, spelt otherwise": Suspicion(
         lambda t: t.recipe.update(base_model=f"{t.folder('sft')}/."),
         ("this extrapolates its own training",),
+    ),
+    "constants that models compute": Suspicion(
+        lambda t: t.edit_tensors(
+            "target",
+            lambda x: x.update(
+                {f"{LAYER}.self_attn.rotary_emb.inv_freq": torch.ones(4).bfloat16()}
+            ),
+        ),
+        ("1 of the target's stored tensors are not written.", "inv_freq", "from their config"),
     ),
     "a tied head that is stored": Suspicion(
         lambda t: t.edit_tensors(
