@@ -109,9 +109,7 @@ WARNINGS = {
     "constants that models compute": Suspicion(
         lambda t: t.edit_tensors(
             "target",
-            lambda x: x.update(
-                {f"{LAYER}.self_attn.rotary_emb.inv_freq": torch.ones(4).bfloat16()}
-            ),
+            lambda x: x.update({f"{ROTARY}.inv_freq": torch.ones(4).bfloat16()}),
         ),
         ("1 of the target's stored tensors are not written.", "inv_freq", "from their config"),
     ),
