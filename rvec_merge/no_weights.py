@@ -42,22 +42,26 @@ _SHARDS = (
 )
 
 
-def no_weights(root: Path) -> CheckpointError:
-    """The error for a folder in which transformers would find no weights."""
+def no_weights(root: Path, name: str | None = None) -> CheckpointError:
+    """The error for a folder in which transformers would find no weights.
+
+    Args:
+        name: what a recipe calls it; None for its path.
+    """
     return (
-        _adapter(root)
+        _adapter(root, name or f"{root}")
         or _sharded(root)
         or _deeper(root)
         or _strange_pickles(root)
         or CheckpointError(
-            "The folder holds no checkpoint.",
-            [f"{root}", f"neither {' nor '.join(_SAFETENSORS)} is there"],
+            "There is no checkpoint.",
+            [name or f"{root}", f"neither {' nor '.join(_SAFETENSORS)} is there"],
             "correct the path, or download the weights.",
         )
     )
 
 
-def _adapter(root: Path) -> CheckpointError | None:
+def _adapter(root: Path, name: str) -> CheckpointError | None:
     if not (root / ADAPTER_MARK).is_file():
         return None
     try:
@@ -66,9 +70,9 @@ def _adapter(root: Path) -> CheckpointError | None:
     except (OSError, ValueError, AttributeError):
         base = None
     return CheckpointError(
-        "The folder holds an adapter, not a model.",
-        [f"{root}", f"a PEFT adapter of {base or 'a base it does not name'}"],
-        f"in a recipe, name its base and the adapter together: {base or 'BASE'}+{root}.",
+        "This is an adapter, not a model.",
+        [name, f"a PEFT adapter of {base or 'a base it does not name'}"],
+        f"in a recipe, name its base and the adapter together: {base or 'BASE'}+{name}.",
     )
 
 
@@ -103,7 +107,7 @@ def _strange_pickles(root: Path) -> CheckpointError | None:
     if not pickles:
         return None
     return CheckpointError(
-        "The folder holds no checkpoint.",
+        "There is no checkpoint.",
         [f"{root}", "pickled files that are no weights transformers would load:", *pickles[:5]],
         "correct the path; what a trainer saves for itself (optimizer.pt, training_args.bin, "
         "rng_state.pth) is no model.",

@@ -57,11 +57,6 @@ class Input:
         """Whether only torch can read its weights."""
         return isinstance(self.content, Checkpoint) and self.content.pickled
 
-    @property
-    def compact(self) -> bool:
-        """Whether it is a compact vector, which mergekit cannot read."""
-        return isinstance(self.content, CompactVector)
-
     def source(self, name: str, dtype: torch.dtype | None = None) -> Source:
         """A tensor, for one thread to read; rounded to ``dtype`` as mergekit's ``dtype`` asks.
 

@@ -1,10 +1,9 @@
 """A merge, as far as it goes before a weight is read: what `rvec check` tells, and what follows."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.engine.companions import write_config
@@ -16,9 +15,6 @@ from rvec_merge.preflight import PreflightReport, examine, see_local
 from rvec_merge.preflight.models import Model, Resolver
 from rvec_merge.problems import Problems
 from rvec_merge.recipe import Recipe
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ def prepare(
                 write_config(recipe, output_config(recipe, settings)[1], Path(folder))
             return Prepared(report, plan_merge(recipe, report.tensors, settings, inputs=inputs))
         except NotStreamable as reason:
-            _refuse_compact(inputs, str(reason))
+            _refuse_compact(report.models, str(reason))
             return Prepared(report, reason=str(reason))
     return Prepared(replace(report, errors=tuple(problems.errors)))
 
@@ -75,13 +71,13 @@ def _input(model: Model, settings: Settings) -> Input:
     return read_input(model.reference, model.folder, allow_pickle=settings.allow_pickle)
 
 
-def _refuse_compact(inputs: Mapping["ModelReference", Input], reason: str) -> None:
+def _refuse_compact(models: Iterable[Model], reason: str) -> None:
     """A compact vector's deltas are known to our executor alone.
 
     Raises:
         RecipeError: one is among the inputs.
     """
-    compact = [str(reference) for reference, found in inputs.items() if found.compact]
+    compact = [model.name for model in models if model.compact]
     if compact:
         raise RecipeError(
             "mergekit's executor is needed, and cannot read a compact vector file.",

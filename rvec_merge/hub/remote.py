@@ -5,7 +5,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.checkpoint import DTYPES, INDEX, SINGLE, TensorInfo, read_json
+from rvec_merge.checkpoint import DTYPES, INDEX, PICKLED, SINGLE, TensorInfo, read_json
 from rvec_merge.errors import CheckpointError
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.fetch import fetch_files
@@ -13,6 +13,7 @@ from rvec_merge.hub.layout import SMALL_FILES, limit_of
 from rvec_merge.hub.limits import check_count, plain_index, read_object
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, client, is_offline, open_snapshot
+from rvec_merge.no_weights import no_weights
 from rvec_merge.preflight import COMPACT_MARK, Model, see_local
 
 if TYPE_CHECKING:
@@ -50,9 +51,11 @@ def _see_remote(
     if COMPACT_MARK in snapshot.files:
         return Model(reference, label, folder, _compact(snapshot, folder), config, compact=True)
     if not weight_files(snapshot, folder):
-        pickled = sorted(name for name in snapshot.files if name.endswith(".bin"))
-        if not pickled or not allow_pickle:
-            raise _no_safetensors(hub, pickled)
+        pickled = [name for name in PICKLED if name in snapshot.files]
+        if not pickled:
+            raise no_weights(folder, str(hub))
+        if not allow_pickle:
+            raise _pickled(hub, pickled)
         return Model(reference, label, folder, None, config, pickled=True)
     tensors = tensor_infos(snapshot, folder)
     _show_to_mergekit(reference, folder, tensors)
@@ -232,16 +235,10 @@ def too_large(snapshot: Snapshot, name: str, most: int) -> HubError:
     )
 
 
-def _no_safetensors(hub: HubReference, pickled: list[str]) -> CheckpointError:
-    if pickled:
-        return CheckpointError(
-            "The checkpoint is pickled, and unpickling can run code.",
-            [f"{hub}", *pickled[:3]],
-            "convert it (load it with transformers, call save_pretrained), or let torch "
-            "unpickle tensors alone: rvec merge --allow-pickle.",
-        )
+def _pickled(hub: HubReference, files: list[str]) -> CheckpointError:
     return CheckpointError(
-        "The repo holds no checkpoint.",
-        [f"{hub}", f"neither {SINGLE} nor {INDEX} is there"],
-        "correct the name.",
+        "The checkpoint is pickled, and unpickling can run code.",
+        [f"{hub}", *files],
+        "convert it (load it with transformers, call save_pretrained), or let torch "
+        "unpickle tensors alone: rvec merge --allow-pickle.",
     )

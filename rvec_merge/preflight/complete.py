@@ -80,14 +80,13 @@ def _told(
     known: Mapping["ModelReference", Model], left: Mapping["ModelReference", Sequence[str]]
 ) -> Iterator[Finding]:
     """Whose fault it is: mergekit's plan, where every input has what it leaves out."""
-    stores = [m.tensors or {} for m in known.values() if not m.is_vector]
-    everywhere = [n for names in left.values() for n in names if all(n in s for s in stores)]
-    missed = list(dict.fromkeys(everywhere))
+    stores = [{*(m.tensors or {})} for m in known.values() if not m.is_vector]
+    everywhere = set.intersection(*stores) if stores else set()
+    missed = list(dict.fromkeys(n for names in left.values() for n in names if n in everywhere))
     if missed:
-        total = max(len(tensors) for tensors in stores)
         yield IncompatibleTensorsError(
-            f"mergekit's plan leaves out {len(missed)} of the {total} tensors that every input "
-            "stores.",
+            f"mergekit's plan leaves out {len(missed)} of the {len(everywhere)} tensors that every "
+            "input stores.",
             [architecture(known), *shortened(missed)],
             "the checkpoints are alike; mergekit's architecture definition does not list these "
             "tensors, and a merge without them is not the model. Report it to mergekit, or merge "

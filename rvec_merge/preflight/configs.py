@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError
+from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
 from rvec_merge.preflight.models import Model
 from rvec_merge.problems import Finding, Notice
 
@@ -62,6 +62,12 @@ def check(
     Args:
         allowed: settings in which they may differ; see ``ALLOWABLE``.
     """
+    if unknown := sorted({*allowed} - ALLOWABLE):
+        yield RecipeError(
+            f"Configs cannot be allowed to differ in {', '.join(unknown)}.",
+            [f"settings that leave the weights in place: {', '.join(sorted(ALLOWABLE))}"],
+            "correct --allow.",
+        )
     settings = {}
     for reference, model in models.items():
         findings = list(_alone(model, trust_remote_code))

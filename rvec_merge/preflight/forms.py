@@ -50,12 +50,12 @@ def _quantized(model: Model) -> Iterator[RvecError]:
 
 def _quantized_tensors(model: Model) -> Iterator[str]:
     tensors = (model.tensors or {}).values()
-    for form, pattern in _FORMATS:
-        added = [info.name for info in tensors if pattern.search(info.name)]
-        narrow = [info for info in tensors if len(info.shape) > 1 and not is_weight(info.dtype)]
-        if added and narrow:
-            yield f"{form}: {added[0]}"
-            return
+    if any(len(info.shape) > 1 and not is_weight(info.dtype) for info in tensors):
+        for form, pattern in _FORMATS:
+            added = next((info.name for info in tensors if pattern.search(info.name)), None)
+            if added is not None:
+                yield f"{form}: {added}"
+                return
     for info in tensors:
         if info.dtype.is_floating_point and not is_weight(info.dtype):
             yield f"FP8: {info.name} is {str(info.dtype).removeprefix('torch.')}"
@@ -65,10 +65,12 @@ def _quantized_tensors(model: Model) -> Iterator[str]:
 def _wrapped(model: Model) -> Iterator[RvecError]:
     names = list(model.tensors or {})
     for prefix, wrapper in _WRAPPERS.items():
-        if names and all(name.startswith(prefix) for name in names):
+        # The wrappers of single modules stand in the middle; no model has parts named like those.
+        carrying = [n for n in names if n.startswith(prefix) or (prefix[0] == "_" and prefix in n)]
+        if carrying and (len(carrying) == len(names) or prefix[0] == "_"):
             yield CheckpointError(
-                f"Every tensor's name begins with {prefix}",
-                [model.name, f"{names[0]}: saved with the wrapper of {wrapper}"],
+                f"{len(carrying)} of {len(names)} tensors' names carry the prefix {prefix}",
+                [model.name, f"{carrying[0]}: saved with the wrapper of {wrapper}"],
                 _SAVE_INNER,
             )
 

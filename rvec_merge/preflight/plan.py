@@ -198,7 +198,11 @@ def _shown_tensors(models: Mapping["ModelReference", Model]) -> Iterator[None]:
     from mergekit.io.tasks import LoaderCache
 
     loaders = LoaderCache().loaders
+    # A stock run has applied its adapters already; else their weights are yet to be made.
+    guessed = [r for r in models if r.lora is not None and r not in loaders]
     for reference, model in models.items():
+        if reference.lora is not None and reference not in guessed:
+            continue
         paths = {name: info.path.name for name, info in (model.tensors or {}).items()}
         if reference in loaders and loaders[reference].index.tensor_paths == paths:
             continue
@@ -211,6 +215,5 @@ def _shown_tensors(models: Mapping["ModelReference", Model]) -> Iterator[None]:
     try:
         yield
     finally:
-        for reference in models:
-            if reference.lora is not None:  # its weights are yet to be made
-                loaders.pop(reference, None)
+        for reference in guessed:
+            loaders.pop(reference, None)

@@ -179,6 +179,15 @@ def test_a_branch_that_moves_in_between_changes_nothing(
     [
         ({"model.safetensors": None, "pytorch_model.bin": b"x"}, CheckpointError, "pickled"),
         ({"model.safetensors": None}, CheckpointError, "no checkpoint"),
+        (
+            {
+                "model.safetensors": None,
+                "adapter_config.json": b'{"base_model_name_or_path": "org/base"}',
+                "training_args.bin": b"x",
+            },
+            CheckpointError,
+            r"(?s)an adapter, not a model.*org/base\+org/",
+        ),
         ({"model.safetensors": b"short"}, HubError, "header on the Hub is malformed"),
         ({"config.json": b"[1]"}, CheckpointError, "holds no JSON object"),
         (

@@ -8,7 +8,6 @@ import torch
 from click.testing import CliRunner
 
 from rvec_merge.cli import rvec
-from rvec_merge.cli.allow import SETTINGS
 from rvec_merge.errors import RvecError
 from rvec_merge.preflight import configs
 from tests.preflight.conftest import SPECIAL, WORDS, Trio
@@ -202,7 +201,7 @@ ERRORS = {
     # what is no weights: one error each
     "an adapter alone": Mutation(
         only(lambda folder: adapter(folder, "org/base")),
-        ("The folder holds an adapter, not a model.", "adapter of org/base", "org/base+"),
+        ("This is an adapter, not a model.", "adapter of org/base", "org/base+"),
         stock=False,
     ),
     "DeepSpeed's shards": Mutation(
@@ -222,7 +221,7 @@ ERRORS = {
     ),
     "a trainer's state alone": Mutation(
         only(lambda f: trainer_file(f / "optimizer.pt")),
-        ("The folder holds no checkpoint.", "optimizer.pt"),
+        ("There is no checkpoint.", "optimizer.pt"),
         stock=False,
     ),
     "a run's folder": Mutation(
@@ -232,10 +231,16 @@ ERRORS = {
     ),
     **{
         f"a wrapper's prefix, {prefix}": Mutation(
-            wrapped(prefix), (f"Every tensor's name begins with {prefix}", "sft")
+            wrapped(prefix), (f"26 of 26 tensors' names carry the prefix {prefix}", "sft")
         )
         for prefix in ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "base_model.model.")
     },
+    "a wrapper's prefix in one name": Mutation(
+        lambda t: t.edit_tensors(
+            "sft", lambda x: x.update({"model._orig_mod.norm.weight": x.pop("model.norm.weight")})
+        ),
+        ("1 of 26 tensors' names carry the prefix _orig_mod.", "torch.compile"),
+    ),
     "weights that ZeRO-3 kept": Mutation(
         lambda t: t.edit_tensors("sft", lambda x: x.update({LAYER: torch.ones(0)})),
         ("1 of 26 tensors are empty.", f"{LAYER}  (0,)", "zero_to_fp32.py"),
@@ -299,7 +304,7 @@ ERRORS = {
     "missing shard": Mutation(escape("model-3.safetensors"), ("A shard that the index names",)),
     "no checkpoint": Mutation(
         lambda t: (t.folder("sft") / "model.safetensors").unlink(),
-        ("The folder holds no checkpoint.",),
+        ("There is no checkpoint.",),
         stock=False,
     ),
     "no folder": Mutation(
@@ -379,10 +384,11 @@ def test_a_setting_that_differs_on_purpose_can_be_allowed(setting: str, trio: Tr
 
 
 def test_what_changes_the_weights_cannot_be_allowed(trio: Trio) -> None:
-    assert {*SETTINGS} == configs.ALLOWABLE
     assert configs.ALLOWABLE < configs.DECISIVE
     trio.edit_config("grpo", hidden_size=64, rms_norm_eps=1e-5)
     assert "--allow" not in trio.check().output
+    told = trio.check("--allow", "hidden_size", "--allow", "rms_norm_eps").output
+    assert "Configs cannot be allowed to differ in hidden_size." in told
 
 
 @pytest.mark.parametrize("name", ERRORS)
