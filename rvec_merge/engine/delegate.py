@@ -19,8 +19,8 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path) -> Checkpoint
     """
     from mergekit.merge import run_merge
 
-    # Merged adapters are as large as models; they must not outlive the run.
-    with tempfile.TemporaryDirectory(prefix=".adapters-", dir=folder.parent) as adapters:
+    # Merged adapters are as large as models; here they do not outlive the run, however it ends.
+    with tempfile.TemporaryDirectory(prefix=".adapters-", dir=folder) as adapters:
         changed = {"lora_merge_cache": adapters, "write_model_card": False}
         options = settings.mergekit().model_copy(update=changed)
         try:

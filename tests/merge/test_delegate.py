@@ -34,6 +34,9 @@ def test_a_tokenizer_named_in_the_recipe(tmp_path, stock, models):
     shutil.copy(models["target"] / "generation_config.json", theirs)
     assert_same_folder(tmp_path / "out", theirs)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    # The libraries' own temporary files are private; what they become must not be.
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert modes == {(tmp_path / "out").stat().st_mode & 0o666}
 
 
 def test_another_method(tmp_path, stock, models):

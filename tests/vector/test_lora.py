@@ -57,6 +57,8 @@ def test_the_record_says_the_loss(pair, tmp_path):
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["r"] == 4
     assert config["base_model_name_or_path"] == pair.sft_name
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "adapter").iterdir()}
+    assert modes == {(tmp_path / "adapter").stat().st_mode & 0o666}
 
 
 def test_a_compact_vector_has_no_donors_to_extract_from(pair, tmp_path):
