@@ -21,17 +21,20 @@ class Wanted:
     dtype: torch.dtype | None = None
 
 
-def check_written(folder: Path, wanted: Mapping[str, Wanted]) -> None:
+def check_written(folder: Path, wanted: Mapping[str, Wanted], *, indexed: bool = True) -> None:
     """Open the safetensors files under ``folder`` with their own library, and compare with a plan.
 
     Each name is there once, in its shape and dtype, and nothing else; an index names each tensor's
     file. The library refuses headers that leave a byte of a file unaccounted for. No weight is
     read: the files are mapped.
 
+    Args:
+        indexed: what is written is a checkpoint, and several files have an index.
+
     Raises:
         OutputError: anything is not as wanted.
     """
-    problems = shortened(list(_problems(folder, wanted)))
+    problems = shortened(list(_problems(folder, wanted, indexed)))
     if problems:
         raise OutputError(
             "What was written is not what was planned, and is not published.",
@@ -40,7 +43,7 @@ def check_written(folder: Path, wanted: Mapping[str, Wanted]) -> None:
         )
 
 
-def _problems(folder: Path, wanted: Mapping[str, Wanted]) -> Iterator[str]:
+def _problems(folder: Path, wanted: Mapping[str, Wanted], indexed: bool) -> Iterator[str]:
     from safetensors import SafetensorError, safe_open
 
     files: dict[str, str] = {}
@@ -60,7 +63,8 @@ def _problems(folder: Path, wanted: Mapping[str, Wanted]) -> Iterator[str]:
     for name in wanted:
         if name not in files:
             yield f"{name}: not written"
-    yield from _index_problems(folder / INDEX, files)
+    if indexed:
+        yield from _index_problems(folder / INDEX, files)
 
 
 def _difference(

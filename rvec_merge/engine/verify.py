@@ -15,8 +15,9 @@ from rvec_merge.engine.provenance import Provenance, read_provenance
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import CheckpointError, RecipeError
 from rvec_merge.kernel import BLOCK, BlockMerger, accumulation_dtype, non_finite, sparsified
+from rvec_merge.preflight import see_local
+from rvec_merge.preflight.plan import resolve_seen
 from rvec_merge.recipe import Recipe, parse_recipe
-from rvec_merge.resolve import resolve
 from rvec_merge.vector.provenance import file_hash
 from rvec_merge.vector.stored import StoredTensor
 
@@ -100,10 +101,13 @@ def verify(
 
 
 def _plan(recipe: Recipe) -> MergePlan:
+    models = {}
     for reference in recipe.config.referenced_models():
         fetch(reference)
+        if (seen := see_local(reference, "input")) is not None:
+            models[reference] = seen
     try:
-        return plan_merge(recipe, resolve(recipe), Settings())
+        return plan_merge(recipe, resolve_seen(recipe, models, False), Settings())
     except NotStreamable as reason:
         raise RecipeError(
             "Only a streamed merge can be recomputed.",

@@ -26,11 +26,11 @@ from rvec_merge.vector.format import (
     TensorRecord,
     Totals,
 )
-from rvec_merge.vector.inputs import Vector
+from rvec_merge.vector.inputs import PackedVector, Vector
 from rvec_merge.vector.output import Progress, copy_companions, silent, write_text
 from rvec_merge.vector.provenance import CREATED_BY
 from rvec_merge.vector.read import OFFSET
-from rvec_merge.vector.shards import ShardWriter, write_index
+from rvec_merge.vector.shards import ShardWriter
 from rvec_merge.vector.statistics import Measured, measure
 from rvec_merge.written import Wanted, check_written
 
@@ -70,6 +70,8 @@ def extract_compact(
         NonFiniteError: a donor holds NaN or Inf.
         OutputError: ``out`` exists or cannot be written.
     """
+    if isinstance(vector, PackedVector):
+        vector.compact.verify()  # what is written would vouch for it
     with new_folder(out, vector.roots, overwrite=overwrite) as folder:
         ranks = dict.fromkeys(vector.shapes, 1)
         writer = ShardWriter(folder, STEM, ranks, shard_size, METADATA)
@@ -87,10 +89,8 @@ def extract_compact(
             totals=totals(list(records.values())),
             tensors={n: r.model_copy(update={"file": files[n]}) for n, r in records.items()},
         )
-        # Tools that do not know the format find tensors that are no weights, and stop;
-        # stock mergekit gets as far as the check that says what to do.
-        write_index(folder, files, writer.nbytes)
-        check_written(folder, dict.fromkeys(vector.shapes, Wanted(dtype=torch.uint8)))
+        wanted = dict.fromkeys(vector.shapes, Wanted(dtype=torch.uint8))
+        check_written(folder, wanted, indexed=False)
         copy_companions(vector.roots[0], folder)
         write_text(folder / HEAD, head.model_dump_json(indent=1) + "\n")
     return head
@@ -124,18 +124,17 @@ def _write_tensor(
     writer: ShardWriter,
     progress: Progress,
 ) -> TensorRecord:
-    offsets, digest, measured = [0], hashlib.sha256(), []
+    offsets, digests, measured = [0], [], []
     for window, block in blocks:
         writer.write(block.data)
-        digest.update(block.data)
         measured.append(block.measured)
         if window.stop > window.start:  # an empty tensor has no block
             offsets.append(offsets[-1] + len(block.data))
+            digests.append(hashlib.sha256(block.data).digest())
         dtype = block.dtype
         progress(window.stop - window.start)
-    table = np.array(offsets, OFFSET).tobytes()
+    table = np.array(offsets, OFFSET).tobytes() + b"".join(digests)
     writer.write(table)
-    digest.update(table)
     writer.finish(name, torch.uint8, [offsets[-1] + len(table)])
     total = reduce(add, measured)
     return TensorRecord(
@@ -148,7 +147,7 @@ def _write_tensor(
         norm=total.norm,
         sft_norm=None if isnan(total.weight_squares) else total.weight_norm,
         largest=total.largest,
-        sha256=digest.hexdigest(),
+        sha256=hashlib.sha256(table).hexdigest(),
     )
 
 

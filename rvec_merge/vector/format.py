@@ -12,7 +12,8 @@ from rvec_merge.errors import CheckpointError
 
 HEAD = "rvec_vector.json"  # stock mergekit's planning-time check knows a compact vector by it
 FORMAT: Literal["rvec-compact"] = "rvec-compact"
-VERSION: Literal[1] = 1
+VERSION: Literal[2] = 2
+KNOWN = (1, 2)
 STEM = "vector"
 METADATA = {"format": FORMAT, "version": str(VERSION)}  # of every safetensors file
 DType = Literal["F32", "F64"]
@@ -71,7 +72,8 @@ class TensorRecord(_Strict):
         norm: 2-norm of the delta.
         sft_norm: 2-norm of the sft weight; None where only the difference was at hand.
         largest: the largest magnitude.
-        sha256: of the payload's bytes.
+        sha256: of the table that ends the payload, which holds each block's; in version 1, of the
+            payload.
     """
 
     file: FileName
@@ -105,7 +107,7 @@ class Head(_Strict):
     """All of ``rvec_vector.json``."""
 
     format: Literal["rvec-compact"]
-    version: Literal[1]
+    version: Literal[1, 2]
     created_by: str
     architecture: str | None
     donors: dict[DonorRole, DonorRecord]
@@ -137,9 +139,9 @@ def _check_version(data: dict[str, Any], path: Path) -> None:
             [f"{path}", f"format: {data.get('format')!r}"],
             FETCH_AGAIN,
         )
-    if data.get("version") != VERSION:
+    if data.get("version") not in KNOWN:
         raise CheckpointError(
             "This vector file has a version that this rvec does not know.",
-            [f"{path}", f"version {data.get('version')!r}; known: {VERSION}"],
+            [f"{path}", f"version {data.get('version')!r}; known: {', '.join(map(str, KNOWN))}"],
             "upgrade rvec-merge (pip install -U rvec-merge).",
         )

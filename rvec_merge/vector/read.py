@@ -1,10 +1,11 @@
 """A compact vector, read by windows: each of its tensors is a source for the kernel."""
 
 import hashlib
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from rvec_merge.errors import CheckpointError
 from rvec_merge.vector.codec import BITS, BLOCK, CorruptBlockError, decode
 from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, HEAD, Head, TensorRecord, read_head
 
+LOG = logging.getLogger(__name__)
 OFFSET = np.dtype("<u8")  # of the table that ends a payload
+_DIGEST = hashlib.sha256().digest_size
+_CHUNK = 1 << 22  # bytes
 
 
 class CompactTensor:
@@ -28,12 +32,13 @@ class CompactTensor:
     Dtypes: float32, or float64 where a donor was float64; the difference's exact values.
     """
 
-    def __init__(self, name: str, record: TensorRecord, payload: TensorInfo) -> None:
+    def __init__(self, name: str, record: TensorRecord, payload: TensorInfo, version: int) -> None:
         self.name = name
         self.record = record
         self.dtype = DTYPES[record.dtype]
         self.shape = tuple(record.shape)
         self._payload = payload
+        self._bound = version > 1  # the head's sha256 is the table's, which holds the blocks'
         self._kept: tuple[int, Tensor] | None = None
 
     def numel(self) -> int:
@@ -44,7 +49,7 @@ class CompactTensor:
         """Elements ``start`` to ``stop`` of the flattened delta.
 
         Raises:
-            CheckpointError: the payload is truncated or damaged.
+            CheckpointError: the payload is truncated, damaged, or not the one that the head is of.
         """
         start, stop, _ = window.indices(self.numel())
         first, last = start // BLOCK, -(-stop // BLOCK)
@@ -63,26 +68,38 @@ class CompactTensor:
         return self._kept[1]
 
     def _decoded(self, index: int) -> Tensor:
-        low, high = (int(offset) for offset in self._offsets[index : index + 2])
         count = min(BLOCK, self.numel() - index * BLOCK)
         try:
-            bits = decode(self._read(low, high), count, BITS[self.dtype])
+            bits = decode(self._bytes(index), count, BITS[self.dtype])
         except CorruptBlockError as error:
             raise self._damaged(f"block {index}: {error}") from None
         return torch.from_numpy(bits.view(f"f{bits.itemsize}"))
 
+    def _bytes(self, index: int) -> bytes:
+        """One block as it lies in the file."""
+        offsets, digests = self._table
+        data = self._read(int(offsets[index]), int(offsets[index + 1]))
+        known = digests[index * _DIGEST : (index + 1) * _DIGEST]
+        if self._bound and hashlib.sha256(data).digest() != known:
+            raise self._strange(f"block {index} is not the one that its table names")
+        return data
+
     @cached_property
-    def _offsets(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        """Where each block begins in the payload, and the last one's end."""
+    def _table(self) -> tuple[np.ndarray[Any, np.dtype[np.uint64]], bytes]:
+        """Where each block begins in the payload, and the last one's end; the blocks' sha256."""
         blocks = -(-self.numel() // BLOCK)
-        size = (blocks + 1) * OFFSET.itemsize
+        digests = blocks * _DIGEST if self._bound else 0
+        size = (blocks + 1) * OFFSET.itemsize + digests
         end = self._payload.nbytes - size
         if end < 0:
             raise self._damaged(f"{self._payload.nbytes} bytes cannot hold {blocks} blocks")
-        offsets = np.frombuffer(self._read(end, end + size), OFFSET)
+        table = self._read(end, end + size)
+        if self._bound and hashlib.sha256(table).hexdigest() != self.record.sha256:
+            raise self._strange("its table's sha256 differs from the head's")
+        offsets = np.frombuffer(table, OFFSET, blocks + 1)
         if offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
             raise self._damaged("the block table is out of order")
-        return offsets
+        return offsets, table[offsets.nbytes :]
 
     def _read(self, low: int, high: int) -> bytes:
         try:
@@ -94,10 +111,37 @@ class CompactTensor:
             raise self._damaged(f"the file ends {high - low - len(data)} bytes early")
         return data
 
-    def chunks(self, size: int = 1 << 22) -> Iterator[bytes]:
-        """The payload's bytes as they lie in the file."""
-        for low in range(0, self._payload.nbytes, size):
-            yield self._read(low, min(low + size, self._payload.nbytes))
+    def check_table(self) -> None:
+        """Compare the payload's table with the head; in version 1 nothing says what it should be.
+
+        Raises:
+            CheckpointError: it is another one.
+        """
+        if self._bound:
+            _ = self._table
+
+    def verify(self) -> None:
+        """Compare every byte of the payload with the head.
+
+        Raises:
+            CheckpointError: one differs.
+        """
+        if self._bound:
+            for index in range(len(self._table[0]) - 1):
+                self._bytes(index)
+            return
+        digest = hashlib.sha256()
+        for low in range(0, self._payload.nbytes, _CHUNK):
+            digest.update(self._read(low, min(low + _CHUNK, self._payload.nbytes)))
+        if digest.hexdigest() != self.record.sha256:
+            raise self._strange("its sha256 differs from the head's")
+
+    def _strange(self, fact: str) -> CheckpointError:
+        return CheckpointError(
+            f"The vector's {self.name} is not what was extracted.",
+            [f"{self._payload.path}", fact],
+            FETCH_AGAIN,
+        )
 
     def _damaged(self, fact: str) -> CheckpointError:
         return CheckpointError(
@@ -123,11 +167,11 @@ class CompactVector:
 
     @classmethod
     def open(cls, root: str | Path) -> "CompactVector":
-        """Read the head and every header under ``root``; no payload is read.
+        """Read the head, every header and every payload's table under ``root``; no block is read.
 
         Raises:
             CheckpointError: the folder is no compact vector, is of another version, lacks a
-                file or a tensor, or a header is malformed.
+                file or a tensor, a header is malformed, or the head is of other payloads.
         """
         root = Path(root)
         if not (root / HEAD).is_file():
@@ -148,7 +192,12 @@ class CompactVector:
                     f"{record.file} lacks the payload of {name}.", [f"{root}"], FETCH_AGAIN
                 )
             payloads[name] = payload
-        return cls(root, head, payloads)
+        vector = cls(root, head, payloads)
+        if head.version == 1:
+            _warn_of_version_1(root)
+        for name in payloads:
+            vector.tensor(name).check_table()
+        return vector
 
     @property
     def names(self) -> list[str]:
@@ -157,7 +206,8 @@ class CompactVector:
 
     def tensor(self, name: str) -> CompactTensor:
         """A source for one thread."""
-        return CompactTensor(name, self.head.tensors[name], self.payloads[name])
+        record, payload = self.head.tensors[name], self.payloads[name]
+        return CompactTensor(name, record, payload, self.head.version)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -166,18 +216,21 @@ class CompactVector:
         return read_json(path) if path.is_file() else {}
 
     def verify(self) -> None:
-        """Compare every payload with its recorded hash.
+        """Compare every payload, byte for byte, with what the head says of it.
 
         Raises:
             CheckpointError: one differs.
         """
-        for name, record in self.head.tensors.items():
-            digest = hashlib.sha256()
-            for chunk in self.tensor(name).chunks():
-                digest.update(chunk)
-            if digest.hexdigest() != record.sha256:
-                raise CheckpointError(
-                    f"The vector's {name} is not what was extracted.",
-                    [f"{self.root / record.file}", "its sha256 differs from the head's"],
-                    FETCH_AGAIN,
-                )
+        for name in self.head.tensors:
+            self.tensor(name).verify()
+
+
+@cache  # once per folder; a merge opens it several times
+def _warn_of_version_1(root: Path) -> None:
+    LOG.warning(
+        "%s is a vector of format version 1: that its payload is the one its head describes is "
+        "not checked when it is used. `rvec extract --vector %s OUT` checks it and writes "
+        "version 2.",
+        root,
+        root,
+    )

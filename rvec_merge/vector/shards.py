@@ -71,12 +71,6 @@ class ShardWriter:
             files.update(dict.fromkeys(shard.entries, name))
         return files
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all finished tensors."""
-        spans = (e["data_offsets"] for shard in self._shards for e in shard.entries.values())
-        return sum(high - low for low, high in spans)
-
     def abandon(self) -> None:
         """Close the open file and leave the folder to be discarded."""
         self._shard.file.close()

@@ -179,7 +179,8 @@ def with_sections(vector: dict[str, bytes], section: bytes) -> dict[str, bytes]:
     count = record["shape"][0] * record["shape"][1]
     block = struct.pack("<BBHII", 2, 0, 0, count, 0) + struct.pack("<II", *[len(section)] * 2)
     block += section * 2
-    payload = block + struct.pack("<QQ", 0, len(block))
+    table = struct.pack("<QQ", 0, len(block)) + hashlib.sha256(block).digest()
+    payload = block + table
     metadata = header.pop("__metadata__", None)
     body, entries = b"", {}
     for tensor, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
@@ -189,7 +190,7 @@ def with_sections(vector: dict[str, bytes], section: bytes) -> dict[str, bytes]:
         entries[tensor] = {"dtype": "U8", "shape": [len(part)], "data_offsets": span}
         body += part
     text = json.dumps({"__metadata__": metadata, **entries} if metadata else entries).encode()
-    record["sha256"] = hashlib.sha256(payload).hexdigest()
+    record["sha256"] = hashlib.sha256(table).hexdigest()
     weights = struct.pack("<Q", len(text)) + text + body
     return {
         **vector,

@@ -143,8 +143,8 @@ def edit_head(folder, **changes):
 
 
 def test_an_unknown_version_is_refused(copy):
-    edit_head(copy, version=2)
-    with pytest.raises(CheckpointError, match=r"version 2; known: 1\nFix: upgrade"):
+    edit_head(copy, version=3)
+    with pytest.raises(CheckpointError, match=r"version 3; known: 1, 2\nFix: upgrade"):
         CompactVector.open(copy)
 
 
@@ -175,7 +175,7 @@ def test_a_shape_that_the_payload_cannot_hold_is_refused_before_anything_is_allo
     tensors["odd"]["shape"] = [1 << 40]
     edit_head(copy, tensors=tensors)
     with pytest.raises(CheckpointError, match="cannot hold 4194304 blocks"):
-        CompactVector.open(copy).tensor("odd")[0:10]
+        CompactVector.open(copy)
 
 
 def test_a_missing_payload_is_refused(copy):
@@ -218,14 +218,29 @@ def test_300_damaged_files_never_crash(copy):
     assert refused > 200
 
 
-def test_verify_finds_a_payload_of_another_vector(copy, tmp_path):
+def test_a_payload_of_another_vector_is_refused_before_it_is_used(copy, tmp_path):
     CompactVector.open(copy).verify()
     tensors = {**TENSORS, "odd": moved((7, 13), 0.2, torch.bfloat16, torch.bfloat16, 99)}
     other = save_donors(tmp_path / "other", tensors)
     extract_compact(open_donors(*other), tmp_path / "v", shard_size=SHARD_SIZE)
     shutil.copy(tmp_path / "v" / "vector.safetensors", copy)
     with pytest.raises(CheckpointError, match="odd is not what was extracted"):
-        CompactVector.open(copy).verify()
+        CompactVector.open(copy)
+
+
+def test_a_block_of_another_vector_is_refused_when_it_is_read(copy):
+    """Under the right table: what a head cannot see without reading the blocks."""
+    vector = CompactVector.open(copy)
+    begin, path = vector.payloads["odd"].start, copy / "vector.safetensors"
+    data = bytearray(path.read_bytes())
+    data[begin + 2] ^= 1  # of the block's header, where zstd's checksums do not reach
+    path.write_bytes(data)
+    for use in (lambda v: v.tensor("odd")[0:10], CompactVector.verify):
+        with pytest.raises(
+            CheckpointError, match=r"odd is not what was extracted.*\n.*\n.*block 0"
+        ):
+            use(CompactVector.open(copy))
+    assert bits(CompactVector.open(copy).tensor("scalar")[0:1]) == bits(exact("scalar"))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

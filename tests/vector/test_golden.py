@@ -1,8 +1,9 @@
 """The format does not drift: golden files, read by a second reader written from the document.
 
-``python -m tests.vector.test_golden`` writes the golden files; do so only for a new version.
+``python -m tests.vector.test_golden`` writes the newest version's; do so only for a new version.
 """
 
+import hashlib
 import json
 import shutil
 import struct
@@ -15,11 +16,12 @@ import zstandard
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from rvec_merge.errors import CheckpointError
 from rvec_merge.vector.extract import extract_compact
-from rvec_merge.vector.inputs import open_donors
+from rvec_merge.vector.inputs import open_donors, open_vector
 from rvec_merge.vector.read import CompactVector
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = [Path(__file__).parent / "golden" / name for name in ("version-1", "version-2")]
 ZSTD = (1, 5, 7)  # wrote the golden files; another release may compress to other bytes
 
 
@@ -61,16 +63,22 @@ def write(root):
 
 def second_read(folder, name):
     """A delta's exact values, from docs/vector-format.md alone."""
-    head = json.loads((folder / "rvec_vector.json").read_text())["tensors"][name]
+    content = json.loads((folder / "rvec_vector.json").read_text())
+    head = content["tensors"][name]
     with safe_open(folder / head["file"], "np") as file:
         payload = file.get_tensor(name).tobytes()
     width = {"F32": 4, "F64": 8}[head["dtype"]]
     numel = int(np.prod(head["shape"]))
     blocks = -(-numel // 2**18)
-    table = struct.unpack(f"<{blocks + 1}Q", payload[len(payload) - 8 * (blocks + 1) :])
+    size = 8 * (blocks + 1) + 32 * blocks * (content["version"] == 2)
+    end = payload[len(payload) - size :]
+    named = payload if content["version"] == 1 else end
+    assert hashlib.sha256(named).hexdigest() == head["sha256"]
+    table, digests = struct.unpack_from(f"<{blocks + 1}Q", end), end[8 * (blocks + 1) :]
     values = []
     for index in range(blocks):
         block = payload[table[index] : table[index + 1]]
+        assert digests[32 * index : 32 * (index + 1)] in (b"", hashlib.sha256(block).digest())
         values += read_block(block, min(2**18, numel - index * 2**18), width)
     return np.frombuffer(b"".join(values), {4: "<f4", 8: "<f8"}[width])
 
@@ -109,19 +117,21 @@ def read_block(block, count, width):
     return values
 
 
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda folder: folder.name)
 @pytest.mark.parametrize("name", donor_tensors())
-def test_golden_files_give_the_exact_difference_to_both_readers(name):
+def test_golden_files_give_the_exact_difference_to_both_readers(name, golden):
     grpo, sft = donor_tensors()[name]
     wide = torch.float64 if grpo.dtype == torch.float64 else torch.float32
     exact = (grpo.to(wide) - sft.to(wide)).view(-1).numpy()
-    assert second_read(GOLDEN, name).tobytes() == exact.tobytes()
-    source = CompactVector.open(GOLDEN).tensor(name)
+    assert second_read(golden, name).tobytes() == exact.tobytes()
+    source = CompactVector.open(golden).tensor(name)
     assert source[0 : source.numel()].numpy().tobytes() == exact.tobytes()
 
 
-def test_golden_files_use_every_form():
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda folder: folder.name)
+def test_golden_files_use_every_form(golden):
     forms = set()
-    with safe_open(GOLDEN / "vector.safetensors", "np") as file:
+    with safe_open(golden / "vector.safetensors", "np") as file:
         for name in file.keys():  # noqa: SIM118 (no mapping)
             forms.add(tuple(file.get_tensor(name)[:2].tolist()))
     assert {(1, 0), (1, 1), (1, 2), (2, 0), (2, 2)} <= forms
@@ -131,10 +141,26 @@ def test_golden_files_use_every_form():
 def test_the_writer_still_writes_the_golden_bytes(tmp_path):
     written = write(tmp_path)
     name = "vector.safetensors"
-    assert (written / name).read_bytes() == (GOLDEN / name).read_bytes()
-    heads = [json.loads((f / "rvec_vector.json").read_text()) for f in (written, GOLDEN)]
-    assert heads[0]["tensors"] == heads[1]["tensors"]
-    assert heads[0]["totals"] == heads[1]["totals"]
+    assert (written / name).read_bytes() == (GOLDEN[-1] / name).read_bytes()
+    heads = [json.loads((f / "rvec_vector.json").read_text()) for f in (written, GOLDEN[-1])]
+    for part in ("version", "tensors", "totals"):
+        assert heads[0][part] == heads[1][part]
+
+
+def test_the_first_version_is_read_with_a_warning_and_written_again_once_it_is_verified(
+    tmp_path, caplog
+):
+    old = shutil.copytree(GOLDEN[0], tmp_path / "old")
+    vector = open_vector(old)
+    assert "format version 1" in caplog.text
+    extract_compact(vector, tmp_path / "new", shard_size=10**9)
+    for name in donor_tensors():
+        assert second_read(tmp_path / "new", name).tobytes() == second_read(old, name).tobytes()
+    damaged = bytearray((old / "vector.safetensors").read_bytes())
+    damaged[vector.compact.payloads["listed"].start + 2] ^= 1
+    (old / "vector.safetensors").write_bytes(damaged)
+    with pytest.raises(CheckpointError, match="listed is not what was extracted"):
+        extract_compact(open_vector(old), tmp_path / "again", shard_size=10**9)
 
 
 if __name__ == "__main__":
@@ -144,5 +170,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as work:
         os.chdir(work)  # so that the head's references are relative
         made = write(Path("donors"))
-        shutil.rmtree(GOLDEN, ignore_errors=True)
-        shutil.copytree(made, GOLDEN)
+        shutil.rmtree(GOLDEN[-1], ignore_errors=True)
+        shutil.copytree(made, GOLDEN[-1])
