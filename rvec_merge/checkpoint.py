@@ -12,6 +12,7 @@ import torch
 
 from rvec_merge.errors import CheckpointError
 from rvec_merge.no_weights import no_weights
+from rvec_merge.plain_folder import check_plain
 
 DTYPES = {
     "BF16": torch.bfloat16,
@@ -29,7 +30,9 @@ DTYPES = {
 }
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-HEADER_LIMIT = 100_000_000  # bytes; the safetensors library's own limit
+HEADER_LIMIT = 25_000_000  # bytes of one file's header; the Hub's client has the same limit
+MOST_TENSORS = 250_000  # of one checkpoint; the largest that are shared have a third of it
+_JSON_LIMIT = 64 << 20  # bytes
 _DIMENSIONS = 64  # as many as torch allows
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pretrained."
@@ -81,13 +84,15 @@ class Checkpoint:
                 with torch's restricted unpickler (``weights_only=True``).
 
         Raises:
-            CheckpointError: the folder is missing, holds no safetensors, an index entry leaves
-                the folder, or a header is malformed.
+            CheckpointError: the folder is missing, holds no safetensors, an index entry or a link
+                leaves the folder, or a header is malformed.
         """
         root = Path(root)
         tensors: dict[str, TensorInfo] = {}
         metadata: dict[str, str] = {}
         files = _files(root, allow_pickle)
+        check_plain(root)
+        read = 0
         for path, names in files.items():
             found, meta = (_unpickled(path), {}) if _is_pickled(path) else read_header(path)
             metadata = metadata or meta
@@ -99,6 +104,8 @@ class Checkpoint:
                     _REFETCH,
                 )
             tensors.update(found if names is None else {n: found[n] for n in found if n in names})
+            read += len(found)
+            _check_count(read, root)
         return cls(root, tensors, metadata, any(_is_pickled(path) for path in files))
 
     @cached_property
@@ -113,7 +120,7 @@ def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
 
     As strict as the safetensors library, which maps the whole file to look at its header.
 
-    Memory: grows with the header, which may take 100 MB at most.
+    Memory: 1 kB per tensor, of which there may be ``MOST_TENSORS``; 0.7 GB at worst.
 
     Raises:
         CheckpointError: the header is truncated, oversized, overlapping or out of bounds, or a
@@ -123,9 +130,13 @@ def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             size = path.stat().st_size - 8 - length
-            if length > HEADER_LIMIT or size < 0:
+            if size < 0:
                 raise ValueError(f"its header claims {length:,} bytes of {path.stat().st_size:,}")
-            header = json.loads(file.read(length), object_pairs_hook=_no_duplicates)
+            if length > HEADER_LIMIT:
+                raise ValueError(f"its header has {length:,} bytes; {HEADER_LIMIT:,} are the most")
+            text = file.read(length)
+        _check_count(text.count(b"{") - 2, path)  # before it is parsed; its own, and the metadata's
+        header = json.loads(text, object_pairs_hook=_no_duplicates)
         metadata, entries = _entries(header)
         tensors = _placed(path, 8 + length, size, entries)
     except (OSError, ValueError, RecursionError) as error:
@@ -135,6 +146,15 @@ def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
             _REFETCH,
         ) from None
     return tensors, metadata
+
+
+def _check_count(tensors: int, where: Path) -> None:
+    if tensors > MOST_TENSORS:
+        raise CheckpointError(
+            "A checkpoint has too many tensors.",
+            [f"{where}", f"more than {MOST_TENSORS:,}"],
+            "do not use it; it was made to exhaust what reads it, or is broken.",
+        )
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -197,9 +217,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file.
 
     Raises:
-        CheckpointError: the file is not JSON, or holds something else than an object.
+        CheckpointError: the file is not JSON, holds something else than an object, or too much.
     """
     try:
+        if path.stat().st_size > _JSON_LIMIT:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes; {_JSON_LIMIT:,} are the most")
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(

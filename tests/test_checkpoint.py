@@ -1,6 +1,7 @@
 """Checkpoints from strangers: what headers and indices may say, and what they must not cost."""
 
 import json
+import os
 import random
 import resource
 import subprocess
@@ -12,7 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from rvec_merge.checkpoint import HEADER_LIMIT, Checkpoint, read_header
+from rvec_merge import checkpoint
+from rvec_merge.checkpoint import HEADER_LIMIT, MOST_TENSORS, Checkpoint, read_header
 from rvec_merge.errors import CheckpointError
 
 CASES = 500
@@ -53,7 +55,7 @@ MALFORMED = {
     "empty file": lambda p: p.write_bytes(b""),
     "seven bytes": lambda p: p.write_bytes(b"1234567"),
     "header beyond the file": lambda p: write(p, {}, length=1000),
-    "header over the limit": lambda p: write(p, {}, b" " * 100, length=HEADER_LIMIT + 1),
+    "header over the limit": lambda p: write(p, b"{}".ljust(HEADER_LIMIT + 1)),
     "header of 2^64-1": lambda p: write(p, {}, length=(1 << 64) - 1),
     "no JSON": lambda p: write(p, b"{"),
     "no UTF-8": lambda p: write(p, b'{"\xff": 1}'),
@@ -84,6 +86,32 @@ MALFORMED = {
 def test_a_malformed_header_is_a_three_part_error(name, tmp_path):
     MALFORMED[name](tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"not a readable safetensors(.|\n)*Fix: fetch"):
+        Checkpoint.open(tmp_path)
+
+
+def test_too_many_tensors_are_refused_before_they_are_parsed(tmp_path):
+    write(tmp_path / "model.safetensors", b"{" * (MOST_TENSORS + 3))  # no JSON, either
+    with pytest.raises(CheckpointError, match="too many tensors"):
+        Checkpoint.open(tmp_path)
+
+
+def test_too_many_tensors_in_all_shards_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MOST_TENSORS", 10)
+    for shard in "ab":
+        tensors = {f"{shard}{number}": torch.ones(1) for number in range(6)}
+        save_file(tensors, tmp_path / f"{shard}.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a1": "a.safetensors"}}')
+    assert list(Checkpoint.open(tmp_path).tensors) == ["a1"]
+    index.write_text('{"weight_map": {"a1": "a.safetensors", "b1": "b.safetensors"}}')
+    with pytest.raises(CheckpointError, match="too many tensors"):
+        Checkpoint.open(tmp_path)
+
+
+def test_a_vast_index_is_not_read(tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    os.truncate(tmp_path / "model.safetensors.index.json", 1 << 40)  # takes no room
+    with pytest.raises(CheckpointError, match=r"cannot be read(.|\n)*are the most"):
         Checkpoint.open(tmp_path)
 
 
@@ -121,10 +149,11 @@ def test_a_malformed_index_is_refused(name, tmp_path):
 
 def test_shards_linked_from_elsewhere_are_read(tmp_path):
     """The Hub's cache links its files to a shared store."""
-    save_file({"a": torch.ones(1)}, tmp_path / "blob")
-    root = tmp_path / "snapshot"
-    root.mkdir()
-    (root / "a.safetensors").symlink_to("../blob")
+    root, blobs = (tmp_path / "models--a--b" / name for name in ("snapshots/c", "blobs"))
+    root.mkdir(parents=True)
+    blobs.mkdir()
+    save_file({"a": torch.ones(1)}, blobs / "hash")
+    (root / "a.safetensors").symlink_to("../../blobs/hash")
     index = {"weight_map": {"a": "a.safetensors"}}
     (root / "model.safetensors.index.json").write_text(json.dumps(index))
     assert list(Checkpoint.open(root).tensors) == ["a"]

@@ -16,6 +16,7 @@ from rvec_merge.checkpoint import (
 )
 from rvec_merge.errors import CheckpointError, RvecError
 from rvec_merge.no_weights import ADAPTER_MARK
+from rvec_merge.plain_folder import check_plain
 from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _check_adapter(name: str) -> None:
         return
     if not folder.is_dir():
         raise CheckpointError("An adapter does not exist.", [], "correct the path after the +.")
+    check_plain(folder)
     if not ((folder / ADAPTER_MARK).is_file() and any(folder.glob("adapter_model.*"))):
         raise CheckpointError(
             "A folder after the + holds no adapter.",

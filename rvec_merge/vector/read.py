@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rvec_merge.checkpoint import TensorInfo, read_header, read_json
 from rvec_merge.errors import CheckpointError
+from rvec_merge.plain_folder import check_plain
 from rvec_merge.vector.codec import BITS, BLOCK, CorruptBlockError, decode
 from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, HEAD, Head, TensorRecord, read_head
 
@@ -180,6 +181,7 @@ class CompactVector:
                 [f"{root}", f"there is no {HEAD}"],
                 "correct the path, or make one: `rvec extract`.",
             )
+        check_plain(root)
         head = read_head(root)
         files: dict[str, Mapping[str, TensorInfo]] = {}
         payloads = {}

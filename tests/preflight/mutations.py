@@ -28,10 +28,10 @@ def scale(trio: Trio, value: object) -> None:
 
 
 def link(trio: Trio) -> None:
-    """Give the sft donor's weights to the grpo donor, by a link in another folder."""
+    """Give the sft donor's weights to the grpo donor, as one file with two names."""
     path = trio.folder("grpo") / "model.safetensors"
     path.unlink()
-    path.symlink_to(trio.folder("sft") / "model.safetensors")
+    path.hardlink_to(trio.folder("sft") / "model.safetensors")
 
 
 def recorded_hash(trio: Trio) -> None:
