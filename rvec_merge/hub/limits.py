@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rvec_merge.checkpoint import HEADER_LIMIT, MOST_TENSORS
 from rvec_merge.hub.errors import HubError
 
-HEADER_BYTES = 25_000_000  # of one safetensors file; the Hub's client has the same limit
-MOST_TENSORS = 250_000  # of one repo; the largest models that are shared have a third of it
 _FIX = "do not use this repo; tell its author."
 
 
@@ -16,17 +15,17 @@ def check_headers(files: Iterable[Path], where: object) -> None:
     """Refuse safetensors files whose headers are too large, before one is parsed.
 
     Raises:
-        HubError: a header has more than ``HEADER_BYTES``, or all of them more than
+        HubError: a header has more than ``HEADER_LIMIT``, or all of them more than
             ``MOST_TENSORS`` tensors.
     """
     tensors = 0
     for path in files:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
-            if size > HEADER_BYTES:
+            if size > HEADER_LIMIT:
                 raise HubError(
                     "A safetensors header is too large.",
-                    [f"{where}", f"{path.name}: {size:,} bytes of {HEADER_BYTES:,}"],
+                    [f"{where}", f"{path.name}: {size:,} bytes of {HEADER_LIMIT:,}"],
                     _FIX,
                 )
             tensors += file.read(size).count(b'"data_offsets"')
