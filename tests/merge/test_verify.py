@@ -9,8 +9,12 @@ import torch
 from rvec_merge.engine.verify import verify
 from rvec_merge.errors import CheckpointError, RecipeError
 from rvec_merge.recipe import parse_recipe
+from rvec_merge.vector.extract import extract_compact
+from rvec_merge.vector.inputs import open_donors
 from tests.conftest import RECIPE, make_triple
-from tests.merge.conftest import rewrite, run
+from tests.merge.conftest import assert_same_tensors, rewrite, run
+from tests.vector.conftest import SHARD_SIZE, as_version_1
+from tests.vector.test_dense import VECTOR_RECIPE
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,22 @@ def test_a_merge_verifies(merged):
     assert seen[-1][0] == seen[-1][1]
     assert found.changed == ()
     assert not found.recipe_differs
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_merge_of_a_compact_vector_of_either_version_verifies(tmp_path, models, merged, version):
+    from mergekit.io.tasks import LoaderCache
+
+    pair = open_donors(models["grpo"], models["sft"])
+    extract_compact(pair, tmp_path / "2", shard_size=SHARD_SIZE)
+    as_version_1(tmp_path / "2", tmp_path / "1")
+    recipe = VECTOR_RECIPE.format(
+        target=models["target"], vector=tmp_path / f"{version}", scale=0.7, out_dtype="bfloat16"
+    )
+    run(recipe, tmp_path / "of-vector")
+    LoaderCache().loaders.clear()  # what mergekit remembers of a merge in the same process
+    assert verify(tmp_path / "of-vector").holds
+    assert_same_tensors(tmp_path / "of-vector", merged)
 
 
 def test_one_flipped_bit_is_found(merged):

@@ -1,13 +1,19 @@
 """Donors of every awkward shape, and the vectors extracted from them."""
 
+import json
+import shutil
+from hashlib import sha256
+from math import prod
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from rvec_merge.vector.codec import BLOCK
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
+from rvec_merge.vector.shards import write_index
 
 SHARD_SIZE = 5_000_000_000
 
@@ -22,6 +28,21 @@ def save_donors(root: Path, tensors: dict[str, tuple[torch.Tensor, torch.Tensor]
         (folder / "config.json").write_text('{"architectures": ["TinyForCausalLM"]}')
         folders.append(folder)
     return folders
+
+
+def as_version_1(folder: Path, out: Path) -> Path:
+    """A compact vector as version 1 wrote it: no digests in the tables, and an index."""
+    shutil.copytree(folder, out)
+    head = json.loads((out / "rvec_vector.json").read_text())
+    payloads = load_file(out / "vector.safetensors")
+    for name, record in head["tensors"].items():
+        blocks = -(-prod(record["shape"]) // BLOCK)
+        payloads[name] = payloads[name][: len(payloads[name]) - 32 * blocks].clone()
+        record["sha256"] = sha256(payloads[name].numpy().tobytes()).hexdigest()
+    save_file(payloads, out / "vector.safetensors", {"format": "rvec-compact", "version": "1"})
+    (out / "rvec_vector.json").write_text(json.dumps({**head, "version": 1}))
+    write_index(out, dict.fromkeys(payloads, "vector.safetensors"), 0)
+    return out
 
 
 def moved(

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 from rvec_merge.errors import CheckpointError
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors, open_vector
+from rvec_merge.vector.inspection import inspect_vector
 from rvec_merge.vector.read import CompactVector
 
 GOLDEN = [Path(__file__).parent / "golden" / name for name in ("version-1", "version-2")]
@@ -145,6 +147,11 @@ def test_the_writer_still_writes_the_golden_bytes(tmp_path):
     heads = [json.loads((f / "rvec_vector.json").read_text()) for f in (written, GOLDEN[-1])]
     for part in ("version", "tensors", "totals"):
         assert heads[0][part] == heads[1][part]
+
+
+def test_both_versions_show_one_vector():
+    first, second = (inspect_vector(open_vector(folder)) for folder in GOLDEN)
+    assert replace(first, labels=second.labels) == second
 
 
 def test_the_first_version_is_read_with_a_warning_and_written_again_once_it_is_verified(
