@@ -5,6 +5,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -108,19 +109,26 @@ def work_folder(out: Path) -> Iterator[WorkFolder]:
             return handle
 
         parent = held(out.parent, flags=_FOLDER & ~os.O_NOFOLLOW)
-        name = f"{_prefix(out)}{secrets.token_hex(4)}"
-        os.mkdir(name, 0o700, dir_fd=parent)  # closed to others until it is published
-        home = held(name, parent)
-        fcntl.flock(home, fcntl.LOCK_EX)
-        stack.callback(_settle, out, name, parent, home)
-        with open(os.open(_MARK, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=home), "wb") as mark:
-            mark.write(_mark(out))
+        home = None
+        while home is None:
+            name = f"{_prefix(out)}{secrets.token_hex(4)}"
+            os.mkdir(name, 0o700, dir_fd=parent)  # closed to others until it is published
+            with suppress(FileNotFoundError):  # while it was empty, another run cleared it
+                home = _marked(stack, out, name, parent, held(name, parent))
         os.mkdir(_NEW, dir_fd=home)
         yield WorkFolder(out, name, parent, home, held(_NEW, home))
 
 
+def _marked(stack: ExitStack, out: Path, name: str, parent: int, home: int) -> int:
+    fcntl.flock(home, fcntl.LOCK_EX)
+    stack.callback(_settle, out, name, parent, home)
+    with open(os.open(_MARK, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=home), "wb") as mark:
+        mark.write(_mark(out))
+    return home
+
+
 def clear_leftovers(out: Path) -> None:
-    """Settle what dead runs for ``out`` left; only their mark makes a folder theirs."""
+    """Settle what dead runs for ``out`` left: empty folders of their name, and marked ones."""
     if not out.parent.is_dir():
         return
     parent = os.open(out.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -139,6 +147,9 @@ def _clear(out: Path, name: str, parent: int) -> None:
         return
     try:
         fcntl.flock(home, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if re.fullmatch(re.escape(_prefix(out)) + "[0-9a-f]{8}", name) and not os.listdir(home):
+            os.rmdir(name, dir_fd=parent)  # killed before it was marked, or after
+            return
         with open(os.open(_MARK, _MARK_FLAGS, dir_fd=home), "rb") as mark:
             ours = mark.read(4096) == _mark(out)
     except OSError:  # a run that is alive, or no mark

@@ -162,8 +162,7 @@ def test_struck_at_any_moment_the_old_or_the_new_output_is_there(tmp_path, blow,
             pytest.fail("entered")
         found = {name: (out / name).read_text() for name in names}
         assert found in (dict.fromkeys(names, "old"), dict.fromkeys(names, "new"))
-        for name in leftovers(tmp_path):  # not marked yet, or no longer, and so nobody's
-            (tmp_path / name).rmdir()
+        assert leftovers(tmp_path) == []
     assert step > 9
     assert gaps == (not exchange and blow == signal.SIGKILL)
     assert (out / "config.json").read_text() == "new"
@@ -184,7 +183,7 @@ def test_an_output_that_was_moved_aside_does_not_replace_another(tmp_path, caplo
 
 def test_the_mark_alone_makes_a_leftover_ours(tmp_path):
     put(tmp_path / ".out.rvec-notes" / "thesis.txt", "years of work")
-    put(tmp_path / ".out.rvec-other" / "rvec_unfinished", "of another output")
+    put(tmp_path / ".out.rvec-0123abcd" / "rvec_unfinished", "of another output")
     with new_folder(tmp_path / "out") as alive:
         (alive / "config.json").write_text("first")
         assert len(leftovers(tmp_path)) == 3
@@ -194,7 +193,25 @@ def test_the_mark_alone_makes_a_leftover_ours(tmp_path):
         # The second took the name meanwhile; the first must not destroy it.
         (tmp_path / "out").rename(tmp_path / "second")
     assert (tmp_path / "out" / "config.json").read_text() == "first"
-    assert sorted(leftovers(tmp_path)) == [".out.rvec-notes", ".out.rvec-other"]
+    assert sorted(leftovers(tmp_path)) == [".out.rvec-0123abcd", ".out.rvec-notes"]
+
+
+def test_a_folder_that_another_run_clears_before_it_is_marked_is_made_anew(tmp_path, monkeypatch):
+    lock, out, cleared = work_folder.fcntl.flock, tmp_path / "out", []
+
+    def slow(handle, operation):
+        if not cleared:
+            cleared.extend(leftovers(tmp_path))
+            work_folder.clear_leftovers(out)
+            assert leftovers(tmp_path) == []
+        lock(handle, operation)
+
+    monkeypatch.setattr(work_folder.fcntl, "flock", slow)
+    with new_folder(out) as work:
+        (work / "config.json").write_text("x")
+    assert len(cleared) == 1
+    assert (out / "config.json").read_text() == "x"
+    assert leftovers(tmp_path) == []
 
 
 @pytest.mark.parametrize("handles", [True, False])
