@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rvec_merge.errors import OutputError
-from rvec_merge.work_folder import clear_leftovers, work_folder
 
 # What a folder must hold to be taken for an earlier output that --overwrite may delete.
 _OURS = ("mergekit_config.yml", "rvec_merge.json", "rvec_vector.json", "rvec_extract.json")
@@ -46,6 +45,9 @@ def new_folder(
     Raises:
         OutputError: ``out`` cannot be used, or the disk fills while writing.
     """
+    # Here: a stock run comes by this module for its checks, and Windows lacks what these need.
+    from rvec_merge.work_folder import clear_leftovers, work_folder
+
     out = Path(os.path.abspath(out))
     with ExitStack() as stack:
         try:
