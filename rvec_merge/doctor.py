@@ -60,7 +60,11 @@ class Cache:
 
 @dataclass(frozen=True)
 class Examination:
-    """All that ``rvec doctor`` reports; ``problem`` is why mergekit does not see the method."""
+    """All that ``rvec doctor`` reports; ``problem`` is why mergekit does not see the method.
+
+    ``doors`` names every way out of a generated program, and says whether this system shuts it;
+    it is empty where such programs cannot be run, and a notice says why.
+    """
 
     versions: dict[str, str]
     problem: EnvironmentProblem | None
@@ -69,20 +73,23 @@ class Examination:
     flags: dict[str, str]
     hub: Hub
     caches: tuple[Cache, ...]
+    doors: dict[str, bool]
 
 
 def examine() -> Examination:
     """Look at versions, registration, devices, the Hub and caches. Takes some seconds."""
     seen = _probe()
     installs = _installs()
+    doors, closed = _doors()
     return Examination(
         versions=_versions(),
         problem=None if seen["visible"] else _diagnose(seen, installs),
-        notices=tuple(_notices(installs)),
+        notices=(*_notices(installs), *closed),
         devices=tuple(seen["devices"]),
         flags={name: os.environ[name] for name in FLAGS if name in os.environ},
         hub=_hub(),
         caches=_caches(),
+        doors=doors,
     )
 
 
@@ -208,6 +215,16 @@ def _notices(installs: tuple[str, ...]) -> list[str]:
                 f"this rvec ({here}); run the one there, or activate that environment."
             )
     return notices
+
+
+def _doors() -> tuple[dict[str, bool], tuple[str, ...]]:
+    """What shuts off generated programs here, found by running one; or why none can be run."""
+    from rvec_merge.evaluation.code_scoring import isolation
+
+    try:
+        return isolation().doors, ()
+    except EnvironmentProblem as problem:
+        return {}, (f"{problem.headline} {problem.fix}",)
 
 
 def _hub() -> Hub:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from rvec_merge.evaluation.code_scoring import isolation
+
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "from rvec_merge.cli import main; main()"
 # Nothing listens on the discard port, so the Hub check fails at once.
@@ -158,6 +160,8 @@ def test_healthy_environment(hub, tmp_path):
     assert report["hub"]["token"] is True
     assert report["caches"][0]["path"] == str(tmp_path / "hf" / "hub")
     assert report["caches"][0]["free"] > 0
+    assert report["doors"] == isolation().doors
+    assert len(report["doors"]) == 4
     assert any(str(foreign) in notice for notice in report["notices"])
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 def command(as_json: bool) -> None:
     """Check versions, registration with mergekit, devices, the Hub and caches.
 
+    Also says which ways out are shut off to programs that models write (HumanEval).
     Exits with 1 when stock mergekit does not see the merge method, and says why.
     """
     from rvec_merge.doctor import examine
@@ -47,6 +48,8 @@ def _print(found: "Examination") -> None:
     table.add_row("Hub token", "present" if found.hub.token else "none")
     for cache in found.caches:
         table.add_row(f"{cache.name} cache", f"{cache.path} ({cache.free / 2**30:.0f} GiB free)")
+    for name, closed in found.doors.items():
+        table.add_row("generated code", f"{name}: {'shut off' if closed else 'NOT shut off'}")
     for notice in found.notices:
         table.add_row("note", notice)
     Console(highlight=False, markup=False).print(table)
@@ -64,4 +67,5 @@ def _as_dict(found: "Examination") -> dict[str, Any]:
         "flags": found.flags,
         "hub": vars(found.hub),
         "caches": [{**vars(cache), "path": str(cache.path)} for cache in found.caches],
+        "doors": found.doors,
     }

@@ -1,11 +1,11 @@
 """pass@1 for generated code, each program in a fresh interpreter with its doors shut.
 
-This is no full sandbox. What it does: a new ``python -I -S`` per program (no site-packages) with an
-empty environment, in an empty temporary folder, in its own process group that is killed after
-``SECONDS``; limits on processor time, memory, file size and new processes; as user nobody if
-started by root; with no network and no writing or executing outside its folder where the Linux
-kernel allows it (``isolation()`` says so). What it does not: hide files that the user may read, or
-withstand a program written to break out or to forge its verdict.
+A program and its item's tests run in two processes (``sandbox/child.py``): the program never sees
+the tests, and its functions answer them in plain data. Both have a new ``python -I -S`` (no
+site-packages) with an empty environment, in an empty temporary folder; limits on processor time
+and memory; user nobody if started by root; and where this Linux kernel can, no file to read but
+Python's library and no system call that changes, sends or starts anything (``isolation()`` says
+which). They are killed after ``SECONDS``.
 
 The opt-in is lm-eval's own: tasks are marked ``unsafe_code``, and nothing runs without
 ``--confirm_run_unsafe_code``.
@@ -15,14 +15,11 @@ import functools
 import json
 import logging
 import os
-import secrets
 import select
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,23 +31,55 @@ _log = logging.getLogger(__name__)
 
 SECONDS = 5.0
 MEMORY = 1 << 30
-_CHILD = (Path(__file__).parent / "code_child.py").read_bytes()
+_SLACK = 2.0  # seconds after which a judge that did not end by itself is killed
+_START = """\
+import sys
+sys.path.append(sys.argv.pop(1))
+from sandbox.child import main
+sys.path.pop()
+main(*map(float, sys.argv[1:2]), *map(int, sys.argv[2:]))
+"""
+# What generated solutions import; without one of these a score would be wrong in silence.
+_PROBE = """\
+import bisect, collections, copy, datetime, decimal, fractions, functools, hashlib, heapq, itertools
+import math, operator, random, re, statistics, string, typing
+"""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether a program ran to its end, and which doors were shut while it ran."""
+    """Whether a program passed, and which doors were shut while it ran.
+
+    Attributes:
+        passed: the program and its tests ran to their end.
+        files_hidden: it could read Python's library alone, and change no file (Landlock).
+        calls_filtered: it could do nothing but compute and read (seccomp).
+    """
 
     passed: bool
-    network_closed: bool = False
-    files_closed: bool = False
-    processes_closed: bool = False
+    files_hidden: bool = False
+    calls_filtered: bool = False
+
+    @property
+    def doors(self) -> dict[str, bool]:
+        """Every way out of the program, by name, and whether it is shut."""
+        return {
+            "reading the user's files": self.files_hidden,
+            "writing, removing or changing files": self.calls_filtered,
+            "network and local sockets": self.calls_filtered,
+            "other processes, signals and shared memory": self.calls_filtered,
+        }
 
 
-def run_program(program: str, *, seconds: float = SECONDS, memory: int = MEMORY) -> Outcome:
-    """Run a program; it passes if its last line was reached without an exception or an exit.
+def run_program(
+    program: str, tests: str = "", *, seconds: float = SECONDS, memory: int = MEMORY
+) -> Outcome:
+    """Run a program and then its tests; it passes if both reached their last line.
 
-    Units: ``seconds`` of wall time; ``memory`` in bytes of address space.
+    The tests call the program's functions from another process: arguments are copies, and results
+    count by their data. A result that is no plain data equals nothing.
+
+    Units: ``seconds`` of wall time; ``memory`` in bytes of address space, for each of the two.
 
     Raises:
         EnvironmentProblem: this system has no POSIX process limits.
@@ -61,13 +90,12 @@ def run_program(program: str, *, seconds: float = SECONDS, memory: int = MEMORY)
             [f"this system: {sys.platform}"],
             "evaluate code tasks there, or leave them out.",
         )
-    token = secrets.token_hex(16)
-    orders = {"token": token, "seconds": int(seconds) + 1, "memory": memory}
+    text = program.encode()
     folder = tempfile.mkdtemp(prefix="rvec-code-")
-    # The program becomes nobody when we are root, and must still own its folder.
-    os.chmod(folder, 0o777)
+    os.chmod(folder, 0o755)  # the program becomes nobody when we are root
+    here = str(Path(__file__).parent)
     child = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _CHILD],
+        [sys.executable, "-I", "-S", "-c", _START, here, *map(str, (seconds, memory, len(text)))],
         cwd=folder,
         env={},
         stdin=subprocess.PIPE,
@@ -76,30 +104,23 @@ def run_program(program: str, *, seconds: float = SECONDS, memory: int = MEMORY)
         start_new_session=True,
     )
     try:
-        return _verdict(child, f"{json.dumps(orders)}\n{program}".encode(), token, seconds)
+        return _verdict(child, text + tests.encode(), seconds + _SLACK)
     finally:
         _kill(child)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
 
-def _verdict(child: subprocess.Popen[bytes], text: bytes, token: str, seconds: float) -> Outcome:
+def _verdict(child: subprocess.Popen[bytes], text: bytes, seconds: float) -> Outcome:
     assert child.stdin is not None
     assert child.stdout is not None
-    deadline = time.monotonic() + seconds
     try:
         child.stdin.write(text)
         child.stdin.close()
     except BrokenPipeError:
         return Outcome(False)
-    ready, _, _ = select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))
-    # One read of a bounded size: a program that floods the pipe is cut off, not buffered.
-    answer = os.read(child.stdout.fileno(), 256) if ready else b""
-    try:
-        said = json.loads(answer)
-        doors = (said["network"], said["files"], said["processes"])
-        return Outcome(said["token"] == token, *doors)
-    except (ValueError, KeyError, TypeError):
-        return Outcome(False)
+    ready, _, _ = select.select([child.stdout], [], [], seconds)
+    said = os.read(child.stdout.fileno(), 256) if ready else b""
+    return Outcome(*json.loads(said)) if said else Outcome(False)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -112,27 +133,33 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         child.stdout.close()
 
 
+def _remove(folder: str) -> None:
+    """Remove the folder, whatever a program without a filter left in it: unreadable, or too deep
+    for Python's own ``rmtree``.
+    """
+    try:
+        os.rmdir(folder)
+    except OSError:
+        subprocess.run(["chmod", "-R", "u+rwx", folder], capture_output=True)
+        subprocess.run(["rm", "-rf", folder], capture_output=True)
+
+
 @functools.lru_cache(maxsize=1)
 def isolation() -> Outcome:
     """Which doors this machine can shut; warns once about those it cannot.
 
     Raises:
-        EnvironmentProblem: not even an empty program runs, so no score would mean anything.
+        EnvironmentProblem: not even Python's own modules load, so no score would mean anything.
     """
-    found = run_program("pass", seconds=60.0)
+    found = run_program(_PROBE, seconds=60.0)
     if not found.passed:
         raise EnvironmentProblem(
             "Programs cannot be run in isolation here.",
-            [f"{sys.executable} -I -S did not finish an empty program"],
+            [f"{sys.executable} -I -S did not finish a program of imports"],
             "look for limits on processes or memory of this session, or leave code tasks out.",
         )
-    doors = {
-        "network": found.network_closed,
-        "writing elsewhere": found.files_closed,
-        "new processes": found.processes_closed,
-    }
-    if still_open := [name for name, closed in doors.items() if not closed]:
-        _log.warning("generated code runs with these not shut off: %s", ", ".join(still_open))
+    if still_open := [name for name, closed in found.doors.items() if not closed]:
+        _log.warning("generated code runs with these not shut off: %s", "; ".join(still_open))
     return found
 
 
@@ -145,7 +172,7 @@ def pass_at_1(
     """
     isolation()
     programs = predictions[0]
-    passed = [run_program(f"{program}\n{references[0]}\n").passed for program in programs]
+    passed = [run_program(program, references[0]).passed for program in programs]
     return {"pass@1": sum(passed) / len(passed)}
 
 

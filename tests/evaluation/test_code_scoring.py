@@ -1,21 +1,14 @@
-"""Generated code: what counts as a pass, and what a program can reach."""
+"""Generated code: what counts as a pass. What programs must not reach: tests/hostile."""
 
 import os
-import subprocess
-import sys
 import time
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rvec_merge.evaluation.code_scoring import (
-    complete,
-    complete_fenced,
-    isolation,
-    pass_at_1,
-    run_program,
-)
+from rvec_merge.evaluation.code_scoring import complete, complete_fenced, pass_at_1, run_program
 from rvec_merge.evaluation.local_data import read_items, sample_data
+from rvec_merge.evaluation.sandbox.plain import pack, unpack
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX process limits")
 
@@ -25,7 +18,6 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX process 
     [
         ("assert 1 + 1 == 2", True),
         ("import math, re, typing, collections\nassert math.gcd(4, 6) == 2", True),
-        ("open('inside', 'w').write('x')", True),
         ("if __name__ == '__main__':\n    raise AssertionError", False),
         ("assert 1 == 2", False),
         ("this is no Python", False),
@@ -33,9 +25,6 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX process 
         ("import os\nos._exit(0)", False),
         ("raise SystemExit(0)", False),
         ("raise KeyboardInterrupt", False),
-        ("print('{\"token\": \"\", \"network\": true}')\nraise SystemExit", False),
-        ("import os\nfor fd in range(64):\n    try: os.write(fd, b'{}')\n    except OSError: pass\n"
-         "raise SystemExit(0)", False),
         ("import atexit, os\natexit.register(os._exit, 0)\nassert False", False),
         ("x = bytearray(3 << 30)", False),
         ("def f(): f()\nf()", False),
@@ -49,56 +38,49 @@ def test_what_counts_as_a_pass(program: str, passed: bool) -> None:
     assert run_program(program).passed is passed
 
 
+@pytest.mark.parametrize(
+    ("program", "tests", "passed"),
+    [
+        ("def f(x): return x + 1", "assert f(1) == 2", True),
+        ("def f(x): return x + 1", "assert f(x=1) == 3", False),
+        ("def f(x): return x", "assert f((1, {2: {3}})) == (1, {2: {3}})", True),
+        ("def f(x): return x", "assert f([1]) == (1,)", False),
+        ("def f(x): return x * 10**6000", "assert f(3) == 3 * 10**6000", True),
+        ("def f(x): return map(abs, x)", "assert tuple(f([-1])) == (1,)", True),
+        ("def f(x): return map(abs, x)", "assert f([-1]) == [1]", False),
+        ("import re\ndef f(x): return re.match('a', x)", "assert f('a') and not f('b')", True),
+        ("import re\ndef f(x): return re.match('a', x)", "assert f('a') == True", False),
+        ("import collections\nf = collections.Counter", "assert f('aa') == {'a': 2}", True),
+        ("def f(x): raise KeyError(x)",
+         "try: f(1)\nexcept LookupError: pass\nelse: assert 0", True),
+        ("def f(x): raise SystemExit", "try: f(1)\nexcept: pass", False),
+        ("import os\ndef f(x): os._exit(0)", "try: f(1)\nexcept Exception: pass", False),
+        ("def f(x): return x", "try: assert f(1) == 2\nfinally: pass", False),
+        ("LIMIT = 3\ndef f(x): return LIMIT", "assert f(1) == LIMIT", True),
+        ("def g(x): return x", "assert f(1)", False),
+        ("def f(x): x.append(1)", "x = []\nf(x)\nassert x == []", True),
+    ],
+)  # fmt: skip
+def test_tests_call_the_programs_functions(program: str, tests: str, passed: bool) -> None:
+    assert run_program(program, tests).passed is passed
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, -1, 1 << 200, 1.5, float("inf"), "\ud800é", b"\0", 1j, [], [[1], "a"], (1, (2,)),
+     {}, {(1, 2): {3, 4}}, {1: 2, None: [3]}, frozenset({1})],
+)  # fmt: skip
+def test_plain_data_crosses_unchanged(value: Any) -> None:
+    crossed = unpack(pack(value))
+    assert crossed == value
+    assert type(crossed) is type(value)
+
+
 def test_an_endless_program_ends_in_time() -> None:
     start = time.monotonic()
     assert not run_program("while True: pass", seconds=0.5).passed
     assert not run_program("import time\ntime.sleep(60)", seconds=0.5).passed
     assert time.monotonic() - start < 4
-
-
-def test_processes_are_bounded() -> None:
-    if not isolation().processes_closed:
-        pytest.skip("root stays root here")
-    forked = "import os\ntry:\n    os.fork()\nexcept OSError:\n    pass\nelse:\n    assert False"
-    assert run_program(forked).passed
-    assert not run_program("import os\nwhile True: os.fork()", seconds=2).passed
-    assert not run_program("import threading\nthreading.Thread(target=print).start()").passed
-
-
-def test_no_network() -> None:
-    if not isolation().network_closed:
-        pytest.skip("this kernel allows no network namespace")
-    listener = __import__("socket").create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    call = f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)"
-    # The same call gets through from here, so it is the namespace that stops it.
-    subprocess.run([sys.executable, "-c", call], check=True)
-    assert not run_program(call).passed
-    listener.close()
-
-
-def test_nothing_is_written_or_removed_outside(tmp_path: Path) -> None:
-    if not isolation().files_closed:
-        pytest.skip("this kernel has no Landlock")
-    tmp_path.chmod(0o777)
-    kept = tmp_path / "kept"
-    kept.write_text("here")
-    kept.chmod(0o666)
-    assert not run_program(f"open({str(tmp_path / 'new')!r}, 'w')").passed
-    assert not run_program(f"import os\nos.remove({str(kept)!r})").passed
-    assert not run_program(f"open({str(kept)!r}, 'a').write('x')").passed
-    start = f"import subprocess\nsubprocess.run([{sys.executable!r}, '-c', ''])"
-    assert not run_program(start).passed
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
-    assert kept.read_text() == "here"
-
-
-def test_no_folder_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o755)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert run_program("open('f', 'w').write('x')").passed
-    assert not run_program("while True: pass", seconds=0.3).passed
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_samples_own_solutions_pass_and_broken_ones_fail() -> None:

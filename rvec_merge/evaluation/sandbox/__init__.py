@@ -1,0 +1,1 @@
+"""What runs inside the fresh interpreter of a generated program; standard library alone."""
