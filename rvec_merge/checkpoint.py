@@ -1,6 +1,7 @@
 """A lazy, safe view of a safetensors checkpoint: names, dtypes, shapes and where the bytes lie."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,12 +169,14 @@ def _entries(header: Any) -> tuple[dict[str, str], list[tuple[int, int, str, str
     """The metadata, and (start, end, name, dtype, shape) of each tensor, by place."""
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
-    metadata = header.pop("__metadata__", None) or {}
+    metadata = header.pop("__metadata__", None)
+    metadata = {} if metadata is None else metadata
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError("its metadata is not text")
+    for text in (*metadata, *metadata.values(), *header):
+        text.encode()  # a lone surrogate is a ValueError: it could be neither written nor printed
     entries = []
     for name, entry in header.items():
-        name.encode()  # a lone surrogate is a ValueError: it could be neither written nor printed
         if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
             raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
         shape, offsets = _counts(entry["shape"], name), _counts(entry["data_offsets"], name)
@@ -272,7 +275,7 @@ def _indexed(root: Path, index: Path) -> dict[Path, set[str] | None]:
         assert names is not None
         names.add(name)
     for path in files:
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path.is_file raises where a name is too long for the system
             raise CheckpointError("A shard that the index names is missing.", [f"{path}"], _REFETCH)
         if _is_pickled(path) and index.name == INDEX:
             raise CheckpointError(
