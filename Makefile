@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 export PYTHON
 
-.PHONY: help setup demo test check bench family build clean
+.PHONY: help setup demo test fuzz check bench family build clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -17,6 +17,9 @@ demo: setup ## Merge the embedded family with stock mergekit, score it with stoc
 
 test: setup ## Run all tests; ARGS="-k doctor" picks some
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+fuzz: .venv/installed-dev,fuzz ## Fuzz what reads strangers' files with atheris; ARGS=30 is minutes
+	$(BIN)/python -m tests.hostile.guided $(or $(ARGS),10)
 
 check: setup ## Lint, format, types, stale generated files, and what a plugin import loads
 	$(BIN)/ruff check .
@@ -35,7 +38,7 @@ build: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## Remove what was built or merged here; .venv stays
-	rm -rf build dist out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf build dist out .pytest_cache .ruff_cache .mypy_cache .hypothesis .fuzz
 
 .venv/installed-%: pyproject.toml constraints.txt scripts/setup.sh
 	@./scripts/setup.sh $*

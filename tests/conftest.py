@@ -96,6 +96,14 @@ def stock_merge(tmp_path: Path) -> Callable[..., Path]:
     return run
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was fuzzed; properties, unlike output, come from the test workers too."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "fuzzed":
+                terminalreporter.write_line(f"fuzzed {value}")
+
+
 def load_tensors(folder: Path) -> dict[str, torch.Tensor]:
     """Every tensor of a checkpoint folder, by the safetensors library."""
     from safetensors.torch import load_file

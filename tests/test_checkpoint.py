@@ -2,23 +2,15 @@
 
 import json
 import os
-import random
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from rvec_merge import checkpoint
-from rvec_merge.checkpoint import HEADER_LIMIT, MOST_TENSORS, Checkpoint, read_header
+from rvec_merge.checkpoint import HEADER_LIMIT, MOST_TENSORS, Checkpoint
 from rvec_merge.errors import CheckpointError
-
-CASES = 500
-LIMIT = 4 << 30  # address space for the fuzzed process; torch alone takes about half
 
 
 def write(path: Path, header: object, data: bytes = b"", *, length: int | None = None) -> Path:
@@ -62,6 +54,8 @@ MALFORMED = {
     "a list": lambda p: write(p, []),
     "deep nesting": lambda p: write(p, b"[" * 100_000),
     "metadata that is no text": lambda p: write(p, {"__metadata__": {"a": 1}}),
+    "metadata that is no object": lambda p: write(p, {"__metadata__": ""}),
+    "metadata with a lone surrogate": lambda p: write(p, {"__metadata__": {"a": "\ud800"}}),
     "a name twice": lambda p: write(
         p, b'{"a":%s,"a":%s}' % ((json.dumps(entry(0, 4, [1])).encode(),) * 2), b"0000"
     ),
@@ -131,6 +125,7 @@ INDICES = {
     "backslash": ('{"weight_map": {"a": "..\\\\a"}}', "leaves the checkpoint's folder"),
     "NUL": ('{"weight_map": {"a": "a\\u0000b"}}', "leaves the checkpoint's folder"),
     "dots": ('{"weight_map": {"a": ".."}}', "leaves the checkpoint's folder"),
+    "endless": ('{"weight_map": {"a": "%s"}}' % ("a" * 5000), "shard that the index names"),
     "absent shard": ('{"weight_map": {"a": "b.safetensors"}}', "shard that the index names"),
     "absent tensor": ('{"weight_map": {"x": "a.safetensors"}}', "lacks 1 of the tensors"),
     "a pickle": ('{"weight_map": {"a": "a.bin"}}', "names a pickled file"),
@@ -157,87 +152,3 @@ def test_shards_linked_from_elsewhere_are_read(tmp_path):
     index = {"weight_map": {"a": "a.safetensors"}}
     (root / "model.safetensors.index.json").write_text(json.dumps(index))
     assert list(Checkpoint.open(root).tensors) == ["a"]
-
-
-def fuzzed(seed: int, valid: bytes) -> bytes:
-    """One spoiled file: bytes flipped, lengths changed, the header's values replaced."""
-    chance = random.Random(seed)
-    size = int.from_bytes(valid[:8], "little")
-    header, data = valid[8 : 8 + size], valid[8 + size :]
-    way = seed % 5
-    if way == 0:  # bytes anywhere
-        spoiled = bytearray(valid)
-        for _ in range(chance.randint(1, 5)):
-            spoiled[chance.randrange(len(spoiled))] = chance.randrange(256)
-        return bytes(spoiled)
-    if way == 1:  # the length
-        length = chance.choice([0, 1, size - 1, size + 1, 1 << 31, 1 << 40, (1 << 64) - 1])
-        return length.to_bytes(8, "little") + header + data
-    if way == 2:  # cut or grown
-        return valid[: chance.randrange(len(valid))] if chance.random() < 0.7 else valid + b"x" * 9
-    if way == 3:  # values
-        strange = [None, True, -1, 1.5, 1 << 64, 10**300, "x", [], {}, [[]], "F64", [0] * 99]
-        head = json.loads(header)
-        for _ in range(chance.randint(1, 3)):
-            target = head[chance.choice(list(head))]
-            if not isinstance(target, dict) or not target:
-                continue
-            key = chance.choice(list(target))
-            value = target[key]
-            if isinstance(value, list) and value and chance.random() < 0.7:
-                value[chance.randrange(len(value))] = chance.choice(strange)
-            else:
-                target[key] = chance.choice(strange)
-        new = json.dumps(head).encode()
-    else:  # text
-        at, end = sorted(chance.randrange(len(header)) for _ in range(2))
-        piece = chance.choice([b"", b"[" * 5000, b'{"a":' * 5000, header[at:end] * 3, b"9" * 5000])
-        new = header[:at] + piece + header[end:]
-    return len(new).to_bytes(8, "little") + new + data
-
-
-def survive(folder: Path) -> None:
-    """Read every spoiled file under limits of memory and time; only our errors may come."""
-    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
-    resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
-    accepted = []
-    for seed in range(CASES):
-        path = folder / f"{seed}.safetensors"
-        try:
-            tensors, _ = read_header(path)
-        except CheckpointError:
-            continue
-        size = path.stat().st_size
-        assert all(info.start + info.nbytes <= size for info in tensors.values()), path
-        accepted.append(seed)
-    print(json.dumps(accepted))
-
-
-def test_fuzzed_headers_are_refused_or_read_within_bounds(tmp_path):
-    tensors = {f"layer.{i}.weight": torch.randn(i + 1, 3) for i in range(8)}
-    save_file(tensors, tmp_path / "valid", metadata={"format": "pt"})
-    valid = (tmp_path / "valid").read_bytes()
-    for seed in range(CASES):
-        (tmp_path / f"{seed}.safetensors").write_bytes(fuzzed(seed, valid))
-    code = "import sys; from pathlib import Path; from tests.test_checkpoint import survive\n"
-    code += "survive(Path(sys.argv[1]))"
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
-    # Spoiled weights and names leave some files valid; what the library refuses, we refuse.
-    accepted = json.loads(run.stdout)
-    assert 0 < len(accepted) < CASES // 2
-    assert all(_library_reads(tmp_path / f"{seed}.safetensors") for seed in accepted)
-
-
-def _library_reads(path: Path) -> bool:
-    try:
-        with safe_open(path, "pt"):
-            return True
-    except (SafetensorError, OverflowError):
-        return False

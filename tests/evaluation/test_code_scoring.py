@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from rvec_merge.evaluation.code_scoring import complete, complete_fenced, pass_at_1, run_program
+from rvec_merge.evaluation.code_scoring import (
+    Outcome,
+    complete,
+    complete_fenced,
+    isolation,
+    pass_at_1,
+    run_program,
+)
 from rvec_merge.evaluation.local_data import read_items, sample_data
 from rvec_merge.evaluation.sandbox.plain import pack, unpack
 
@@ -96,3 +103,27 @@ def test_the_samples_own_solutions_pass_and_broken_ones_fail() -> None:
 
 def test_several_programs_are_averaged() -> None:
     assert pass_at_1(["assert x"], [["x = 1", "x = 0"]]) == {"pass@1": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "still_open"),
+    [
+        (Outcome(True, True, True), 0),
+        (Outcome(True, False, True), 1),
+        (Outcome(True, True, False), 3),
+        (Outcome(True, False, False), 4),
+    ],
+)
+def test_a_door_that_cannot_be_shut_is_told(
+    outcome: Outcome,
+    still_open: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As on a kernel without Landlock, or a processor whose calls are not listed."""
+    scoring = "rvec_merge.evaluation.code_scoring"
+    monkeypatch.setattr(f"{scoring}.run_program", lambda *_, **__: outcome)
+    assert isolation.__wrapped__() == outcome
+    told = [record.message for record in caplog.records if "not shut off" in record.message]
+    assert len(told) == (still_open > 0)
+    assert all(message.count(";") == still_open - 1 for message in told)

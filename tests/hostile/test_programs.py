@@ -260,7 +260,8 @@ def test_no_process_outlives_its_verdict(monkeypatch: pytest.MonkeyPatch) -> Non
     class Recorded(subprocess.Popen):
         def __init__(self, *arguments: object, **named: object) -> None:
             super().__init__(*arguments, **named)
-            started.append(str(self.pid))
+            if named.get("start_new_session"):
+                started.append(str(self.pid))
 
     monkeypatch.setattr("rvec_merge.evaluation.code_scoring.subprocess.Popen", Recorded)
     sleep = "import time\ntime.sleep(60)"
