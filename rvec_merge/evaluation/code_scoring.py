@@ -90,7 +90,7 @@ def run_program(
             [f"this system: {sys.platform}"],
             "evaluate code tasks there, or leave them out.",
         )
-    text = program.encode()
+    text = program.encode(errors="surrogatepass")  # what is no text is no program either
     folder = tempfile.mkdtemp(prefix="rvec-code-")
     os.chmod(folder, 0o755)  # the program becomes nobody when we are root
     here = str(Path(__file__).parent)

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX process 
         ("if __name__ == '__main__':\n    raise AssertionError", False),
         ("assert 1 == 2", False),
         ("this is no Python", False),
+        ("'\ud800'", False),
+        ("\0", False),
         ("import sys\nsys.exit(0)\nassert False", False),
         ("import os\nos._exit(0)", False),
         ("raise SystemExit(0)", False),

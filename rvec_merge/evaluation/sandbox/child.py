@@ -18,7 +18,7 @@ from . import doors
 from .plain import pack, unpack
 
 
-class _EndedError(BaseException):
+class _Ended(BaseException):
     """The program is gone, speaks nonsense, or took too long: no test may catch this."""
 
 
@@ -33,7 +33,7 @@ class _Player:
     def end(self, *_: object) -> NoReturn:
         """Give the program up; whatever the tests make of it, the verdict is fixed."""
         self.ended = True
-        raise _EndedError
+        raise _Ended
 
     def ask(self, *question: Any) -> Any:
         try:
