@@ -152,7 +152,10 @@ def test_files_of_the_user_are_out_of_reach(name: str, kept: Path) -> None:
     before = state(kept)
     assert not run_program(attempt).passed
     assert state(kept) == before
-    subprocess.run([sys.executable, "-c", attempt], check=True)
+    open_ = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True)
+    if "not supported" in open_.stderr:
+        pytest.skip("this file system knows no such thing")
+    assert open_.returncode == 0, open_.stderr
 
 
 OUT = {
@@ -174,7 +177,7 @@ OUT = {
     "thread": "import threading\nthreading.Thread(target=print).start()",
     "program": "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''], check=True)",
     "environment": "import os\nopen(f'/proc/{os.getppid()}/environ').read()",
-    "file flags": "import fcntl, os\nfcntl.ioctl(os.open('.', 0), 0x80086601, bytes(8))",
+    "device control": "import fcntl, os\nfcntl.ioctl(os.open(os.__file__, 0), 0x541B, bytes(4))",
 }
 
 
