@@ -1,9 +1,13 @@
 """The errors a user can mend, each in three parts: what, the facts, and the fix."""
 
+import errno
 from collections.abc import Iterable, Sequence
+
+from rvec_merge.shown import shown
 
 _LISTED = 8
 _SAID = 24  # lines of another library's message: a traceback's worth, cut in the middle
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class RvecError(Exception):
@@ -22,10 +26,38 @@ class RvecError(Exception):
         lines = [headline, *(f"  {fact}" for fact in self.facts)]
         if fix:
             lines.append(f"Fix: {fix}")
-        super().__init__("\n".join(lines))
+        super().__init__(told(lines))
 
     def __reduce__(self) -> tuple[type["RvecError"], tuple[str, tuple[str, ...], str]]:
         return (type(self), (self.headline, self.facts, self.fix))
+
+
+def told(lines: Iterable[str]) -> str:
+    """Lines as a message. One that holds a line break (names may) goes on indented: it cannot
+    pass for the next part."""
+    return "\n".join(shown(line).replace("\n", "\n    ") for line in lines)
+
+
+def why(error: BaseException) -> str:
+    """What an error that is not ours says, in one line and without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return said[:300]
+
+
+def system_error(error: OSError) -> RvecError:
+    """What the system refused, wherever it did."""
+    facts = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    if error.errno in DISK_FULL:
+        return OutputError(
+            "The disk is full.", [*facts, why(error)], "make room, or write to another disk."
+        )
+    return EnvironmentProblem(
+        "The system refuses a file or a connection.",
+        [*facts, why(error)],
+        "make it readable, or the folder writable; or name another.",
+    )
 
 
 class RecipeError(RvecError):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rvec_merge.errors import RvecError
+from rvec_merge.errors import RvecError, told
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Notice:
 
     def __str__(self) -> str:
         lines = [self.headline, *(f"  {fact}" for fact in self.facts)]
-        return "\n".join([*lines, self.advice] if self.advice else lines)
+        return told([*lines, self.advice] if self.advice else lines)
 
 
 Finding: TypeAlias = RvecError | Notice

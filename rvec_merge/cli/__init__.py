@@ -3,11 +3,13 @@
 import io
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from rvec_merge import __version__
-from rvec_merge.errors import RvecError
+from rvec_merge.cli.echo import echo
+from rvec_merge.errors import RvecError, system_error
 
 # The order is the order of `rvec --help`: look, merge, measure, share.
 VERBS = (
@@ -39,6 +41,15 @@ class _Verbs(click.Group):
         command: click.Command = import_module(f"rvec_merge.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb. What the system refuses it anywhere (disk full, read-only) is one error."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader of our output has left; click ends in silence
+        except OSError as error:
+            raise system_error(error) from error
+
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rvec")
@@ -54,12 +65,12 @@ def main() -> None:
     try:
         code = rvec(standalone_mode=False)
     except RvecError as error:
-        click.echo(str(error), err=True)
+        echo(error, err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        echo("Interrupted.", err=True)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rvec_merge.errors import RvecError
+from rvec_merge.cli.console import PlainConsole
+from rvec_merge.cli.echo import echo
+from rvec_merge.errors import RvecError, told
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.preflight.deep import Closeness
 from rvec_merge.preflight.plan import PlanFacts
@@ -28,14 +28,14 @@ def print_text(
     closeness: Sequence[Closeness],
 ) -> None:
     """The plan, then warnings, then (to stderr) errors, and the verdict last."""
-    console = Console(highlight=False)
+    console = PlainConsole()
     if report.facts is not None:
         _print_plan(console, out, report, report.facts)
     if closeness:
         _print_closeness(console, closeness)
     for notice in warnings:
         _print_finding(console, "Warning", "yellow", notice.headline, notice.facts, notice.advice)
-    err = Console(stderr=True, highlight=False)
+    err = PlainConsole(stderr=True)
     for error in errors:
         fix = f"Fix: {error.fix}" if error.fix else ""
         _print_finding(err, "Error", "red", error.headline, error.facts, fix)
@@ -44,7 +44,7 @@ def print_text(
     if not errors and report.facts is None:
         verdict = "shows no error so far"
     said = ", ".join(text for text in counted if text)
-    console.print(f"{recipe} {verdict}{f': {said}' if said else ''}.", markup=False)
+    console.print(f"{recipe} {verdict}{f': {said}' if said else ''}.")
 
 
 def print_json(
@@ -72,7 +72,7 @@ def print_json(
         value["plan"] = report.facts and _facts(report.facts)
     if deep := [vars(close) for close in closeness]:
         value["closeness"] = deep
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def size_text(count: int) -> str:
@@ -84,25 +84,25 @@ def size_text(count: int) -> str:
 
 
 def _print_finding(
-    console: Console, kind: str, colour: str, headline: str, facts: Iterable[str], last: str
+    console: PlainConsole, kind: str, colour: str, headline: str, facts: Iterable[str], last: str
 ) -> None:
     """Sentences wrap at the terminal's width; facts (paths, names) stay on one line each."""
-    console.print(Text.assemble((kind, colour), f": {headline}"))
+    console.print(Text.assemble((kind, colour), f": {told([headline])}"))
     for fact in facts:
-        console.print(Text(f"  {fact}"), soft_wrap=True)
+        console.print(told([f"  {fact}"]), soft_wrap=True)
     if last:
-        console.print(Text(last))
+        console.print(told([last]))
     console.print()
 
 
 def _print_plan(
-    console: Console, out: Path | None, report: PreflightReport, facts: PlanFacts
+    console: PlainConsole, out: Path | None, report: PreflightReport, facts: PlanFacts
 ) -> None:
     width = max(len("output"), *(len(model.label) for model in report.models))
     for model in report.models:
         stored = sum(info.nbytes for info in (model.tensors or {}).values())
         text = f"{model.label:{width}}  {model.reference}  ({size_text(stored)})"
-        console.print(Text(text), soft_wrap=True)
+        console.print(text, soft_wrap=True)
     for table in facts.scales:
         console.print()
         console.print(_scale_table(table, named=len(facts.scales) > 1))
@@ -111,7 +111,7 @@ def _print_plan(
     console.print()
     where = f" to {out}" if out is not None else ""
     text = f"{facts.tensors} tensors in {', '.join(facts.dtypes)}, {size_text(facts.output_bytes)}"
-    console.print(Text(f"{'output':{width}}  {text}{where}"), soft_wrap=True)
+    console.print(f"{'output':{width}}  {text}{where}", soft_wrap=True)
     time = "" if facts.seconds is None else f", then {_seconds(facts.seconds)} on one core"
     console.print(f"{'work':{width}}  {size_text(facts.input_bytes)} to read{time}", soft_wrap=True)
     console.print()
@@ -135,7 +135,7 @@ def _values(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.3g}" for value in values)
 
 
-def _print_closeness(console: Console, closeness: Sequence[Closeness]) -> None:
+def _print_closeness(console: PlainConsole, closeness: Sequence[Closeness]) -> None:
     table = Table("against the target", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in ("distance", "cosine", "norm ratio"):
         table.add_column(column, justify="right")

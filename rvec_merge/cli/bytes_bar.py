@@ -2,7 +2,6 @@
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -11,6 +10,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from rvec_merge.cli.console import PlainConsole
 from rvec_merge.merge import Watcher
 
 
@@ -23,7 +23,7 @@ class BytesBar(Watcher):
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=PlainConsole(stderr=True),
             transient=True,
         )
 

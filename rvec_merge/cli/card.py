@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 
 @click.command()
 @click.argument("results", type=click.Path(path_type=Path))
@@ -19,11 +21,9 @@ def command(results: Path, model: Path) -> None:
 
     written = write_card(read_results(results), model)
     for path in written.paths:
-        click.echo(f"{path}")
+        echo(f"{path}")
     if written.off_hub:
         names = ", ".join(written.off_hub)
-        click.echo(
-            f"No .eval_results file for {names}: not measured on a whole dataset of the Hub."
-        )
+        echo(f"No .eval_results file for {names}: not measured on a whole dataset of the Hub.")
     if written.license is None:
-        click.echo("The card names no licence: the inputs do not state one that they share.")
+        echo("The card names no licence: the inputs do not state one that they share.")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 if TYPE_CHECKING:
     from rvec_merge.evaluation.compare import Report, Row
 
@@ -70,7 +72,7 @@ def command(
         import json
         from dataclasses import asdict
 
-        click.echo(json.dumps(asdict(report), indent=2, ensure_ascii=False))
+        echo(json.dumps(asdict(report), indent=2, ensure_ascii=False))
     elif markdown:
         _print_markdown(report)
     else:
@@ -124,15 +126,16 @@ def _print_markdown(report: "Report") -> None:
     lines.append(f"| {' | '.join(marks)} |")
     for row in report.rows:
         lines.extend(f"| {' | '.join(cells)} |" for cells in _cells(row))
-    click.echo("\n".join(lines))
+    echo("\n".join(lines))
 
 
 def _print_table(report: "Report") -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False)
+    from rvec_merge.cli.console import PlainConsole
+
+    console = PlainConsole()
     for heading in _headings(report):
         console.print(heading, soft_wrap=True)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)

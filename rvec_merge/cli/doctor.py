@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 if TYPE_CHECKING:
     from rvec_merge.doctor import Examination
 
@@ -22,7 +24,7 @@ def command(as_json: bool) -> None:
     if as_json:
         import json
 
-        click.echo(json.dumps(_as_dict(found), indent=2, ensure_ascii=False))
+        echo(json.dumps(_as_dict(found), indent=2, ensure_ascii=False))
     else:
         _print(found)
     if found.problem is not None:
@@ -30,8 +32,9 @@ def command(as_json: bool) -> None:
 
 
 def _print(found: "Examination") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from rvec_merge.cli.console import PlainConsole
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
@@ -52,7 +55,7 @@ def _print(found: "Examination") -> None:
         table.add_row("generated code", f"{name}: {'shut off' if closed else 'NOT shut off'}")
     for notice in found.notices:
         table.add_row("note", notice)
-    Console(highlight=False, markup=False).print(table)
+    PlainConsole().print(table)
 
 
 def _as_dict(found: "Examination") -> dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rvec_merge.cli.console import PlainConsole
     from rvec_merge.evaluation.engines.cluster import Cluster, Sizing
+    from rvec_merge.evaluation.experiment import Outline
 
 _FOR_RAY = "With --engine ray: "
 
@@ -69,8 +71,9 @@ def command(
     import os
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from rich.console import Console
+    from rich.text import Text
 
+    from rvec_merge.cli.console import PlainConsole
     from rvec_merge.cli.progress import CellProgress
     from rvec_merge.errors import PlanError
     from rvec_merge.evaluation.engines.base import Engine
@@ -81,6 +84,7 @@ def command(
     from rvec_merge.evaluation.report_files import write_summary
     from rvec_merge.evaluation.runner import CellRunner
     from rvec_merge.evaluation.store import Store
+    from rvec_merge.shown import shown
 
     sized = {
         "--address": address,
@@ -92,7 +96,7 @@ def command(
         raise click.UsageError(f"{given[0]} goes with --engine ray.")
     if engine == "ray" and device is not None:
         raise click.UsageError("--device goes with --engine local; see --gpus-per-worker.")
-    console = Console()
+    console = PlainConsole()
     experiment = prepare(plan)
     outline = experiment.outline(max(experiment.plan.scales))
     show_outline(console, experiment.plan.scales, outline)
@@ -114,7 +118,7 @@ def command(
         where = cluster.device if cluster else own
         runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, where)
         total = len(outline.cells)
-        with CellProgress(total, disable=quiet or not console.is_terminal) as progress:
+        with CellProgress(total, console, disable=quiet or not console.is_terminal) as progress:
             chosen: Engine = (
                 RayEngine.on(cluster, runner, progress.begin)
                 if cluster
@@ -124,8 +128,9 @@ def command(
         summary = write_summary(experiment, scale, results, store)
     console.print()
     for verdict in summary.verdicts:
-        console.print(f"[bold]{verdict.finding.value}[/]. {verdict.sentence}", highlight=False)
-    console.print(f"\n{out / 'summary.md'} has the tables.", highlight=False)
+        sentence = f". {shown(verdict.sentence)}"
+        console.print(Text.assemble((verdict.finding.value, "bold"), sentence))
+    console.print(f"\n{out / 'summary.md'} has the tables.")
 
 
 @contextmanager
@@ -157,15 +162,10 @@ def _device(asked: str | None) -> str:
     return asked
 
 
-def show_outline(console: object, scales: tuple[float, ...], outline: object) -> None:
+def show_outline(console: "PlainConsole", scales: tuple[float, ...], outline: "Outline") -> None:
     """Print the cells that a plan asks for."""
-    from rich.console import Console
     from rich.table import Table
 
-    from rvec_merge.evaluation.experiment import Outline
-
-    assert isinstance(console, Console)
-    assert isinstance(outline, Outline)
     table = Table(title="Cells", title_justify="left", box=None, header_style="bold")
     for name in ("condition", "task"):
         table.add_column(name)
@@ -179,4 +179,4 @@ def show_outline(console: object, scales: tuple[float, ...], outline: object) ->
     for condition, tasks in reported.items():
         table.add_row(condition, ", ".join(tasks))
     console.print(table)
-    console.print(f"{len(outline.cells)} cells, {outline.generations:,} outputs.", highlight=False)
+    console.print(f"{len(outline.cells)} cells, {outline.generations:,} outputs.")

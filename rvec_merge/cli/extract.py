@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rvec_merge.cli.echo import echo
 from rvec_merge.cli.sizes import Size
 
 FORMATS = ("compact", "dense", "lora")
@@ -207,24 +208,24 @@ def _progress(source: Any, *, hidden: bool) -> Iterator[Any]:
 
 def _print(out: Path, summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"out": str(out), **summary}, indent=2))
+        echo(json.dumps({"out": str(out), **summary}, indent=2))
         return
     size = f"{summary['bytes'] / 1e6:.1f} MB in {summary['seconds']:.1f} s"
-    click.echo(f"{out}: {summary['format']}, {size}")
+    echo(f"{out}: {summary['format']}, {size}")
     if "density" in summary:
-        click.echo(f"density {summary['density']:.3f}, norm {summary['norm']:.4g}, lossless")
+        echo(f"density {summary['density']:.3f}, norm {summary['norm']:.4g}, lossless")
     elif "dtype" in summary:
         lost = f"{summary['inexact']} of {summary['elements']} elements rounded, relative residual"
         exact = "exact" if not summary["inexact"] else f"{lost} {summary['relative_residual']:.2g}"
-        click.echo(f"{summary['dtype']}, norm {summary['norm']:.4g}, {exact}")
+        echo(f"{summary['dtype']}, norm {summary['norm']:.4g}, {exact}")
     else:
         _print_residuals(summary)
 
 
 def _print_residuals(summary: dict[str, Any]) -> None:
-    click.echo(
+    echo(
         f"rank {summary['rank']}, relative residual {summary['relative_residual']:.3f} "
         "(0 is exact, 1 is nothing kept)"
     )
     for name, residual in summary["modules"].items():
-        click.echo(f"  {residual:.3f}  {name}")
+        echo(f"  {residual:.3f}  {name}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 if TYPE_CHECKING:
     from rvec_merge.vector.inspection import Inspection, Row
 
@@ -55,7 +57,7 @@ def command(
 
         plot(found, figure)
     if as_json:
-        click.echo(json.dumps(_as_dict(found), indent=2, ensure_ascii=False))
+        echo(json.dumps(_as_dict(found), indent=2, ensure_ascii=False))
     else:
         _print(found, tensors)
 
@@ -77,10 +79,10 @@ def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
 
 
 def _print(found: "Inspection", tensors: bool) -> None:
-    from rich.console import Console
+    from rvec_merge.cli.console import PlainConsole
 
-    console = Console()
-    console.print(found.labels[0], highlight=False, markup=False, soft_wrap=True)
+    console = PlainConsole()
+    console.print(found.labels[0], soft_wrap=True)
     groups = [("module", [*found.by_kind(), found.total]), ("layer", found.by_layer())]
     if tensors or any(row.stable_rank is not None for row in found.rows):
         groups.append(("tensor", list(found.rows)))

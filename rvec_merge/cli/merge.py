@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvec_merge.cli.allow import allow_option
+from rvec_merge.cli.echo import echo
 from rvec_merge.cli.sizes import Size
 
 if TYPE_CHECKING:
@@ -85,13 +86,13 @@ def command(
     with _bar(hidden=quiet or as_json) as bar:
         outcome = merge(read, out, settings, bar)
     for warning in outcome.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        echo(f"Warning: {warning}", err=True)
     if as_json:
         import json
 
-        click.echo(json.dumps(_as_dict(outcome), indent=2))
+        echo(json.dumps(_as_dict(outcome), indent=2))
     elif not quiet:
-        click.echo(_summary(outcome))
+        echo(_summary(outcome))
 
 
 def _bar(*, hidden: bool) -> Any:

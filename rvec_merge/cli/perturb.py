@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 
 @click.command()
 @click.argument("task")
@@ -20,10 +22,10 @@ def command(task: str, out: Path, seed: int | None, limit: int | None) -> None:
 
     written = write_realised(task, out, seed=seed, limit=limit)
     told = written.metadata
-    click.echo(f"{out / told['data']}: {told['items_written']} items")
-    click.echo(
+    echo(f"{out / told['data']}: {told['items_written']} items")
+    echo(
         f"{told['kind']}, seed {told['seed']}, generator version {told['generator_version']}: "
         f"{told['items_changed']} of {told['items_offered']} items can be changed"
     )
     for reason, count in told["refused"].items():
-        click.echo(f"  refused {count}: {reason}")
+        echo(f"  refused {count}: {reason}")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 
 @click.command()
 @click.argument("repo", metavar="REPO_ID[@revision]")
@@ -28,15 +30,15 @@ def command(repo: str, out: Path | None, as_json: bool) -> None:
 
         told = {"repo": str(content.reference), "kind": content.kind.name}
         told["folder"] = str(content.folder)
-        click.echo(json.dumps({**told, "files": content.names, "ignored": ignored}, indent=2))
+        echo(json.dumps({**told, "files": content.names, "ignored": ignored}, indent=2))
         return
-    click.echo(f"{content.folder}: a {content.kind.name}, {content.reference}")
+    echo(f"{content.folder}: a {content.kind.name}, {content.reference}")
     for name in content.names:
-        click.echo(f"  {name}")
+        echo(f"  {name}")
     for name in ignored[:20]:
-        click.echo(f"Ignored: {name}", err=True)
+        echo(f"Ignored: {name}", err=True)
     if len(ignored) > 20:
-        click.echo(f"Ignored: {len(ignored) - 20} more", err=True)
+        echo(f"Ignored: {len(ignored) - 20} more", err=True)
 
 
 def _printable(name: str) -> str:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 if TYPE_CHECKING:
     from rvec_merge.hub.push import Upload
 
@@ -57,18 +59,18 @@ def command(
 
         files = {name: upload.size(name) for name in upload.files}
         told = {"repo": upload.repo_id, "url": url, "files": files, "left_out": upload.left_out}
-        click.echo(json.dumps({**told, "local_inputs": upload.local}, indent=2))
+        echo(json.dumps({**told, "local_inputs": upload.local}, indent=2))
     elif url is not None:
-        click.echo(url)
+        echo(url)
 
 
 def _print(upload: "Upload") -> None:
     width = max(len(f"{upload.size(name):,}") for name in upload.files)
     for name in upload.files:
-        click.echo(f"{upload.size(name):>{width},}  {name}")
+        echo(f"{upload.size(name):>{width},}  {name}")
     total = sum(map(upload.size, upload.files))
-    click.echo(f"{total:>{width},}  bytes in {len(upload.files)} files, for {upload.repo_id}")
+    echo(f"{total:>{width},}  bytes in {len(upload.files)} files, for {upload.repo_id}")
     for name in upload.left_out:
-        click.echo(f"Not uploaded: {name}", err=True)
+        echo(f"Not uploaded: {name}", err=True)
     for name in upload.local:
-        click.echo(f"Warning: provenance names a folder of this machine: {name}", err=True)
+        echo(f"Warning: provenance names a folder of this machine: {name}", err=True)

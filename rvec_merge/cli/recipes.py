@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -26,9 +28,9 @@ def command(name: str | None, show_path: bool, on_hub: bool, as_json: bool) -> N
         if as_json:
             _print_json(_as_dict(recipe))
         else:
-            click.echo(recipe.path if show_path else recipe.path.read_text("utf-8"), nl=show_path)
+            echo(recipe.path if show_path else recipe.path.read_text("utf-8"), nl=show_path)
     elif show_path:
-        click.echo(folder("recipes"))
+        echo(folder("recipes"))
     elif as_json:
         _print_json([_as_dict(recipe) for recipe in catalog.bundled()])
     else:
@@ -39,10 +41,9 @@ def _list_hub(as_json: bool) -> None:
     from dataclasses import asdict
 
     from rich import box
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
+    from rvec_merge.cli.console import PlainConsole
     from rvec_merge.hub.search import search_recipes
 
     found = search_recipes()
@@ -55,15 +56,16 @@ def _list_hub(as_json: bool) -> None:
     table.add_column("downloads", justify="right")
     table.add_column("updated", no_wrap=True)
     for recipe in found:
-        target = escape(recipe.target or "")
-        table.add_row(escape(recipe.name), target, str(recipe.downloads), recipe.updated or "")
-    Console().print(table)
+        target = recipe.target or ""
+        table.add_row(recipe.name, target, str(recipe.downloads), recipe.updated or "")
+    PlainConsole().print(table)
 
 
 def _print_table(recipes: Any) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from rvec_merge.cli.console import PlainConsole
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", no_wrap=True)
@@ -72,7 +74,7 @@ def _print_table(recipes: Any) -> None:
     table.add_column("scale", min_width=14)
     for recipe in recipes:
         table.add_row(recipe.name, recipe.what, recipe.target, _scale_text(recipe.scale))
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def _scale_text(scale: Any) -> str:
@@ -92,4 +94,4 @@ def _as_dict(recipe: Any) -> dict[str, Any]:
 def _print_json(value: Any) -> None:
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 
 @click.command()
 @click.argument("results", type=click.Path(path_type=Path))
@@ -26,7 +28,7 @@ def command(
     found = read_results(results)
     vector = "Left out: --no-vector." if no_vector else vector_map(found, pair)
     page = write_page(render_page(found, vector), out or results / "report.html")
-    click.echo(f"{page}")
+    echo(f"{page}")
     if figures is not None:
         for path in write_figures(found, vector, figures):
-            click.echo(f"{path}")
+            echo(f"{path}")

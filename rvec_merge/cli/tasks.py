@@ -2,6 +2,8 @@
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 
 @click.command()
 @click.argument("words", nargs=-1)
@@ -24,20 +26,20 @@ def command(
     if show_path + sample_data + as_json > 1:
         raise click.UsageError("--path, --sample-data and --json exclude each other.")
     if show_path or sample_data:
-        click.echo(include_path() if show_path else folder("eval") / "data")
+        echo(include_path() if show_path else folder("eval") / "data")
         return
     found = [entry for entry in list_tasks() if all(word in entry.name for word in words)]
     if as_json:
         import json
         from dataclasses import asdict
 
-        click.echo(json.dumps([asdict(entry) for entry in found], indent=2, ensure_ascii=False))
+        echo(json.dumps([asdict(entry) for entry in found], indent=2, ensure_ascii=False))
         return
     shown = [entry for entry in found if everything or entry.group is None]
     width = max((len(entry.name) for entry in shown), default=0)
     for entry in shown:
-        click.echo(f"{entry.name:{width}}  {entry.summary}")
+        echo(f"{entry.name:{width}}  {entry.summary}")
     if len(shown) < len(found):
-        click.echo(f"and {len(found) - len(shown)} members of groups; --all lists them.", err=True)
+        echo(f"and {len(found) - len(shown)} members of groups; --all lists them.", err=True)
     elif not found:
-        click.echo("No task's name holds all of these words.", err=True)
+        echo("No task's name holds all of these words.", err=True)

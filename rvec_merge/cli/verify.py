@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from rvec_merge.cli.echo import echo
+
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
@@ -31,14 +33,14 @@ def command(out: Path, recipe: str | None, sample: int | None, seed: int, as_jso
     if as_json:
         import json
 
-        click.echo(json.dumps({**vars(found), "holds": found.holds}, indent=2))
+        echo(json.dumps({**vars(found), "holds": found.holds}, indent=2))
     else:
         for change in found.changed:
-            click.echo(f"Warning: an input has changed since: {change}", err=True)
+            echo(f"Warning: an input has changed since: {change}", err=True)
         if found.recipe_differs:
-            click.echo("Warning: the recipe is not the one recorded.", err=True)
+            echo("Warning: the recipe is not the one recorded.", err=True)
         if found.holds:
-            click.echo(f"{out}: {found.checked} of {found.total} tensors recomputed, same bits")
+            echo(f"{out}: {found.checked} of {found.total} tensors recomputed, same bits")
     if found.holds:
         return
     facts = [f"{name}: {count} elements differ" for name, count in found.differing.items()]
