@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rvec_merge.evaluation.plan import Perturbation, Plan, Prompt, TaskPlan
+from rvec_merge.evaluation.plan import Perturbation, Plan, Prompt, TaskName, TaskPlan
 
 Kind = Literal["target", "sft", "grpo", "vector", "random", "permuted"]
 
@@ -49,7 +49,7 @@ class Cell:
         forced: whether the answer is withheld until the steps are written.
     """
 
-    task: str
+    task: TaskName
     state: State
     prompt: Prompt = "plain"
     perturbation: Perturbation | None = None

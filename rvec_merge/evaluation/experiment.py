@@ -249,8 +249,10 @@ def _differing(found: Any, recipe: Recipe) -> list[str]:
     ]
 
 
-def _without_scale(recipe: dict[str, Any]) -> dict[str, Any]:
-    parameters = dict(recipe.get("parameters") or {})
+def _without_scale(recipe: Any) -> dict[str, Any]:
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("parameters"), dict):
+        return {"recipe": recipe}
+    parameters = dict(recipe["parameters"])
     if isinstance(parameters.get("scale"), int | float):
         del parameters["scale"]
     return {**recipe, "parameters": parameters}

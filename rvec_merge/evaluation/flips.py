@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from rvec_merge.evaluation.conditions import Cell
+from rvec_merge.evaluation.plan import TaskName
 from rvec_merge.evaluation.significance import Outcomes
 from rvec_merge.evaluation.store import CellResult
 
 if TYPE_CHECKING:
     from rvec_merge.evaluation.experiment import Experiment
+
+
+Key = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Items = Annotated[Mapping[TaskName, tuple[int, ...]], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -22,13 +29,13 @@ class Flips:
         rose, fell: by subtask, the doc_ids of the items; none for a baseline.
     """
 
-    key: str
+    key: Key
     condition: str
-    variant: str
+    variant: TaskName
     metric: str
     filter: str
-    rose: Mapping[str, tuple[int, ...]]
-    fell: Mapping[str, tuple[int, ...]]
+    rose: Items
+    fell: Items
 
 
 def flips(

@@ -119,7 +119,7 @@ def _filters(a: TaskSamples, b: TaskSamples, asked: Sequence[str]) -> list[str]:
     common = _common(f"Filters of {a.task}", "--filter", a.filters, b.filters, asked)
     if a.filter_definitions is not None and b.filter_definitions is not None:
         one, two = (
-            {entry.get("name"): entry for entry in task.filter_definitions} for task in (a, b)
+            {str(entry.get("name")): entry for entry in task.filter_definitions} for task in (a, b)
         )
         changed = [name for name in common if one.get(name) != two.get(name)]
         if changed:

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rvec_merge.errors import PlanError
+from rvec_merge.errors import PlanError, why
+from rvec_merge.names import NAME
 from rvec_merge.safe_yaml import load_yaml
 
 Perturbation = Literal["typos", "distractor", "shuffle", "numeric", "range"]
 Prompt = Literal["plain", "think"]
+TaskName = Annotated[str, Field(pattern=rf"^{NAME}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Scale = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 
@@ -29,8 +31,8 @@ class TaskPlan(_Strict):
         prompts, perturbations: instead of the plan's, for a task that lacks some variants.
     """
 
-    task: str
-    validation: str | None = None
+    task: TaskName
+    validation: TaskName | None = None
     metric: str | None = None
     filter: str | None = None
     selects: bool = True
@@ -151,7 +153,7 @@ def read_plan(path: str | Path) -> tuple[Plan, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(
             "The plan cannot be read.",
-            [f"{path}", f"{error}"],
+            [f"{path}", why(error)],
             "correct the path; eval/experiments holds examples.",
         ) from None
     data = load_yaml(text, source=str(path), error=PlanError)
@@ -180,6 +182,10 @@ def _fact(error: Any) -> str:
     said = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         said = "there is no such key"
+    elif error["type"] == "string_pattern_mismatch":
+        said = (
+            f"no name of a task: letters, digits and _ . ( ) + - alone (it is {error['input']!r})"
+        )
     elif error["type"] not in {"value_error", "missing"}:
         said = f"{said} (it is {error['input']!r})"
     return f"{where}: {said}" if where else said

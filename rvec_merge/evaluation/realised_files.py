@@ -13,6 +13,7 @@ from rvec_merge.errors import OutputError
 from rvec_merge.evaluation.local_data import SWITCH, digest
 from rvec_merge.evaluation.perturb.spec import GENERATOR_VERSION
 from rvec_merge.evaluation.variants import Variant, load_variant
+from rvec_merge.names import write_below
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,8 @@ def write_realised(
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         for path, text in files.items():
-            (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_text(text, encoding="utf-8")
-        (work / "perturbation.json").write_text(json.dumps(metadata, indent=2) + "\n", "utf-8")
+            write_below(work, path, text)
+        write_below(work, "perturbation.json", json.dumps(metadata, indent=2) + "\n")
         work.chmod(0o755)
         os.rename(work, out)
     except BaseException:

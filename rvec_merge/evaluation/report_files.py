@@ -3,14 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from rvec_merge.errors import ResultsError
 from rvec_merge.evaluation.conditions import Cell
 from rvec_merge.evaluation.experiment import Experiment
 from rvec_merge.evaluation.flips import Flips
+from rvec_merge.evaluation.reading import damaged, read_as
 from rvec_merge.evaluation.store import CellResult, Store
 from rvec_merge.evaluation.summary import Summary, summarise
 from rvec_merge.evaluation.tables import cells_csv, markdown
@@ -39,8 +37,19 @@ def read_summary(store: Store) -> Summary:
     Raises:
         ResultsError: the experiment is not finished, or its files are damaged.
     """
-    summary: Summary = _read(store, SUMMARY, Summary)
-    flips: tuple[Flips, ...] = _read(store, FLIPS, tuple[Flips, ...])
+    path = store.root / SUMMARY
+    if not path.is_file():
+        raise ResultsError(
+            "The experiment is not finished.",
+            [f"no {path}"],
+            "run `rvec experiment` into this folder again; finished cells are kept.",
+        )
+    summary = read_as(path, Summary)
+    try:
+        json.dumps(summary.as_dict(), allow_nan=False)
+    except ValueError:
+        raise damaged(path, "a number in it is not finite") from None
+    flips = read_as(store.root / FLIPS, tuple[Flips, ...])
     if len(flips) != len(summary.rows):
         raise ResultsError(
             "Two files of the results do not belong together.",
@@ -48,16 +57,3 @@ def read_summary(store: Store) -> Summary:
             "run `rvec experiment` into this folder again; finished cells are kept.",
         )
     return replace(summary, flips=flips)
-
-
-def _read(store: Store, name: str, kind: Any) -> Any:
-    path = store.root / name
-    try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        missing = isinstance(error, OSError)
-        raise ResultsError(
-            "The experiment is not finished." if missing else "The results are damaged.",
-            [f"{path}: {str(error).splitlines()[0]}"],
-            "run `rvec experiment` into this folder again; finished cells are kept.",
-        ) from None

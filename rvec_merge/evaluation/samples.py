@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import re
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,18 +15,29 @@ from numpy.typing import NDArray
 
 from rvec_merge.errors import ResultsError
 from rvec_merge.evaluation.perturb.items import LABEL, ORIGIN
+from rvec_merge.evaluation.reading import Budget, Recorded, TaskSettings, read_as
+from rvec_merge.evaluation.reading import read_rows as stored_rows
 from rvec_merge.evaluation.resampling import Floats
 from rvec_merge.evaluation.significance import Outcomes
+from rvec_merge.names import NAME
 
 _DATE = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
-_SAMPLES = re.compile(rf"samples_(?P<task>.+?)(?:_(?P<date>{_DATE}))?\.jsonl(?:\.gz)?")
-_REQUIRED = {
-    "doc_id": int,
-    "filter": str,
-    "metrics": list,
-    "doc_hash": str,
-    "prompt_hash": str,
-    "target_hash": str,
+_SAMPLES = re.compile(rf"samples_(?P<task>{NAME}?)(?:_(?P<date>{_DATE}))?\.jsonl(?:\.gz)?")
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 128  # an array is as wide as its longest text
+
+
+_REQUIRED: Mapping[str, Callable[[Any], bool]] = {
+    "doc_id": lambda value: isinstance(value, int) and abs(value) < 2**63,
+    "filter": lambda value: isinstance(value, str),
+    "metrics": lambda value: (
+        isinstance(value, list) and all(isinstance(name, str) for name in value)
+    ),
+    "doc_hash": _is_hash,
+    "prompt_hash": _is_hash,
+    "target_hash": _is_hash,
 }
 
 
@@ -112,13 +120,14 @@ def read_run(path: Path) -> Run:
             )
     tasks: dict[str, TaskSamples] = {}
     groups: dict[str, tuple[str, ...]] = {}
+    budget = Budget()
     for task, (file,) in by_task.items():
         results = _results_beside(file)
-        rows = list(_rows(file))
+        rows = [_slim(row) for row in stored_rows(file, budget)]
         _require_whole(task, rows, results, file)
-        definitions = (results.get("configs") or {}).get(task, {}).get("filter_list")
+        definitions = results.configs.get(task, TaskSettings()).filter_list
         tasks[task] = read_rows(task, rows, source=str(file), filter_definitions=definitions)
-        groups.update(_groups(results))
+        groups.update(_groups(results.group_subtasks))
     # A group is of use where all that belongs to it is here.
     whole = {name: leaves for name, leaves in groups.items() if set(leaves) <= set(tasks)}
     return Run(source=str(path), tasks=tasks, groups=whole)
@@ -139,7 +148,7 @@ def read_rows(
     """
     by_filter: dict[str, list[Mapping[str, Any]]] = {}
     for number, row in enumerate(rows, 1):
-        wrong = [name for name, kind in _REQUIRED.items() if not isinstance(row.get(name), kind)]
+        wrong = [name for name, fits in _REQUIRED.items() if not fits(row.get(name))]
         if wrong:
             raise ResultsError(
                 f"Row {number} of {task} is no sample of lm-eval 0.4.13.",
@@ -183,7 +192,7 @@ def _filtered(task: str, name: str, rows: list[Mapping[str, Any]], source: str) 
         values = [row.get(metric) for row in rows]
         if not all(isinstance(value, (int, float, np.number, np.bool_)) for value in values):
             continue
-        metrics[metric] = np.array(values, dtype=np.float64)
+        metrics[metric] = np.array([_number(value) for value in values])
         bad = doc_ids[~np.isfinite(metrics[metric])]
         if bad.size:
             raise ResultsError(
@@ -207,9 +216,16 @@ def _filtered(task: str, name: str, rows: list[Mapping[str, Any]], source: str) 
     )
 
 
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # JSON's whole numbers have no bound
+        return float("inf")
+
+
 def _item(row: Mapping[str, Any]) -> int:
     doc = row.get("doc")
-    if isinstance(doc, dict) and LABEL in doc and isinstance(doc.get(ORIGIN), int):
+    if isinstance(doc, dict) and LABEL in doc and _REQUIRED["doc_id"](doc.get(ORIGIN)):
         return int(doc[ORIGIN])
     return int(row["doc_id"])
 
@@ -219,57 +235,35 @@ def _task_name(file: Path) -> str:
     return match["task"] if match else file.name.split(".")[0]
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    opened = gzip.open if file.suffix == ".gz" else open
-    number = 0
-    try:
-        # Lines end at \n alone: lm-eval leaves U+2028 and its like in the text.
-        with opened(file, "rt", encoding="utf-8", newline="\n") as lines:
-            for line in lines:
-                number += 1
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("not an object")
-                yield row
-    except (ValueError, EOFError, zlib.error, OSError) as error:
-        raise ResultsError(
-            f"Cannot read samples from {file}.",
-            [f"after {number} lines: {error}"],
-            "evaluate again, or fetch the file again: it was cut, edited, or is something else.",
-        ) from error
+def _slim(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What pairing needs of a row; its texts are long, and a run's rows are held together."""
+    named = row.get("metrics")
+    metrics = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    kept = {name: row[name] for name in (*_REQUIRED, *metrics) if name in row}
+    numbers = {k: v for k, v in kept.items() if k in _REQUIRED or isinstance(v, int | float)}
+    doc = row.get("doc")
+    origin = {k: doc[k] for k in (LABEL, ORIGIN) if k in doc} if isinstance(doc, dict) else None
+    return {**numbers, "doc": origin}
 
 
-def _results_beside(file: Path) -> dict[str, Any]:
+def _results_beside(file: Path) -> Recorded:
     """The results JSON of the same run; empty where there is none."""
     match = _SAMPLES.fullmatch(file.name)
     date = match["date"] if match else None
     pattern = f"*_{date}.json*" if date else "results*.json*"
     found = [p for p in file.parent.glob(pattern) if re.search(r"\.json(\.gz)?$", p.name)]
-    if len(found) != 1:
-        return {}
-    data = found[0].read_bytes()
-    try:
-        results = json.loads(gzip.decompress(data) if found[0].suffix == ".gz" else data)
-    except (ValueError, EOFError, zlib.error, OSError) as error:
-        raise ResultsError(
-            f"Cannot read results from {found[0]}.",
-            [str(error)],
-            "evaluate again, or fetch the file again: it was cut, edited, or is something else.",
-        ) from error
-    return results if isinstance(results, dict) else {}
+    return read_as(found[0], Recorded) if len(found) == 1 else Recorded()
 
 
-def _require_whole(
-    task: str, rows: list[dict[str, Any]], results: Mapping[str, Any], file: Path
-) -> None:
+def _require_whole(task: str, rows: list[dict[str, Any]], results: Recorded, file: Path) -> None:
     """Check the rows against the hash over all of them that lm-eval put in the results."""
-    recorded = (results.get("task_hashes") or {}).get(task)
+    recorded = (results.task_hashes or {}).get(task)
     if recorded is None:
         return
     joined = "".join(
         str(row.get(key)) for row in rows for key in ("doc_hash", "prompt_hash", "target_hash")
     )
-    if hashlib.sha256(joined.encode()).hexdigest() != recorded:
+    if hashlib.sha256(joined.encode("utf-8", "replace")).hexdigest() != recorded:
         raise ResultsError(
             f"The samples of {task} are not those its results were computed from.",
             [f"{len(rows)} rows in {file}", "their hash is not the one in the results file"],
@@ -277,8 +271,7 @@ def _require_whole(
         )
 
 
-def _groups(results: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    children = results.get("group_subtasks") or {}
+def _groups(children: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     groups = {}
     for name in children:
         leaves: list[str] = []

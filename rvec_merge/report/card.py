@@ -10,10 +10,11 @@ from pathlib import Path
 import yaml
 from huggingface_hub import ModelCard, eval_result_entries_to_yaml, parse_eval_result_entries
 
-from rvec_merge.errors import OutputError, ResultsError
+from rvec_merge.errors import OutputError, ResultsError, why
 from rvec_merge.evaluation.habit import habits
 from rvec_merge.evaluation.tables import conditions_table
 from rvec_merge.evaluation.verdict import Finding
+from rvec_merge.names import below, write_below
 from rvec_merge.report.card_evidence import evaluated_recipe
 from rvec_merge.report.card_metadata import PAPER, add_metadata, eval_entries, measured
 from rvec_merge.report.charts import scale_chart
@@ -67,7 +68,7 @@ def write_card(results: Results, model: Path) -> CardFiles:
         paths = _write(results, model, text, entries)
     except OSError as error:
         raise OutputError(
-            "The card cannot be written.", [f"{model}", f"{error}"], "make the folder writable."
+            "The card cannot be written.", [f"{model}", why(error)], "make the folder writable."
         ) from None
     off_hub = dict.fromkeys(m.row.cell.task for m in found if m.dataset is None)
     return CardFiles(tuple(paths), tuple(off_hub), license)
@@ -82,7 +83,7 @@ def _existing(model: Path) -> ModelCard:
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise ResultsError(
             "The model's card has metadata that cannot be kept.",
-            [f"{path}", *str(error).splitlines()[:1]],
+            [f"{path}", why(error)],
             "correct the block between the --- lines.",
         ) from None
 
@@ -116,16 +117,15 @@ def _write(results: Results, model: Path, text: str, entries: dict[str, str]) ->
     with tempfile.TemporaryDirectory(prefix=".rvec-card-", dir=model) as scratch:
         made = Path(scratch)
         draw(scale_chart(results, results.plan.tasks[0].task), [made / FIGURE])
-        if entries:
-            (made / ENTRIES).mkdir()
         for name, entry in entries.items():
-            (made / ENTRIES / name).write_text(entry, encoding="utf-8")
-        (made / "README.md").write_text(text, encoding="utf-8", newline="")
+            write_below(made, f"{ENTRIES}/{name}", entry)
+        write_below(made, "README.md", text)
         names = [FIGURE, *(f"{ENTRIES}/{name}" for name in entries), "README.md"]
-        for name in names:
-            (model / name).parent.mkdir(exist_ok=True)
-            os.replace(made / name, model / name)
-    return [model / name for name in names]
+        paths = [below(model, name) for name in names]
+        for name, path in zip(names, paths, strict=True):
+            path.parent.mkdir(exist_ok=True)
+            os.replace(made / name, path)
+    return paths
 
 
 def _section(results: Results, license: str | None) -> str:

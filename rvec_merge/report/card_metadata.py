@@ -1,7 +1,6 @@
 """The machine-readable part of a model card: metadata, and results in the Hub's two forms."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Any
 
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData
 
-from rvec_merge.errors import ResultsError, RvecError
+from rvec_merge.errors import RvecError
 from rvec_merge.evaluation import wording
 from rvec_merge.evaluation.conditions import Cell, State
 from rvec_merge.evaluation.flips import Flips
+from rvec_merge.evaluation.reading import Recorded, TaskSettings, damaged, read_as
 from rvec_merge.evaluation.summary import Row
 from rvec_merge.recipe import Recipe
 from rvec_merge.report.results import Results
@@ -68,16 +68,16 @@ def measured(results: Results) -> list[Measured]:
     found = []
     for row, flips in results.records():
         if row.cell == Cell(row.cell.task, vector, row.cell.prompt):
-            config, date = _lm_eval(results, flips)
-            dataset = _hub_dataset(config) if _is_whole(results, row.cell.task) else None
+            settings, date = _lm_eval(results, flips)
+            dataset = _hub_dataset(settings) if _is_whole(results, row.cell.task) else None
             found.append(
                 Measured(
                     row,
                     flips.metric,
                     results.binary(row.cell.task),
                     dataset,
-                    config.get("dataset_name"),
-                    config.get("test_split") or config.get("validation_split"),
+                    settings.dataset_name,
+                    settings.test_split or settings.validation_split,
                     date,
                 )
             )
@@ -174,27 +174,25 @@ def _is_whole(results: Results, task: str) -> bool:
     return plan.limit is None and not set_aside
 
 
-def _hub_dataset(config: Mapping[str, Any]) -> str | None:
+def _hub_dataset(settings: TaskSettings) -> str | None:
     """The Hub's dataset that lm-eval read; None for local data in its place."""
-    dataset = config.get("dataset_path")
-    local = "data_sha256" in (config.get("metadata") or {})
-    named = isinstance(dataset, str) and "/" in dataset and not Path(dataset).exists()
+    dataset, metadata = settings.dataset_path, settings.metadata
+    local = isinstance(metadata, dict) and "data_sha256" in metadata
+    named = dataset is not None and "/" in dataset and not Path(dataset).exists()
     return dataset if named and not local else None
 
 
-def _lm_eval(results: Results, flips: Flips) -> tuple[dict[str, Any], str]:
+def _lm_eval(results: Results, flips: Flips) -> tuple[TaskSettings, str]:
     """The first subtask's settings as lm-eval recorded them, and the date."""
     folder = results.cell(flips).folder
     for path in sorted(folder.glob("results_*.json")):
-        recorded = json.loads(path.read_text(encoding="utf-8"))
-        config = recorded["configs"][sorted(flips.rose)[0]]
-        date = datetime.fromtimestamp(recorded["date"], timezone.utc)
-        return config, date.strftime("%Y-%m-%d")
-    raise ResultsError(
-        "A cell of the results is damaged.",
-        [f"{folder}", "lm-eval's results file is gone"],
-        "remove the cell and run `rvec experiment` into this folder again.",
-    )
+        recorded = read_as(path, Recorded)
+        settings = recorded.configs.get(min(flips.rose))
+        if settings is None or recorded.date is None:
+            raise damaged(path, f"no date, or no settings of {min(flips.rose)}")
+        date = datetime.fromtimestamp(recorded.date, timezone.utc)
+        return settings, date.strftime("%Y-%m-%d")
+    raise damaged(folder, "lm-eval's results file is gone")
 
 
 def _joined(old: Any, new: Sequence[str]) -> list[str]:

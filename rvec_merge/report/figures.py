@@ -1,5 +1,6 @@
 """The report's charts as files for papers: PNG and SVG, drawn by matplotlib."""
 
+import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rvec_merge.errors import OutputError
+from rvec_merge.errors import OutputError, why
+from rvec_merge.names import write_below
 from rvec_merge.report.charts import (
     Chart,
     Estimate,
@@ -35,6 +37,7 @@ _STYLE = {
     "axes.grid": True,
     "svg.hashsalt": "rvec",  # equal results are equal files
     "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a name may hold $
 }
 
 
@@ -61,7 +64,7 @@ def write_figures(results: Results, vector: HeatMap | str, folder: Path) -> list
                 written += paths
     except OSError as error:
         raise OutputError(
-            "The figures cannot be written.", [f"{folder}", f"{error}"], "name another folder."
+            "The figures cannot be written.", [f"{folder}", why(error)], "name another folder."
         ) from None
     return written
 
@@ -81,7 +84,10 @@ def draw(chart: Chart, paths: Sequence[Path]) -> None:
         }
         drawers[type(chart)](chart, figure)
         for path in paths:
-            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=path.suffix[1:], metadata=metadata)
+            write_below(path.parent, path.name, drawn.getvalue())
 
 
 def _scale(chart: ScaleChart, figure: Any) -> None:
@@ -199,7 +205,7 @@ def _with_bars(axis: Any, x: Sequence[Any], y: Sequence[Any], **style: Any) -> N
     along = x if x and isinstance(x[0], Estimate) else y
     low, high = _ends(along)
     middle = [e.value for e in along]
-    bars = [np.subtract(middle, low), np.subtract(high, middle)]
+    bars = np.maximum(0, [np.subtract(middle, low), np.subtract(high, middle)])
     shared = {"linestyle": "none", "markersize": 5, **style}
     if along is x:
         axis.errorbar(middle, y, xerr=bars, **shared)

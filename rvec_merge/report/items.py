@@ -5,11 +5,14 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
+from rvec_merge.evaluation.conditions import Cell
 from rvec_merge.evaluation.flips import Flips
+from rvec_merge.evaluation.reading import damaged
 from rvec_merge.report.results import Results
 
 BUDGET = 1_000_000  # bytes of the packed items; the whole page stays under 2 MB
@@ -36,10 +39,14 @@ def packed_items(results: Results, budget: int = BUDGET) -> str:
     read after], all but the first as indices into ``texts``.
 
     Raises:
-        ResultsError: a cell is gone.
+        ResultsError: a cell is gone, damaged, or lacks an item.
     """
     baselines = {row.cell: flips for row, flips in results.records() if row.comparison is None}
     before: dict[str, Mapping[_Key, Sample]] = {}
+    changed: dict[Cell, set[_Key]] = {}
+    for row, flips in results.records():
+        keys = changed.setdefault(row.cell.baseline, set())
+        keys.update(_keys(flips.rose), _keys(flips.fell))
     found = []
     for row, flips in results.records():
         wanted = {"rose": _keys(flips.rose), "fell": _keys(flips.fell)}
@@ -47,8 +54,8 @@ def packed_items(results: Results, budget: int = BUDGET) -> str:
             continue
         baseline = baselines[row.cell.baseline]
         if baseline.key not in before:
-            before[baseline.key] = _samples(results, baseline)
-        after = _samples(results, flips)
+            before[baseline.key] = _samples(results, baseline, changed[row.cell.baseline])
+        after = _samples(results, flips, {*wanted["rose"], *wanted["fell"]})
         pairs = {
             direction: [(key, before[baseline.key][key], after[key]) for key in keys]
             for direction, keys in wanted.items()
@@ -84,7 +91,8 @@ def _packed(found: list[tuple[str, str, str, Any]], most: int) -> str:
         named = {"task": task, "condition": condition, "baseline": baseline}
         conditions.append({**named, **totals, "items": items})
     whole = json.dumps({"texts": list(texts), "conditions": conditions}, ensure_ascii=False)
-    return base64.b64encode(gzip.compress(whole.encode(), mtime=0)).decode()
+    packed = gzip.compress(whole.encode("utf-8", "replace"), mtime=0)
+    return base64.b64encode(packed).decode()
 
 
 def _keys(items: Mapping[str, tuple[int, ...]]) -> list[_Key]:
@@ -93,37 +101,65 @@ def _keys(items: Mapping[str, tuple[int, ...]]) -> list[_Key]:
     return sorted(keys, key=lambda key: hashlib.sha256(repr(key).encode()).digest())
 
 
-def _samples(results: Results, flips: Flips) -> dict[_Key, Sample]:
-    rows = [r for r in results.cell(flips).samples() if r["filter"] == flips.filter]
-    start, end = _shared([_prompt(row) for row in rows])
+def _samples(results: Results, flips: Flips, wanted: Collection[_Key]) -> dict[_Key, Sample]:
+    """The wanted items of a cell. Memory: their prompts, and of other texts what is shown."""
+    cell = results.cell(flips)
+    prompts: dict[_Key, str] = {}
+    shown: dict[_Key, tuple[str, str, str]] = {}
+    frame = _Frame()
+    for row in cell.samples():
+        if row.get("filter") != flips.filter:
+            continue
+        try:
+            key, prompt = (row["task"], row["doc_id"]), _prompt(row)
+            frame.add(prompt)
+            if key in wanted:
+                prompts[key] = prompt
+                shown[key] = (_clip(str(row["target"])), _clip(_output(row)), _clip(_read(row)))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(cell.folder, f"a row is none of lm-eval's: {error!r}") from None
+    lacking = next((key for key in wanted if key not in shown), None)
+    if lacking is not None:
+        raise damaged(cell.folder, f"no sample of item {lacking[1]} of {lacking[0]}")
+    start, end = frame.own()
     return {
-        (row["task"], row["doc_id"]): Sample(
-            _clip(_prompt(row)[start:end].strip()),
-            _clip(str(row["target"])),
-            _clip(_output(row)),
-            _read(row),
-        )
-        for row in rows
+        key: Sample(_clip(prompts[key][start:end].strip()), *texts) for key, texts in shown.items()
     }
 
 
-def _shared(prompts: list[str]) -> tuple[int, int | None]:
-    """Where an item's own part of its prompt begins and ends (from the end; None: nowhere).
+class _Frame:
+    """What all prompts share at either end: worked examples and the chat template's marks.
 
-    What all prompts share is worked examples and the chat template's marks. Words that happen
-    to be shared stay: the start is cut after a line, the end where a mark or a line begins.
+    Words that happen to be shared are no part of it: the start is cut after a line, the end
+    where a mark or a line begins.
     """
-    start = _same_start(prompts).rfind("\n") + 1
-    backwards = [prompt[start:][::-1] for prompt in prompts]
-    ending = _same_start(backwards)[::-1]
-    mark = re.search(r"[<\[\n]", ending)
-    return start, mark.start() - len(ending) if mark else None
+
+    def __init__(self) -> None:
+        self._start: str | None = None
+        self._reversed_end = ""
+        self._shortest = 0
+
+    def add(self, prompt: str) -> None:
+        backwards = prompt[::-1]
+        if self._start is None:
+            self._start, self._reversed_end, self._shortest = prompt, backwards, len(prompt)
+        self._start = _same_start(self._start, prompt)
+        self._reversed_end = _same_start(self._reversed_end, backwards)
+        self._shortest = min(self._shortest, len(prompt))
+
+    def own(self) -> tuple[int, int | None]:
+        """Where an item's own part begins and ends (from the end; None: nowhere)."""
+        start = (self._start or "").rfind("\n") + 1
+        ending = self._reversed_end[: self._shortest - start][::-1]
+        mark = re.search(r"[<\[\n]", ending)
+        return start, mark.start() - len(ending) if mark else None
 
 
-def _same_start(texts: list[str]) -> str:
-    first, last = min(texts), max(texts)  # the two that differ earliest
-    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
-    return first if same is None else first[:same]
+def _same_start(same: str, text: str) -> str:
+    if text.startswith(same):
+        return same
+    length = next(i for i, (a, b) in enumerate(zip_longest(same, text)) if a != b)
+    return same[:length]
 
 
 def _prompt(row: Mapping[str, Any]) -> str:

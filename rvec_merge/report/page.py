@@ -4,9 +4,7 @@ import base64
 import hashlib
 import html
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,11 +14,12 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from rvec_merge.errors import OutputError
+from rvec_merge.errors import OutputError, why
 from rvec_merge.evaluation import wording
 from rvec_merge.evaluation.habit import habits
 from rvec_merge.evaluation.summary import Row
 from rvec_merge.evaluation.verdict import Finding
+from rvec_merge.names import write_below
 from rvec_merge.report.charts import Chart, HeatMap, forest_chart, robust_chart, scale_chart
 from rvec_merge.report.items import packed_items
 from rvec_merge.report.results import Results
@@ -198,19 +197,15 @@ def write_page(page: str, path: Path) -> Path:
     Raises:
         OutputError: something else is there, or the path cannot be written to.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
         if path.exists() and f'content="{GENERATOR}"' not in path.read_text("utf-8", "replace"):
             raise OutputError(
                 "The output exists and is no report.", [f"{path}"], "name another file."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
-        os.replace(part, path)
+        write_below(path.parent, path.name, page)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise OutputError(
-            "The report cannot be written.", [f"{path}", f"{error}"], "name another file."
+            "The report cannot be written.", [f"{path}", why(error)], "name another file."
         ) from None
     return path

@@ -1,15 +1,15 @@
 """A finished experiment, read from its folder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from rvec_merge.errors import ResultsError
+from rvec_merge.errors import why
+from rvec_merge.evaluation.conditions import TARGET, Cell, State
 from rvec_merge.evaluation.flips import Flips
 from rvec_merge.evaluation.plan import Plan
-from rvec_merge.evaluation.report_files import read_summary
+from rvec_merge.evaluation.reading import damaged
+from rvec_merge.evaluation.report_files import FLIPS, SUMMARY, read_summary
 from rvec_merge.evaluation.store import HEAD, CellResult, Store
 from rvec_merge.evaluation.summary import Row, Summary
 
@@ -47,16 +47,9 @@ class Results:
         """The stored cell of a row.
 
         Raises:
-            ResultsError: it is gone.
+            ResultsError: it is gone or damaged.
         """
-        found = self.store.find(flips.key)
-        if found is None:
-            raise ResultsError(
-                "A cell of the results is gone.",
-                [f"{self.store.cells / flips.key}", f"{flips.condition}, {flips.variant}"],
-                "run `rvec experiment` into this folder again; other cells are kept.",
-            )
-        return found
+        return self.store.cell(flips.key)
 
 
 def read_results(folder: Path) -> Results:
@@ -69,11 +62,30 @@ def read_results(folder: Path) -> Results:
     head = store.head()
     try:
         plan = Plan.model_validate(head["plan"])
-        recipe, versions = str(head["recipe"]), dict(head["versions"])
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise ResultsError(
-            "The results are damaged.",
-            [f"{folder / HEAD}: {str(error).splitlines()[0]}"],
-            "run `rvec experiment` into this folder again; finished cells are kept.",
-        ) from None
-    return Results(folder.resolve().name, plan, recipe, versions, read_summary(store), store)
+    except ValueError as error:
+        raise damaged(folder / HEAD, why(error)) from None
+    found = Results(
+        folder.resolve().name, plan, head["recipe"], head["versions"], read_summary(store), store
+    )
+    for said in _inconsistent(found):
+        raise damaged(folder, f"{HEAD}, {SUMMARY} and {FLIPS} do not belong together: {said}")
+    return found
+
+
+def _inconsistent(results: Results) -> Iterator[str]:
+    """What a report would stumble over: each file is sound alone, but they were mixed or edited."""
+    cells = {row.cell for row in results.summary.rows}
+    tasks = {named.task for named in results.plan.tasks}
+    for task in tasks:
+        for state in (TARGET, State("vector", results.summary.scale)):
+            if Cell(task, state) not in cells:
+                yield f"no row of {state.label} on {task}"
+    for row, flips in results.records():
+        cell, where = row.cell, f"{row.cell.condition} on {row.cell.task}"
+        if cell.task not in tasks or cell.baseline not in cells:
+            yield f"{where} has no task or no baseline"
+        if (flips.condition, flips.variant) != (cell.condition, cell.variant):
+            yield f"{where} is {flips.condition} on {flips.variant} in the other"
+        compared = cell != cell.baseline
+        if compared is (row.comparison is None) or compared is (row.p_adjusted is None):
+            yield f"{where} is not compared with its baseline"

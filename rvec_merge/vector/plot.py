@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rvec_merge.errors import EnvironmentProblem, OutputError
+from rvec_merge.errors import EnvironmentProblem, OutputError, why
 from rvec_merge.vector.inspection import Inspection, Row
 
 _COLOURS = "Blues"  # light to dark, so that greyscale keeps the order
@@ -31,15 +31,27 @@ def plot(inspection: Inspection, path: Path) -> None:
             "The figure's format is unknown.", [f"{path}"], f"end it in {', '.join(_SUFFIXES)}."
         )
     try:
+        import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
         raise EnvironmentProblem(
             "matplotlib is not installed.", ["--plot draws with it"], "pip install matplotlib."
         ) from None
+    with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold $
+        figure = _figure(inspection, Figure)
+        try:
+            figure.savefig(path)
+        except OSError as error:
+            raise OutputError(
+                "The figure cannot be written.", [f"{path}", why(error)], "correct the path."
+            ) from None
+
+
+def _figure(inspection: Inspection, kind: Any) -> Any:
     kinds, layers = _axes(inspection)
     panels = _panels(inspection)
     height = len(panels) * (0.29 * len(kinds) + 0.95) + 0.75
-    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
+    figure = kind(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
     figure.suptitle(_title(inspection), x=0.01, ha="left", fontsize=13)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
@@ -47,12 +59,7 @@ def plot(inspection: Inspection, path: Path) -> None:
         _draw(figure, axis, panel.title, grid, kinds, layers)
     axes[-1].set_xlabel("layer", fontsize=11)
     figure.supxlabel(_outside(inspection, panels), x=0.01, ha="left", fontsize=10)
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise OutputError(
-            "The figure cannot be written.", [f"{path}", f"{error}"], "correct the path."
-        ) from None
+    return figure
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def edit(**changes):
 @pytest.mark.parametrize(
     ("damage", "results", "message"),
     [
-        (cut_line, False, "Cannot read samples from"),
+        (cut_line, False, "The results are damaged"),
         (cut_rows, True, "are not those its results were computed from"),
         (twice, False, "holds 24 items more than once"),
         (edit(prompt_hash="0"), True, "are not those its results were computed from"),
@@ -161,8 +161,8 @@ def edit(**changes):
         (edit(exact_match=float("nan")), False, "is not a finite number on 1 items"),
         (edit(metrics=[]), False, "were not scored by the same metrics"),
         (lambda file: file.write_text(""), False, "rv_generate has no samples"),
-        (lambda file: file.write_text("[1]\n"), False, "Cannot read samples from"),
-        (lambda file: file.write_bytes(b"\xff\xfe"), False, "Cannot read samples from"),
+        (lambda file: file.write_text("[1]\n"), False, "The results are damaged"),
+        (lambda file: file.write_bytes(b"\xff\xfe"), False, "The results are damaged"),
     ],
 )
 def test_damage_is_refused(copy: Path, damage, results: bool, message: str) -> None:
@@ -180,7 +180,7 @@ def test_damaged_compression_is_refused(copy: Path) -> None:
     packed = file.with_name(f"{file.name}.gz")
     packed.write_bytes(gzip.compress(file.read_bytes())[:-200])
     file.unlink()
-    with pytest.raises(ResultsError, match="Cannot read samples"):
+    with pytest.raises(ResultsError, match="The results are damaged"):
         read_run(copy)
 
 

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import shutil
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,8 @@ def test_checkpoints_are_recorded(results: Results) -> None:
         ("summary.json", '{"rows": 3}', "damaged"),
         ("experiment.json", '{"format": 1}', "damaged"),
         ("experiment.json", '{"format": 99}', "another version"),
-        ("experiment.json", "{", "no results folder"),
+        ("experiment.json", None, "no results folder"),
+        ("experiment.json", "{", "damaged"),
     ],
 )
 def test_damage_is_named(copy: Path, name: str, text: str | None, headline: str) -> None:
@@ -193,6 +195,6 @@ def test_hostile_texts_arrive_as_they_were_written(hostile: Path) -> None:
 def test_a_cell_that_is_gone_is_named(copy: Path) -> None:
     results = read_results(copy)
     folder = results.cell(results.summary.flips[2]).folder
-    (folder / "cell.json").unlink()
+    shutil.rmtree(folder)
     with pytest.raises(ResultsError, match="cell of the results is gone"):
         packed_items(results)
