@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rvec_merge.errors import CheckpointError
+from rvec_merge.errors import CheckpointError, why
 from rvec_merge.no_weights import no_weights
 from rvec_merge.plain_folder import check_plain
 
@@ -143,7 +143,7 @@ def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path.name} is not a readable safetensors file.",
-            [f"{path}", f"{error}".splitlines()[0][:200]],
+            [f"{path}", why(error)],
             _REFETCH,
         ) from None
     return tensors, metadata
@@ -228,7 +228,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path.name} cannot be read.", [f"{path}", f"{error}"], _REFETCH
+            f"{path.name} cannot be read.", [f"{path}", why(error)], _REFETCH
         ) from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path.name} holds no JSON object.", [f"{path}"], _REFETCH)
@@ -295,7 +295,7 @@ def _unpickled(path: Path) -> dict[str, TensorInfo]:
     except Exception as error:  # torch promises no exception types for what it refuses
         raise CheckpointError(
             f"{path.name} cannot be unpickled safely.",
-            [f"{path}", *f"{error}".splitlines()[:1]],
+            [f"{path}", why(error)],
             "convert it to safetensors where you trust it.",
         ) from None
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import RecipeError
+from rvec_merge.errors import RecipeError, why
 from rvec_merge.pairs import Donor, Pair, form_pairs
 from rvec_merge.problems import Problems
 from rvec_merge.safe_yaml import load_yaml
@@ -60,7 +60,7 @@ def read_recipe(path: str | Path) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(
-            "The recipe cannot be read.", [f"{path}", f"{error}"], "correct the path."
+            "The recipe cannot be read.", [f"{path}", why(error)], "correct the path."
         ) from None
     return parse_recipe(text, source=str(path))
 

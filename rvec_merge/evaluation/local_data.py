@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rvec_merge.errors import why
 from rvec_merge.evaluation.task_error import TaskError
 from rvec_merge.resources import folder
 
@@ -32,7 +33,7 @@ def data_folder() -> Path | None:
     value = os.environ.get(SWITCH)
     if not value:
         return None
-    path = sample_data() if value == SAMPLE else Path(value).expanduser()
+    path = sample_data() if value == SAMPLE else Path(os.path.expanduser(value))
     if not path.is_dir():
         raise TaskError(
             f"{SWITCH} names a folder that does not exist.",
@@ -53,7 +54,7 @@ def read_items(path: Path) -> list[dict[str, Any]]:
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(
             "A task's local data cannot be read.",
-            [f"{path}: {getattr(error, 'strerror', None) or error}"],
+            [f"{path}: {why(error)}"],
             f"put the split there as JSON lines with the hub's columns, or unset {SWITCH}.",
         ) from None
     items: list[dict[str, Any]] = []
@@ -82,7 +83,7 @@ def read_items(path: Path) -> list[dict[str, Any]]:
 def _parse(line: str) -> dict[str, Any] | None:
     try:
         item = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return item if isinstance(item, dict) and item else None
 
@@ -90,4 +91,4 @@ def _parse(line: str) -> dict[str, Any] | None:
 def digest(items: Sequence[dict[str, Any]]) -> str:
     """SHA-256 over the items, whatever file they came from."""
     lines = (json.dumps(item, sort_keys=True, ensure_ascii=False) for item in items)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()

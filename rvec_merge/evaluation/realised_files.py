@@ -12,6 +12,7 @@ from rvec_merge import __version__
 from rvec_merge.errors import OutputError
 from rvec_merge.evaluation.local_data import SWITCH, digest
 from rvec_merge.evaluation.perturb.spec import GENERATOR_VERSION
+from rvec_merge.evaluation.task_error import foreign_task
 from rvec_merge.evaluation.variants import Variant, load_variant
 from rvec_merge.names import write_below
 
@@ -42,7 +43,8 @@ def write_realised(
             "The output exists.", [str(out)], "name a folder that does not exist yet."
         )
     task = load_variant(name, seed=seed)
-    metadata, files = _render(task, name, limit)
+    with foreign_task(name):
+        metadata, files = _render(task, name, limit)
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rvec_merge.engine.inputs import fetch
+from rvec_merge.errors import CheckpointError, why
 from rvec_merge.evaluation.conditions import Cell
 from rvec_merge.evaluation.fingerprint import weights_fingerprint
 from rvec_merge.evaluation.forced import SweepLM
@@ -55,6 +57,19 @@ class Evaluated:
     facts: Mapping[str, Any]
     files: Mapping[str, bytes]
     seconds: float
+
+
+@contextmanager
+def _by_transformers(target: str) -> Iterator[None]:
+    """Word what transformers, or a full device, says of the target: it may be anything."""
+    try:
+        yield
+    except Exception as error:
+        raise CheckpointError(
+            "transformers cannot load the target.",
+            [target, f"{type(error).__name__}: {why(error)}"],
+            "see that AutoModelForCausalLM and AutoTokenizer load it, and that it fits the device.",
+        ) from error
 
 
 class CellRunner:
@@ -161,7 +176,8 @@ class CellRunner:
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self._target)
+        with _by_transformers(self._target):
+            return AutoTokenizer.from_pretrained(self._target)
 
     @cached_property
     def _model(self) -> Any:
@@ -169,11 +185,11 @@ class CellRunner:
 
         dtype = getattr(torch, self.plan.precision)
         placed = {"device_map": "auto"} if self.spread else {}
-        with quiet():
+        with quiet(), _by_transformers(self._target):
             model = AutoModelForCausalLM.from_pretrained(self._target, dtype=dtype, **placed)
-        if model.num_parameters() < _SMALL:
-            torch.set_num_threads(1)
-        return (model if self.spread else model.to(self.device)).eval()
+            if model.num_parameters() < _SMALL:
+                torch.set_num_threads(1)
+            return (model if self.spread else model.to(self.device)).eval()
 
     @cached_property
     def _lm(self) -> SweepLM:

@@ -14,6 +14,7 @@ from rvec_merge.evaluation.forced import Withholding
 from rvec_merge.evaluation.perturb import ORIGIN
 from rvec_merge.evaluation.plan import TaskPlan
 from rvec_merge.evaluation.quiet import quiet
+from rvec_merge.evaluation.task_error import foreign_task
 
 _OURS = "rvec_"  # no task of lm-eval's begins like this, so its index need not be built
 
@@ -34,10 +35,11 @@ class TaskBook:
 
         Raises:
             PlanError: there is no such task.
+            TaskError: it cannot be built, or its data cannot be fetched.
         """
         if variant not in self._built:
             manager = self.manager(variant)
-            with quiet():
+            with quiet(), foreign_task(variant):
                 self._built[variant] = manager.load([variant])["tasks"]
         return self._built[variant]
 
@@ -67,7 +69,8 @@ class TaskBook:
         """
         found = {}
         for name, task in self.tasks(variant).items():
-            docs = list(task.eval_docs)[:limit]
+            with foreign_task(name):
+                docs = list(task.eval_docs)[:limit]
             clean = _clean_name(name, task)
             found[name] = [(i, f"{clean}/{doc.get(ORIGIN, i)}") for i, doc in enumerate(docs)]
         return found
@@ -81,11 +84,12 @@ class TaskBook:
         """sha256 of the tasks' settings and items: what a prompt and its score depend on."""
         digest = hashlib.sha256()
         for name, task in sorted(self.tasks(variant).items()):
-            config = task.config.to_dict(keep_callable=False)
+            with foreign_task(name):
+                config = task.config.to_dict(keep_callable=False)
+                shots = [dict(d) for d in task.fewshot_docs()] if config.get("num_fewshot") else []
             metadata = dict(config.pop("metadata", None) or {})
             metadata.pop("config_source", None)  # a path of this machine
             docs = [dict(doc) for doc in list(task.eval_docs)[:limit]]
-            shots = [dict(doc) for doc in task.fewshot_docs()] if config.get("num_fewshot") else []
             for part in (name, config, metadata, docs, shots, task.VERSION):
                 text = json.dumps(part, sort_keys=True, default=str)
                 digest.update(re.sub(r" at 0x[0-9a-f]+", "", text).encode())
@@ -101,6 +105,7 @@ class TaskBook:
         task = next(iter(self.tasks(variant).values()))
         metrics = [m["metric"] for m in task.config.metric_list or []]
         metrics = [m if isinstance(m, str) else m.__name__ for m in metrics]
+        metrics = metrics or list(task.aggregation())
         filters = [f["name"] for f in task.config.filter_list or []] or ["none"]
         for what, wanted, known in (
             ("metric", plan.metric, metrics),

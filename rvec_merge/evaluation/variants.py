@@ -11,10 +11,11 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
+from rvec_merge.errors import why
 from rvec_merge.evaluation.local_data import SWITCH, data_folder, digest, read_items
 from rvec_merge.evaluation.perturb import LABEL, PerturbationSpec, Realised
 from rvec_merge.evaluation.perturb.dataset import Perturb
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.evaluation.task_error import TaskError, foreign_task
 from rvec_merge.evaluation.templates import fast_templates
 from rvec_merge.evaluation.variant_config import compose
 from rvec_merge.resources import folder
@@ -49,9 +50,16 @@ class Variant(ConfigurableTask):
             return
         local = {split: read_items(root / data / f"{split}.jsonl") for split in splits}
         config.metadata["data_sha256"] = {name: digest(items) for name, items in local.items()}
-        self.dataset = datasets.DatasetDict(
-            {name: datasets.Dataset.from_list(items) for name, items in local.items()}
-        )
+        try:
+            self.dataset = datasets.DatasetDict(
+                {name: datasets.Dataset.from_list(items) for name, items in local.items()}
+            )
+        except (ValueError, TypeError, OverflowError) as error:  # Arrow's are of these kinds
+            raise TaskError(
+                "A column of a task's local data holds values of several kinds.",
+                [f"{root / data}", why(error)],
+                "write all values of a column as one kind, those of the hub's dataset.",
+            ) from None
         tested = self.dataset[config.test_split or config.validation_split]
         if self.spec.perturbation is None and LABEL in tested.column_names:
             raise TaskError(
@@ -88,7 +96,7 @@ def load_variant(name: str, *, seed: int | None = None) -> Variant:
     """Build one of our tasks by name, perhaps with another perturbation seed.
 
     Raises:
-        TaskError: there is no such task, or it is not a variant.
+        TaskError: there is no such task, it is not a variant, or its data cannot be fetched.
     """
     entry = task_manager().task_index.get(name)
     path = entry.yaml_path if entry else None
@@ -101,7 +109,8 @@ def load_variant(name: str, *, seed: int | None = None) -> Variant:
     config["metadata"] = {**(config.get("metadata") or {}), "config_source": str(path)}
     if seed is not None and config.get("perturbation"):
         config["perturbation"] = {**config["perturbation"], "seed": seed}
-    return Variant(config)
+    with foreign_task(name):
+        return Variant(config)
 
 
 __all__ = ["PerturbationSpec", "Variant", "load_variant", "task_manager"]

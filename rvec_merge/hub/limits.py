@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge.checkpoint import HEADER_LIMIT, MOST_TENSORS
+from rvec_merge.errors import why
 from rvec_merge.hub.errors import HubError
 
 _FIX = "do not use this repo; tell its author."
@@ -55,7 +56,7 @@ def read_object(path: Path, where: object) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError, OSError) as error:
-        raise HubError(f"{path.name} cannot be read.", [f"{where}", f"{error}"], _FIX) from None
+        raise HubError(f"{path.name} cannot be read.", [f"{where}", why(error)], _FIX) from None
     if not isinstance(value, dict):
         raise HubError(f"{path.name} holds no JSON object.", [f"{where}"], _FIX)
     return value

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rvec_merge.checkpoint import TensorInfo, read_header, read_json
-from rvec_merge.errors import CheckpointError
+from rvec_merge.errors import CheckpointError, why
 from rvec_merge.plain_folder import check_plain
 from rvec_merge.vector.codec import BITS, BLOCK, CorruptBlockError, decode
 from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, HEAD, Head, TensorRecord, read_head
@@ -107,7 +107,7 @@ class CompactTensor:
             with open(self._payload.path, "rb", buffering=0) as file:
                 data = os.pread(file.fileno(), high - low, self._payload.start + low)
         except OSError as error:
-            raise self._damaged(f"{error}") from None
+            raise self._damaged(why(error)) from None
         if len(data) != high - low:
             raise self._damaged(f"the file ends {high - low - len(data)} bytes early")
         return data

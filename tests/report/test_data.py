@@ -3,8 +3,8 @@
 import base64
 import gzip
 import json
-import shutil
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

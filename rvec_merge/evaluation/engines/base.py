@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rvec_merge.errors import why
 from rvec_merge.evaluation.conditions import Cell
 from rvec_merge.evaluation.runner import CellRunner, Evaluated
 
@@ -36,5 +37,4 @@ def attempt(runner: CellRunner, cell: Cell) -> Evaluated | Failed:
     try:
         return runner.run(cell)
     except Exception as error:
-        said = (str(error).strip() or "no message").splitlines()[0]
-        return Failed(cell, f"{type(error).__name__}: {said}", traceback.format_exc())
+        return Failed(cell, f"{type(error).__name__}: {why(error)}", traceback.format_exc())

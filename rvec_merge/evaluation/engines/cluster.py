@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.errors import EnvironmentProblem
+from rvec_merge.errors import EnvironmentProblem, why
 
 _STORE = 256 << 20  # bytes; only finished cells' files pass through it
 
@@ -177,5 +177,5 @@ def _knock(where: str, deadline: float) -> str | None:
             return None
         except OSError as error:
             if time.monotonic() + 1 > deadline:
-                return f"{where}: {error}"
+                return f"{where}: {why(error)}"
             time.sleep(min(1.0, max(left, 0)))

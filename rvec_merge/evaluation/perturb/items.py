@@ -22,15 +22,19 @@ LABEL = "perturbation"
 SHOWN = "shown_prompt"
 """Column of a perturbed code item: what the model reads; ``prompt`` is what runs."""
 
+_TEXTS = {"chain": ("question", "answer"), "code": ("entry_point",)}  # read beside the fields
 _DRAWS = {"numeric": numeric.near, "range": numeric.far}
 
 
 def perturb(item: Mapping[str, Any], spec: PerturbationSpec) -> dict[str, Any] | Refusal:
     """Perturb one item. The same (seed, kind, text) gives the same result everywhere."""
-    absent = [name for name in (*spec.fields, *spec.protect) if name not in item]
+    texts = (*spec.fields, *_TEXTS.get(spec.layout, ()))
+    absent = [name for name in spec.protect if name not in item]
+    absent += [name for name in texts if not isinstance(item.get(name), str)]
     if absent:
         raise TaskError(
-            f"The perturbation {spec.kind} reads a column that the data lacks: {absent[0]}.",
+            f"The perturbation {spec.kind} reads a column that the data lacks, or that holds no "
+            f"text: {absent[0]}.",
             [f"columns: {', '.join(item)}"],
             "name the text columns in the task's `perturbation: {fields: [...]}`.",
         )
