@@ -1,6 +1,7 @@
 """The errors a user can mend, each in three parts: what, the facts, and the fix."""
 
 import errno
+import re
 from collections.abc import Iterable, Sequence
 
 from rvec_merge.shown import shown
@@ -43,7 +44,7 @@ def why(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return said[:300]
+    return re.sub(r"\[Errno -?\d+\] ", "", said)[:300]
 
 
 def system_error(error: OSError) -> RvecError:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rvec_merge.errors import RvecError
+from rvec_merge.errors import RvecError, why
 
 _TOKENS = "https://huggingface.co/settings/tokens"
 
@@ -158,5 +158,4 @@ def _has_token() -> bool:
 
 
 def _line(error: BaseException) -> str:
-    first = (str(error).strip().splitlines() or [""])[0]
-    return re.sub(r"https?://\S+", "(URL)", first)[:200]
+    return re.sub(r"https?://\S+", "(URL)", why(error))[:200]

@@ -141,9 +141,16 @@ def check_writable(out: Path) -> None:
             [f"{out}", f"{parent} is not a folder"],
             "name a folder you may write to.",
         )
-    if not os.access(parent, os.W_OK) or os.statvfs(parent).f_flag & os.ST_RDONLY:
+    if not os.access(parent, os.W_OK) or _on_a_read_only_disk(parent):
         raise OutputError(
             "The output cannot be written.",
             [f"{out}", f"{parent} is read-only"],
             "name a folder you may write to.",
         )
+
+
+def _on_a_read_only_disk(folder: Path) -> bool:
+    import os
+
+    # Windows has no statvfs; there the write says so itself.
+    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
