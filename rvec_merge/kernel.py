@@ -1,9 +1,9 @@
 """The tensor arithmetic, for every path: ``target + Σ coefficient · mask(plus − minus)``.
 
 Torch only. Works block by block, so no temporary is larger than a block, and gives the same bits
-for any block size, thread count and device: every step is one correctly rounded elementwise
-operation (multiply and add stay apart, since a fused pair rounds once on some devices and twice on
-others).
+for any block size and thread count: every step is one correctly rounded elementwise operation
+(multiply and add stay apart, since a fused pair rounds once on some devices and twice on others).
+That should hold on any device; it was run on CPUs alone.
 """
 
 import math

@@ -20,7 +20,7 @@ class Settings:
     """How a merge is carried out; mergekit's names where mergekit has them.
 
     Attributes:
-        device: where the arithmetic is done; the result has the same bits on any.
+        device: where the arithmetic is done.
         num_threads: blocks that are worked on at once; None for one per core, at most four.
         shard_size: bytes per output file.
         copy_tokenizer: copy the target's tokenizer.
