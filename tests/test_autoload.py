@@ -16,7 +16,7 @@ def python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         env={**os.environ, **env},
-        timeout=120,
+        timeout=300,
         cwd=os.path.dirname(__file__),  # not the checkout, which would come before everything
     )
 
@@ -51,7 +51,7 @@ def test_spawned_children_find_it_too(tmp_path):
         "if __name__ == '__main__':\n"
         "    p = mp.get_context('spawn').Process(target=child); p.start(); p.join()\n"
     )
-    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
     assert run.stdout == "reasoning_vector\n", run.stderr
 
 

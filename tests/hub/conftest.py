@@ -69,7 +69,7 @@ def rvec(hub: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
 
     return run

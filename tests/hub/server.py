@@ -253,8 +253,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        self.wfile.write(data if cut is None else data[:cut])
-        self.seen.sent += len(data if cut is None else data[:cut])
+        data = data if cut is None else data[:cut]
+        self.seen.sent += len(data)  # first: whoever has read the answer may ask what was sent
+        self.wfile.write(data)
         if cut is not None:
             self.close_connection = True
 

@@ -1,13 +1,13 @@
 """Extraction from donors on the Hub, shard by shard."""
 
-import threading
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from rvec_merge.checkpoint import TensorInfo
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.stream import streamed_donors
+from rvec_merge.hub.stream import _Donor, streamed_donors
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import folder_files
@@ -26,35 +26,33 @@ def donors(hub: Hub, triple, tmp_path: Path) -> None:
         hub.put(f"org/{name}", files | sharded(triple[name], tmp_path / name, shards))
 
 
-class DiskWatch(threading.Thread):
-    """The most shards of one donor that are on disk at once."""
+@pytest.fixture
+def on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[set[str]]:
+    """One donor's shards that are on disk, looked at whenever one more is."""
+    found: list[set[str]] = []
+    take = _Donor.take
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(daemon=True)
-        self.root, self.most, self.seen, self.stop = root, 0, set(), threading.Event()
+    def taken(donor: _Donor, file: str) -> Mapping[str, TensorInfo]:
+        tensors = take(donor, file)
+        with donor._lock:
+            found.append({path.name for path in donor._work.glob("*.safetensors")})
+        return tensors
 
-    def run(self) -> None:
-        while not self.stop.is_set():
-            for role in ("grpo", "sft"):
-                found = {p.name for p in self.root.glob(f".*shards-*/{role}/*.safetensors")}
-                self.most = max(self.most, len(found))
-                self.seen |= found
-            time.sleep(0)
+    monkeypatch.setattr(_Donor, "take", taken)
+    return found
 
 
-def test_the_vector_is_the_same_and_two_shards_are_on_disk(hub: Hub, triple, donors, tmp_path):
+def test_the_vector_is_the_same_and_two_shards_are_on_disk(
+    hub: Hub, triple, donors, tmp_path, on_disk
+):
     local, streamed = tmp_path / "local", tmp_path / "streamed"
     extract_compact(open_donors(triple["grpo"], triple["sft"]), local, shard_size=10**9)
-    watch = DiskWatch(tmp_path)
-    watch.start()
     with streamed_donors("org/grpo", "hf://org/sft@main", streamed) as pair:
         head = extract_compact(pair, streamed, shard_size=10**9)
-    watch.stop.set()
-    watch.join()
     here = {n: r.sha256 for n, r in open_head(local).tensors.items()}
     assert {name: record.sha256 for name, record in head.tensors.items()} == here
-    assert 1 <= watch.most <= 2
-    assert len(watch.seen) > SHARDS // 2
+    assert max(map(len, on_disk)) == 2
+    assert len(set.union(*on_disk)) == 2 * SHARDS - 1
     assert not list(tmp_path.glob(".*"))
     assert not list((tmp_path / "hf").rglob("*.safetensors"))
     # Shards are fetched once each, in pairs.

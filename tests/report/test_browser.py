@@ -169,7 +169,7 @@ def test_hovering_tells_the_numbers(open_page: Open, report: Path) -> None:
     chart.scroll_into_view_if_needed()
     point = chart.locator("circle").nth(1).bounding_box()
     page.mouse.move(point["x"] + 3, point["y"] + 3)
-    chart.get_by_text("choosing items, scale 0.25").first.wait_for(timeout=5000)
+    chart.get_by_text("choosing items, scale 0.25").first.wait_for()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -1,9 +1,9 @@
 """A small plan for the embedded family, and what it finds when nothing goes wrong."""
 
 import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,41 +108,40 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(root / "results", run_local(root / "plan.yaml", root / "results"))
 
 
+KILLED = """
+import os, signal
+from rvec_merge.cli import main
+from rvec_merge.evaluation.store import Store
+
+add, filed = Store.add, []
+
+def dying(store, *arguments):
+    filed.append(add(store, *arguments))
+    if len(filed) == {cells}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return filed[-1]
+
+Store.add = dying
+main()
+"""
+
+
 @pytest.fixture
-def started() -> Any:
-    """Start ``rvec experiment`` as a process of its own; ended with the test."""
-    processes = []
+def killed() -> Callable[..., None]:
+    """Run ``rvec experiment`` in a process that ends by SIGKILL once so many cells are filed."""
 
-    def start(*arguments: object) -> subprocess.Popen[str]:
-        code = "from rvec_merge.cli import main; main()"
+    def run(cells: int, *arguments: object) -> None:
+        code = KILLED.format(cells=cells)
         command = [sys.executable, "-c", code, "experiment", *map(str, arguments)]
-        process = subprocess.Popen(
-            command, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        processes.append(process)
-        return process
+        done = subprocess.run(command, cwd=REPOSITORY, text=True, capture_output=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
+    return run
 
 
 def cells_in(folder: Path) -> list[str]:
     """The finished cells of a results folder."""
     return sorted(p.name for p in folder.glob("cells/*") if not p.name.startswith("."))
-
-
-def wait_for_cells(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:
-    """Return once so many cells are finished, while the process still runs."""
-    while len(cells_in(folder)) < count:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-
-
-@pytest.fixture(name="wait_for_cells")
-def _wait_for_cells() -> Callable[..., None]:
-    return wait_for_cells
 
 
 @pytest.fixture(name="cells_in")

@@ -4,9 +4,9 @@ import functools
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from rvec_merge.errors import EnvironmentProblem, ResultsError  # noqa: E402
 from rvec_merge.evaluation.conditions import Cell, State  # noqa: E402
 from rvec_merge.evaluation.engines.base import Failed  # noqa: E402
 from rvec_merge.evaluation.engines.cluster import Cluster, Sizing, joined  # noqa: E402
+from rvec_merge.evaluation.engines.queue import CellQueue  # noqa: E402
 from rvec_merge.evaluation.engines.ray import RETRIES, RayEngine  # noqa: E402
 
 CELLS = [Cell(f"task {i}", State("random", 1.0, i % 3)) for i in range(9)]
@@ -40,18 +41,18 @@ def two_nodes() -> Iterator[Any]:
     raylets.shutdown()
 
 
-def kill_one_worker() -> None:
-    """SIGKILL one of this test's Ray workers in the middle of a cell."""
-    until = time.monotonic() + 180
-    while time.monotonic() < until:
-        for process in psutil.process_iter(["cmdline", "ppid"]):
-            line = process.info["cmdline"] or [""]
-            # A process that a worker is forking bears its name too; its parent tells.
-            if line[0].startswith("ray::Worker.run") and process.parent().name() == "raylet":
-                process.kill()
-                return
-        time.sleep(0.01)
-    raise AssertionError("no worker has begun a cell")
+def loaded_workers(raylet: psutil.Process, count: int) -> list[psutil.Process]:
+    """Its workers that have loaded their model; waits until there are so many."""
+    found: list[psutil.Process] = []
+    while len(found) < count:
+        time.sleep(0.02)
+        found = []
+        for process in raylet.children():
+            with suppress(psutil.Error):
+                # Ray names a process after what it does, and after its actor while it waits.
+                if process.cmdline()[:1] in (["ray::Worker"], ["ray::Worker.run"]):
+                    found.append(process)
+    return found
 
 
 def same_findings(folder: Path, finished: Any) -> None:
@@ -64,20 +65,33 @@ def test_a_local_cluster_finds_the_same_bytes_though_a_worker_is_killed(
     tmp_path: Path,
     cells_in: Callable[[Path], list[str]],
     finished: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "out"
-    killing = threading.Thread(target=kill_one_worker)
-    killing.start()
+    hand_out, killed = RayEngine._hand_out, []
+
+    def killing(engine: RayEngine, queue: CellQueue) -> None:
+        if not killed and any(desk.loaded for desk in engine._desks):
+            (raylet,) = (p for p in psutil.Process().children() if p.name() == "raylet")
+            workers = loaded_workers(raylet, 2)
+            if all(desk.loaded for desk in engine._desks):
+                workers[0].kill()
+                killed.append(workers[0])
+        hand_out(engine, queue)
+
+    monkeypatch.setattr(RayEngine, "_hand_out", killing)
     done = CliRunner().invoke(
         rvec, ["experiment", str(plan_file()), "-o", str(out), "--engine", "ray", "--workers", "2"]
     )
-    killing.join()
     assert done.exit_code == 0, done.output
+    assert killed
     assert cells_in(out) == cells_in(finished.folder)
     same_findings(out, finished)
 
 
-def run_on(address: str, plan: Path, out: Path, begin: Callable[[Cell], None], log: Any) -> None:
+def run_on(
+    address: str, plan: Path, out: Path, begin: Callable[[Cell, RayEngine], None], log: Any
+) -> None:
     from rvec_merge.evaluation.experiment import prepare
     from rvec_merge.evaluation.report_files import write_summary
     from rvec_merge.evaluation.runner import CellRunner
@@ -87,7 +101,7 @@ def run_on(address: str, plan: Path, out: Path, begin: Callable[[Cell], None], l
     with joined(address, Sizing()) as cluster, store.writing(experiment.head()):
         assert cluster == Cluster(1, 0, 2)
         runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, cluster.device)
-        engine = RayEngine.on(cluster, runner, begin)
+        engine = RayEngine.on(cluster, runner, lambda cell: begin(cell, engine))
         scale, results = experiment.run(engine, runner, store, log)
         write_summary(experiment, scale, results, store)
 
@@ -101,11 +115,14 @@ def test_a_node_is_killed_and_the_other_finishes(
 ) -> None:
     begun: list[Cell] = []
     second = next(node for node in two_nodes.list_all_nodes() if node != two_nodes.head_node)
+    raylet = psutil.Process(second.all_processes["raylet"][0].process.pid)
 
-    def begin(cell: Cell) -> None:
+    def begin(cell: Cell, engine: RayEngine) -> None:
         begun.append(cell)
-        if len(begun) == 4:  # both nodes have begun a cell by now
-            threading.Timer(0.05, two_nodes.remove_node, (second, False)).start()
+        if len(begun) == 1:
+            loaded_workers(raylet, 1)
+        elif second in two_nodes.list_all_nodes() and all(desk.loaded for desk in engine._desks):
+            two_nodes.remove_node(second, allow_graceful=False)
 
     log = type(finished.log)()
     run_on(two_nodes.address, plan_file(), tmp_path / "out", begin, log)
@@ -120,21 +137,17 @@ def test_the_driver_is_killed_and_goes_on_where_it_stopped(
     plan_file: Callable[..., Path],
     tmp_path: Path,
     two_nodes: Any,
-    started: Callable[..., Any],
-    wait_for_cells: Callable[..., None],
+    killed: Callable[..., None],
     cells_in: Callable[[Path], list[str]],
     finished: Any,
 ) -> None:
     out = tmp_path / "out"
     arguments = (plan_file(), "-o", out, "-q", "--engine", "ray", "--address", two_nodes.address)
-    process = started(*arguments)
-    wait_for_cells(out, 2, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    killed(2, *arguments)
     kept = cells_in(out)
-    assert 2 <= len(kept) < 11
+    assert len(kept) == 2
     log = type(finished.log)()
-    run_on(two_nodes.address, plan_file(), out, log.begun.append, log)
+    run_on(two_nodes.address, plan_file(), out, lambda cell, engine: log.begun.append(cell), log)
     assert len(log.begun) == 11 - len(kept)
     assert set(kept) < set(cells_in(out)) == set(cells_in(finished.folder))
     same_findings(out, finished)
