@@ -22,6 +22,7 @@ from rvec_merge.report.charts import (
     scale_chart,
 )
 from rvec_merge.report.results import Results
+from rvec_merge.shown import shown
 
 # The page's light colours. They differ in lightness too, and so do the marks in shape.
 INK = {"target": "#555555", "vector": "#0064a8", "control": "#b35a00", "donor": "#8a3b76"}
@@ -189,7 +190,7 @@ def _heat(chart: HeatMap, figure: Any) -> None:
         values = np.array(panel.values, dtype=float)  # None becomes NaN, which stays white
         image = axis.pcolormesh(values, cmap="Blues", edgecolors="white", linewidth=0.5)
         axis.set_xticks(np.arange(len(chart.layers))[::step] + 0.5, chart.layers[::step])
-        axis.set_yticks(np.arange(len(chart.kinds)) + 0.5, chart.kinds)
+        axis.set_yticks(np.arange(len(chart.kinds)) + 0.5, map(shown, chart.kinds))
         axis.invert_yaxis()
         axis.tick_params(length=0)
         axis.grid(visible=False)
@@ -197,7 +198,7 @@ def _heat(chart: HeatMap, figure: Any) -> None:
         axis.set(xlabel="layer")
         axis.set_title(panel.title, loc="left")
         figure.colorbar(image, ax=axis, pad=0.01).outline.set_visible(False)
-    figure.suptitle(chart.label, x=0.01, ha="left")
+    figure.suptitle(shown(chart.label), x=0.01, ha="left")
 
 
 def _with_bars(axis: Any, x: Sequence[Any], y: Sequence[Any], **style: Any) -> None:

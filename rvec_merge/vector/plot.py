@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rvec_merge.errors import EnvironmentProblem, OutputError, why
+from rvec_merge.shown import shown
 from rvec_merge.vector.inspection import Inspection, Row
 
 _COLOURS = "Blues"  # light to dark, so that greyscale keeps the order
@@ -52,13 +53,13 @@ def _figure(inspection: Inspection, kind: Any) -> Any:
     panels = _panels(inspection)
     height = len(panels) * (0.29 * len(kinds) + 0.95) + 0.75
     figure = kind(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
-    figure.suptitle(_title(inspection), x=0.01, ha="left", fontsize=13)
+    figure.suptitle(shown(_title(inspection)), x=0.01, ha="left", fontsize=13)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         grid = _grid(inspection, kinds, layers, panel.value)
-        _draw(figure, axis, panel.title, grid, kinds, layers)
+        _draw(figure, axis, shown(panel.title), grid, kinds, layers)
     axes[-1].set_xlabel("layer", fontsize=11)
-    figure.supxlabel(_outside(inspection, panels), x=0.01, ha="left", fontsize=10)
+    figure.supxlabel(shown(_outside(inspection, panels)), x=0.01, ha="left", fontsize=10)
     return figure
 
 
@@ -118,7 +119,7 @@ def _draw(
 
     image = axis.imshow(grid, aspect="auto", cmap=_COLOURS, interpolation="nearest")
     axis.set_title(title, loc="left", fontsize=11)
-    axis.set_yticks(range(len(kinds)), kinds, fontsize=10)
+    axis.set_yticks(range(len(kinds)), map(shown, kinds), fontsize=10)
     step = -(-len(layers) // 32)
     axis.set_xticks(range(0, len(layers), step), layers[::step], fontsize=10)
     axis.tick_params(length=0, labelbottom=True)
