@@ -33,8 +33,7 @@ def perturb(item: Mapping[str, Any], spec: PerturbationSpec) -> dict[str, Any] |
     absent += [name for name in texts if not isinstance(item.get(name), str)]
     if absent:
         raise TaskError(
-            f"The perturbation {spec.kind} reads a column that the data lacks, or that holds no "
-            f"text: {absent[0]}.",
+            f"The perturbation {spec.kind} reads a text column that the data lacks: {absent[0]}.",
             [f"columns: {', '.join(item)}"],
             "name the text columns in the task's `perturbation: {fields: [...]}`.",
         )
