@@ -12,8 +12,9 @@ from rvec_merge.engine.effect import Effect
 from rvec_merge.engine.inputs import Input
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import CheckpointError
+from rvec_merge.hashes import file_sha256, known_sha256
 from rvec_merge.recipe import Recipe
-from rvec_merge.vector.provenance import describe, file_hash
+from rvec_merge.vector.provenance import describe, revision_of
 
 FILE = "rvec_merge.json"
 
@@ -137,8 +138,10 @@ def _input(found: Input, *, hash_files: bool) -> InputRecord:
         )
     files = {
         path.name: InputFile(
-            bytes=path.stat().st_size, sha256=file_hash(path) if hash_files else None
+            bytes=path.stat().st_size,
+            sha256=file_sha256(path) if hash_files else known_sha256(path),
         )
         for path in found.files
     }
-    return InputRecord(reference=str(found.reference), revision=None, license=None, files=files)
+    revision = revision_of(found.folder)
+    return InputRecord(reference=str(found.reference), revision=revision, license=None, files=files)

@@ -14,11 +14,11 @@ from rvec_merge.engine.plan import MergePlan, NotStreamable, PlannedTensor, plan
 from rvec_merge.engine.provenance import Provenance, read_provenance
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import CheckpointError, RecipeError
+from rvec_merge.hashes import file_sha256
 from rvec_merge.kernel import BLOCK, BlockMerger, accumulation_dtype, non_finite, sparsified
 from rvec_merge.preflight import see_local
 from rvec_merge.preflight.plan import resolve_seen
 from rvec_merge.recipe import Recipe, parse_recipe
-from rvec_merge.vector.provenance import file_hash
 from rvec_merge.vector.stored import StoredTensor
 
 
@@ -101,13 +101,18 @@ def verify(
 
 
 def _plan(recipe: Recipe) -> MergePlan:
+    from rvec_merge.hub.recipes import fetch_models
+    from rvec_merge.hub.snapshot import no_downloads
+
+    fetch_models(recipe)
     models = {}
     for reference in recipe.config.referenced_models():
         fetch(reference)
         if (seen := see_local(reference, "input")) is not None:
             models[reference] = seen
     try:
-        return plan_merge(recipe, resolve_seen(recipe, models, False), Settings())
+        with no_downloads():
+            return plan_merge(recipe, resolve_seen(recipe, models, False), Settings())
     except NotStreamable as reason:
         raise RecipeError(
             "Only a streamed merge can be recomputed.",
@@ -158,5 +163,5 @@ def _changed(recorded: Provenance, inputs: Iterable[Input]) -> Iterator[str]:
                 yield f"{record.reference}: {name} is gone"
             elif path.stat().st_size != known.bytes:
                 yield f"{record.reference}: {name} has another size"
-            elif known.sha256 is not None and file_hash(path) != known.sha256:
+            elif known.sha256 is not None and file_sha256(path) != known.sha256:
                 yield f"{record.reference}: {name} has another sha256"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rvec_merge.engine.inputs import fetch
 from rvec_merge.evaluation.conditions import State
+from rvec_merge.hashes import file_sha256
 from rvec_merge.recipe import Recipe
 
-_CHUNK = 1 << 22
 _SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
 
@@ -70,17 +70,5 @@ def checkpoint_fingerprint(folder: Path) -> str:
     """sha256 over the names and contents of a checkpoint's weights, config and tokenizer."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.suffix in _SUFFIXES and p.is_file()):
-        digest.update(f"{path.name}\0{file_digest(path)}\0".encode())
-    return digest.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file; a Hub cache states its large files' own, so those are not read."""
-    blob = path.resolve().name
-    if path.is_symlink() and len(blob) == 64 and all(c in "0123456789abcdef" for c in blob):
-        return blob
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+        digest.update(f"{path.name}\0{file_sha256(path)}\0".encode())
     return digest.hexdigest()

@@ -1,12 +1,21 @@
 """What the Hub's client raises, told as what it means to a user and what to do."""
 
+import errno
+import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
+from types import ModuleType
 
 from rvec_merge.errors import RvecError, why
+from rvec_merge.hub.bounded import ANSWER_BYTES, at_most
 
 _TOKENS = "https://huggingface.co/settings/tokens"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK = {*_FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_NETWORK = (ConnectionError, TimeoutError, socket.gaierror)
 
 
 class HubError(RvecError):
@@ -31,28 +40,32 @@ def explained(what: str) -> Iterator[None]:
     # The HTTP library's own base class, whichever library this client is built on.
     transport = client.HfHubHTTPError.__mro__[1]
     try:
-        yield
+        with at_most(ANSWER_BYTES):
+            yield
     except RvecError:
         raise
     except client.LocalEntryNotFoundError as error:
         # The client wraps what kept it from the network, and whether it was allowed there.
         raise _explain(error.__cause__ or error, what) from None
-    except (
-        transport,
-        client.OfflineModeIsEnabled,
-        client.HFValidationError,
-        client.EntryNotFoundError,
-        client.SafetensorsParsingError,
-        client.XetDownloadError,
-        OSError,
-        ValueError,
-        RecursionError,
-    ) as error:
+    except (transport, OSError, ValueError, RecursionError, *_own(client)) as error:
         raise _explain(error, what) from None
-    except RuntimeError as error:
-        if not isinstance(error.__cause__, transport | OSError):
+    except Exception as error:
+        cause = error.__cause__
+        if isinstance(error, RuntimeError) and isinstance(cause, transport | OSError):
+            raise _explain(cause, what) from None  # an upload that failed
+        if not _raised_by_client(error):
             raise
-        raise _explain(error.__cause__, what) from None  # an upload that failed
+        raise _explain(error, what) from None
+
+
+def _own(client: ModuleType) -> tuple[type[Exception], ...]:
+    return client.EntryNotFoundError, client.SafetensorsParsingError, client.XetDownloadError
+
+
+def _raised_by_client(error: BaseException) -> bool:
+    """Whether the client stumbled over an answer, or Xet's compiled part called from it did."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__")).startswith("huggingface_hub")
 
 
 def _explain(error: BaseException, what: str) -> HubError:
@@ -76,17 +89,26 @@ def _explain(error: BaseException, what: str) -> HubError:
             [what, _line(error)],
             "do not use this repo; tell its author.",
         )
-    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+    if (number := _number(error)) is not None:
+        name = getattr(error, "filename", None)
         return HubError(
-            "A file cannot be written or read.",
-            [what, f"{error.strerror}: {error.filename}"],
+            "The disk with the Hub's cache is full."
+            if number in _FULL
+            else "A file cannot be written or read.",
+            [what, os.strerror(number) + (f": {name}" if name else "")],
             "make room, or set HF_HOME to a folder you may write to.",
         )
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError | TypeError | LookupError | AttributeError):
         return HubError(
             "The Hub's answer makes no sense.",
-            [what, _line(error)],
+            [what, _line(error) or type(error).__name__],
             "try again; if HF_ENDPOINT is set, check that it names a Hub.",
+        )
+    if isinstance(error, RuntimeError):
+        return Unreachable(
+            "Xet storage, where the Hub keeps large files, does not answer as it should.",
+            [what, _line(error)],
+            "run it again: finished files are kept. HF_HUB_DISABLE_XET=1 takes the other way.",
         )
     return Unreachable(
         "The connection to the Hub failed.",
@@ -132,11 +154,7 @@ def _refused(error: BaseException, what: str) -> HubError:
             f"log in with a token that may do this (hf auth login; {_TOKENS}).",
         )
     if status == 429:
-        wait = error.response.headers.get("Retry-After", "")
-        facts = [what, *([f"it asks to wait {wait} s"] if wait.isdecimal() else [])]
-        return HubError(
-            "The Hub's rate limit is reached.", facts, "wait a few minutes; a token raises it."
-        )
+        return rate_limited(what, error.response.headers.get("Retry-After", ""))
     if status >= 500:
         return Unreachable(
             "The Hub is in trouble.",
@@ -149,6 +167,22 @@ def _refused(error: BaseException, what: str) -> HubError:
         [what, f"the answer was {status}", *said],
         "correct what it names.",
     )
+
+
+def rate_limited(what: str, wait: str) -> HubError:
+    """The error for a Hub that wants fewer requests."""
+    facts = [what, *([f"it asks to wait {wait} s"] if wait.isdecimal() else [])]
+    return HubError(
+        "The Hub's rate limit is reached.", facts, "wait a few minutes; a token raises it."
+    )
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's number for what a file or disk refuses; None where it is not about those."""
+    if isinstance(error, OSError):
+        return None if isinstance(error, _NETWORK) else error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))  # as Xet's compiled part tells it
+    return int(told[1]) if told and int(told[1]) in _DISK else None
 
 
 def _has_token() -> bool:

@@ -1,82 +1,136 @@
-"""Download files of a commit into the Hub's cache, and hold them to the hashes it states."""
+"""Files of a commit in the Hub's cache: fetched, and held to the hashes that the commit lists."""
 
-import hashlib
+import logging
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from rvec_merge.hashes import hashes
+from rvec_merge.hub.bounded import at_most
 from rvec_merge.hub.errors import HubError, explained
-from rvec_merge.hub.references import HubReference
-from rvec_merge.hub.snapshot import RemoteFile, Snapshot, cached_file, client
+from rvec_merge.hub.listing import RemoteFile
+from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, not_cached
 
-_CHUNK = 1 << 22  # bytes
+LOG = logging.getLogger(__name__)
+_THREADS = 8  # as many as the Hub's client uses
+
+
+class Damaged(HubError):
+    """Bytes are not what the repo's listing states."""
 
 
 def fetch_files(snapshot: Snapshot, names: Iterable[str]) -> Path:
     """The folder of the cache that holds these files of a snapshot; downloads what is missing.
 
-    Each download is compared with the size and hash that the repo's listing states; one that
-    differs is deleted from the cache.
+    No file is used whose bytes were not once compared with the size and hash that the listing
+    states, whoever put it into the cache; ``hashes`` remembers. A damaged one that was there before
+    is fetched anew; one that arrives damaged is deleted.
 
     Raises:
-        HubError: a download fails or is damaged. Finished files stay, so that a rerun goes on.
+        Damaged: downloads differ; all of them are named.
+        HubError: a download fails. Finished files stay, so that a rerun goes on.
     """
     wanted = sorted(set(names))
-    reference = snapshot.reference
-    new = [name for name in wanted if cached_file(reference, name) is None]
-    for name in set(wanted) - set(new):
-        path = cached_file(reference, name)
-        # A cut file that something else left in the cache.
-        if path is not None and path.stat().st_size != snapshot.files[name].size:
-            forget(path)
-            new.append(name)
-    with explained(str(reference)):
-        if new:
-            # Square brackets keep the client from reading a name as a pattern.
-            patterns = [name.translate(_LITERAL) for name in wanted]
-            client().snapshot_download(
-                reference.repo_id, revision=reference.revision, allow_patterns=patterns
-            )
-    for name in new:
-        path = cached_file(reference, name)
-        if path is None:
-            raise HubError("The Hub did not send a file.", [f"{reference}", name], "run it again.")
-        check_file(path, snapshot.files[name], reference, name)
-    folder = cached_file(reference, wanted[0])
+    missing = [name for name in wanted if cached_file(snapshot.reference, name) is None]
+    if missing and is_offline():
+        raise not_cached(f"{snapshot.reference}", *missing[:5])
+    facts: list[str] = []
+    failures: list[HubError] = []
+    # Each thread compares what it fetched while the others still fetch: the bytes are in memory.
+    pool = ThreadPoolExecutor(min(_THREADS, len(wanted)))
+    try:
+        for future in [pool.submit(_fetch, snapshot, name) for name in wanted]:
+            try:
+                facts += filter(None, [future.result()])
+            except HubError as error:
+                failures.append(error)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if facts:
+        raise damaged([f"{snapshot.reference}", *facts])
+    if failures:
+        raise failures[0]
+    folder = cached_file(snapshot.reference, wanted[0])
     assert folder is not None
     return folder.parents[wanted[0].count("/")]
 
 
-def check_file(path: Path, stated: RemoteFile, reference: HubReference, name: str) -> None:
-    """Compare a download with what the listing states; delete it if it differs.
+def _fetch(snapshot: Snapshot, name: str) -> str | None:
+    """Bring one file into the cache; what is wrong with it, once it is deleted again."""
+    stated = snapshot.files[name]
+    path = cached_file(snapshot.reference, name)
+    if path is not None:
+        found = difference(path, stated)
+        if found is None:
+            return None
+        if is_offline():
+            return f"{name}: {found}"  # the only copy: who is online again compares it again
+        LOG.warning("%s: %s in the cache is fetched again: %s.", snapshot.reference, name, found)
+        forget(path)
+    path = download(snapshot, name)
+    found = difference(path, stated)
+    if found is None:
+        return None
+    forget(path)
+    return f"{name}: {found}"
+
+
+def download(snapshot: Snapshot, name: str, folder: Path | None = None) -> Path:
+    """Fetch one file into the cache, or into ``folder``, and no more of it than is listed.
 
     Raises:
-        HubError: it differs.
+        HubError: it cannot be had.
     """
+    reference = snapshot.reference
+    with explained(f"{reference}: {name}"), at_most(snapshot.files[name].size):
+        return Path(
+            client().hf_hub_download(
+                reference.repo_id, name, revision=reference.revision, local_dir=folder
+            )
+        )
+
+
+def difference(path: Path, stated: RemoteFile) -> str | None:
+    """How a file differs from what the listing states; None if it does not."""
     size = path.stat().st_size
-    if size == stated.size and _digest(path, stated) == (stated.sha256 or stated.blob):
-        return
-    forget(path)
-    fact = f"{size} bytes of {stated.size}" if size != stated.size else "its hash differs"
-    raise HubError(
+    if size != stated.size:
+        return f"{size} bytes of {stated.size}"
+    sha256, blob = hashes(path, git=stated.sha256 is None)
+    same = sha256 == stated.sha256 if stated.sha256 else blob == stated.blob
+    return None if same else "its hash differs"
+
+
+def damaged(facts: list[str]) -> Damaged:
+    """The error for what differs from its listing; ``facts`` name repos and files."""
+    if is_offline():
+        return Damaged(
+            "The Hub's cache is damaged.",
+            facts,
+            "run once with HF_HUB_OFFLINE=0, which fetches these files again.",
+        )
+    return Damaged(
         "A download is damaged, and was deleted.",
-        [f"{reference}", f"{name}: {fact}"],
+        facts,
         "run it again; finished files are kept.",
     )
 
 
 def forget(path: Path) -> None:
-    """Remove a file of the cache, and the blob it links to."""
-    blob = path.resolve()
-    path.unlink(missing_ok=True)
-    blob.unlink(missing_ok=True)
+    """Remove a file of the cache, and the blob that it links to, by way of others or not.
 
-
-def _digest(path: Path, stated: RemoteFile) -> str:
-    digest = hashlib.sha256() if stated.sha256 else hashlib.sha1(b"blob %d\0" % stated.size)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-_LITERAL = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
+    Raises:
+        HubError: the cache cannot be changed.
+    """
+    chain = [path]
+    while chain[-1].is_symlink():
+        chain.append(chain[-1].parent / os.readlink(chain[-1]))
+    try:
+        for link in chain:
+            link.unlink(missing_ok=True)
+    except OSError as error:
+        raise HubError(
+            "A file of the Hub's cache is damaged, and cannot be deleted.",
+            [f"{path}", f"{error.strerror}"],
+            "delete it, or set HF_HOME to a folder you may write to.",
+        ) from None

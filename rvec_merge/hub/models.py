@@ -1,14 +1,12 @@
 """Bring a model from the Hub into its cache: weights, tokenizer, templates, at one commit."""
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rvec_merge.checkpoint import INDEX, SINGLE
-from rvec_merge.hub.errors import Unreachable
 from rvec_merge.hub.fetch import fetch_files
-from rvec_merge.hub.layout import KINDS
+from rvec_merge.hub.layout import CARD, KINDS
 from rvec_merge.hub.limits import check_headers
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import hub_reference, small_files, weight_files
@@ -17,7 +15,6 @@ from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snap
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
 
-LOG = logging.getLogger(__name__)
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _WEIGHTS = (SINGLE, INDEX, KINDS["vector"].mark, *_PICKLED)
 
@@ -30,16 +27,12 @@ def fetch_model(reference: HubReference) -> Path:
     Raises:
         HubError: it cannot be had, or is not what its headers and listing say.
     """
-    if is_offline():
-        return _cached(pinned(reference))
-    try:
-        snapshot = open_snapshot(reference)
-    except Unreachable as error:
-        if reference.is_pinned and _cached_folder(reference) is not None:
-            LOG.warning("%s\nThe copy in the cache is used.", error)
-            return _cached(reference)
-        raise
-    folder = fetch_files(snapshot, small_files(snapshot))
+    snapshot = open_snapshot(reference)
+    small = small_files(snapshot)
+    if is_offline() and cached_file(snapshot.reference, CARD) is None:
+        # A merge can do without it; the other tools that fill a cache leave it out.
+        small = [name for name in small if name != CARD]
+    folder = fetch_files(snapshot, small)
     names = _weights(snapshot, folder)
     fetch_files(snapshot, names)
     check_headers([folder / n for n in names if n.endswith(".safetensors")], snapshot.reference)
@@ -69,17 +62,6 @@ def _weights(snapshot: Snapshot, folder: Path) -> list[str]:
     files = list(weight_files(snapshot, folder))
     # Downloading a pickle is harmless; whoever opens it asks for --allow-pickle.
     return files or [name for name in snapshot.files if name.endswith(".bin") and "/" not in name]
-
-
-def _cached(reference: HubReference) -> Path:
-    folder = _cached_folder(reference)
-    if folder is None:
-        raise Unreachable(
-            "Offline, and the Hub's cache lacks it.",
-            [f"{reference}", "HF_HUB_OFFLINE is set" if is_offline() else "the Hub is silent"],
-            "run once with HF_HUB_OFFLINE=0, which fills the cache.",
-        )
-    return folder
 
 
 def _cached_folder(reference: HubReference) -> Path | None:

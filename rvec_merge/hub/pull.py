@@ -8,11 +8,11 @@ from rvec_merge.atomic import check_output, check_space, new_folder
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.fetch import fetch_files
-from rvec_merge.hub.layout import KINDS, Kind, KindName, kind_of
+from rvec_merge.hub.layout import Kind, KindName, kind_of
 from rvec_merge.hub.limits import check_headers, read_object
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import too_large
-from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snapshot, pinned
+from rvec_merge.hub.snapshot import Snapshot, open_snapshot
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,14 @@ def fetch_content(reference: HubReference, wanted: KindName | None = None) -> Co
     Raises:
         HubError, RvecError: see ``pull``.
     """
-    if is_offline():
-        content = _cached(pinned(reference))
-    else:
-        snapshot = open_snapshot(reference)
-        kind = kind_of(snapshot.files, f"hf://{reference}")
-        _refuse_other(kind, wanted, reference)
-        names = kind.known(snapshot.files)
-        _check_sizes(snapshot, kind, names)
-        folder = fetch_files(snapshot, names)
-        ignored = sorted(snapshot.files.keys() - set(names))
-        content = Content(snapshot.reference, kind, folder, tuple(names), tuple(ignored))
-    _refuse_other(content.kind, wanted, reference)
+    snapshot = open_snapshot(reference)
+    kind = kind_of(snapshot.files, f"hf://{reference}")
+    _refuse_other(kind, wanted, reference)
+    names = kind.known(snapshot.files)
+    _check_sizes(snapshot, kind, names)
+    folder = fetch_files(snapshot, names)
+    ignored = sorted(snapshot.files.keys() - set(names))
+    content = Content(snapshot.reference, kind, folder, tuple(names), tuple(ignored))
     _check(content)
     return content
 
@@ -93,21 +89,6 @@ def _refuse_other(kind: Kind, wanted: KindName | None, reference: HubReference) 
             [f"hf://{reference}"],
             "name another repo.",
         )
-
-
-def _cached(reference: HubReference) -> Content:
-    """What the cache has of a commit; a repo that was fetched in part fails when it is checked."""
-    marks = [cached_file(reference, kind.mark) for kind in KINDS.values()]
-    folder = next((path.parent for path in marks if path is not None), None)
-    if folder is None:
-        raise HubError(
-            "Offline, and the Hub's cache lacks it.",
-            [f"hf://{reference}", "HF_HUB_OFFLINE is set"],
-            "run once with HF_HUB_OFFLINE=0, which fills the cache.",
-        )
-    present = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-    kind = kind_of(present, f"hf://{reference}")
-    return Content(reference, kind, folder, tuple(kind.known(present)), ())
 
 
 def _check(content: Content) -> None:

@@ -139,15 +139,23 @@ def fetch_models(recipe: Recipe) -> bool:
     """Bring a recipe's repos into the Hub's cache; whether there were any.
 
     Raises:
-        HubError: a download fails, or is damaged.
+        Damaged: downloads differ from what their repos list; all of them are named.
+        HubError: a download fails.
     """
+    from rvec_merge.hub.fetch import Damaged, damaged
     from rvec_merge.hub.models import fetch_model, show_to_mergekit
     from rvec_merge.hub.remote import hub_reference
 
     references = sorted(recipe.config.referenced_models(), key=str)
     wanted = [hub for r in references if (hub := hub_reference(r)) is not None]
+    facts: list[str] = []
     for hub in wanted:
-        fetch_model(hub)
+        try:
+            fetch_model(hub)
+        except Damaged as error:
+            facts += error.facts
+    if facts:
+        raise damaged(facts)
     show_to_mergekit(references)
     return bool(wanted)
 

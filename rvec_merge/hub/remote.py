@@ -5,14 +5,23 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.checkpoint import DTYPES, INDEX, PICKLED, SINGLE, TensorInfo, read_json
+from rvec_merge.checkpoint import (
+    DTYPES,
+    INDEX,
+    PICKLED,
+    SINGLE,
+    TensorInfo,
+    read_header,
+    read_json,
+)
 from rvec_merge.errors import CheckpointError
+from rvec_merge.hashes import known_sha256
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import SMALL_FILES, limit_of
-from rvec_merge.hub.limits import check_count, plain_index, read_object
+from rvec_merge.hub.limits import check_count, check_headers, plain_index, read_object
 from rvec_merge.hub.references import HubReference, named_repo
-from rvec_merge.hub.snapshot import Snapshot, client, is_offline, open_snapshot
+from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, open_snapshot
 from rvec_merge.no_weights import no_weights
 from rvec_merge.preflight import COMPACT_MARK, Model, see_local
 
@@ -29,11 +38,8 @@ def see(reference: "ModelReference", label: str, allow_pickle: bool = False) -> 
         CheckpointError, HubError: it cannot be found or read, or its files are not what they say.
     """
     hub = hub_reference(reference)
-    if hub is None:
+    if hub is None or is_offline():
         return see_local(reference, label, allow_pickle)
-    here = see_local(reference, label, allow_pickle)
-    if is_offline() or (here is not None and here.tensors is not None):
-        return here
     return _see_remote(reference, hub, label, allow_pickle)
 
 
@@ -137,9 +143,18 @@ def headers_of(snapshot: Snapshot, folder: Path) -> dict[str, dict[str, TensorIn
 
 
 def _headers(snapshot: Snapshot, files: list[str]) -> dict[str, dict[str, TensorInfo]]:
-    """Each file's header. One after another, so that a hostile repo is left at its first excess."""
+    """Each file's header. One after another, so that a hostile repo is left at its first excess.
+
+    A file of the cache whose bytes were compared is read there; the others are not fetched for it.
+    """
     found: dict[str, dict[str, TensorInfo]] = {}
     for file in files:
+        cached = cached_file(snapshot.reference, file)
+        stated = snapshot.files[file]
+        if cached is not None and known_sha256(cached) == stated.sha256 is not None:
+            check_headers([cached], snapshot.reference)
+            found[file] = read_header(cached)[0]
+            continue
         with explained(f"{snapshot.reference}: {file}"):
             header = client().parse_safetensors_file_metadata(
                 snapshot.reference.repo_id, file, revision=snapshot.commit

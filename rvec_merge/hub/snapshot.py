@@ -1,35 +1,26 @@
 """A repo at one commit: which files it holds, how large they are, and what they hash to."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rvec_merge import __version__
+from rvec_merge.hub.bounded import guard_client
 from rvec_merge.hub.errors import HubError, Unreachable, explained
-from rvec_merge.hub.references import HubReference
+from rvec_merge.hub.listing import RemoteFile, by_links, keep, listed, recall
+from rvec_merge.hub.references import COMMIT, HubReference
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+LOG = logging.getLogger(__name__)
 MOST_FILES = 10_000
 TIMEOUT = 30.0  # seconds without an answer
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """One file of a repo.
-
-    Attributes:
-        size: bytes.
-        sha256: of a large file; None for one that git itself holds.
-        blob: git's hash of a small file.
-    """
-
-    size: int
-    sha256: str | None
-    blob: str
 
 
 @dataclass(frozen=True)
@@ -52,9 +43,10 @@ class Snapshot:
 
 
 def client() -> "HfApi":
-    """The Hub's client, by the settings in the environment."""
+    """The Hub's client, by the settings in the environment; see ``bounded`` for its limits."""
     from huggingface_hub import HfApi
 
+    guard_client()
     return HfApi(library_name="rvec-merge", library_version=__version__)
 
 
@@ -63,6 +55,19 @@ def is_offline() -> bool:
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
+
+
+@contextmanager
+def no_downloads() -> Iterator[None]:
+    """Keep mergekit and transformers from the network: they would fetch what nobody compares."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def pinned(reference: HubReference) -> HubReference:
@@ -76,49 +81,78 @@ def pinned(reference: HubReference) -> HubReference:
     if is_offline():
         commit = _cached_commit(reference)
         if commit is None:
-            raise Unreachable(
-                "Offline, and the Hub's cache lacks it.",
-                [f"{reference}", "HF_HUB_OFFLINE is set"],
-                "run once with HF_HUB_OFFLINE=0, which fills the cache.",
-            )
+            raise not_cached(str(reference))
         return reference.at(commit)
     with explained(str(reference)):
         info = client().model_info(reference.repo_id, revision=reference.revision, timeout=TIMEOUT)
+        if not isinstance(info.sha, str) or not COMMIT.fullmatch(info.sha):
+            raise ValueError("it names no commit")
+    try:
         # As the client does where it resolves a branch itself: offline runs read it.
         path = _ref(reference)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(str(info.sha), "utf-8")
-    return reference.at(str(info.sha))
+        path.write_text(info.sha, "utf-8")
+    except OSError as error:
+        LOG.debug("The cache cannot be written to: %s", error)
+    return reference.at(info.sha)
 
 
 def open_snapshot(reference: HubReference) -> Snapshot:
-    """List a repo at its current commit.
+    """List a repo at its current commit; offline, or where the Hub is silent, from the cache.
 
     Raises:
-        HubError: it cannot be reached, or holds more than ``MOST_FILES`` files.
+        HubError: it cannot be reached, its listing is malformed, or holds more than ``MOST_FILES``
+            files.
     """
-    from huggingface_hub.hf_api import RepoFile
-
     found = pinned(reference)
-    with explained(str(reference)):
+    kept = _repo_folder(found) / "trees" / f"{found.revision}.json"
+    if is_offline():
+        return Snapshot(found, _files_of_cache(found, kept))
+    try:
+        files = _list(_endpoint(), found)
+    except Unreachable as error:
+        if not reference.is_pinned:
+            raise
+        try:
+            files = _files_of_cache(found, kept)
+        except Unreachable:
+            raise error from None
+        LOG.warning("%s\nThe copy in the cache is used.", error)
+        return Snapshot(found, files)
+    keep(kept, files)
+    return Snapshot(found, files)
+
+
+@lru_cache(maxsize=256)
+def _list(endpoint: str, found: HubReference) -> dict[str, RemoteFile]:
+    """A commit's files; it never changes, so that one process asks once."""
+    with explained(str(found)):
         tree = client().list_repo_tree(found.repo_id, recursive=True, revision=found.revision)
         entries = list(islice(tree, MOST_FILES + 1))
-    if len(entries) > MOST_FILES:
-        raise HubError(
-            "The repo holds too many files.",
-            [f"{reference}", f"more than {MOST_FILES:,}"],
-            "download what you need of it by hand, if you trust it.",
-        )
-    files = {
-        entry.path: RemoteFile(
-            entry.size if entry.lfs is None else entry.lfs.size,
-            None if entry.lfs is None else entry.lfs.sha256,
-            entry.blob_id,
-        )
-        for entry in entries
-        if isinstance(entry, RepoFile)
-    }
-    return Snapshot(found, files)
+        if len(entries) > MOST_FILES:
+            raise HubError(
+                "The repo holds too many files.",
+                [f"{found}", f"more than {MOST_FILES:,}"],
+                "download what you need of it by hand, if you trust it.",
+            )
+        return listed(entries)
+
+
+def _files_of_cache(found: HubReference, kept: Path) -> dict[str, RemoteFile]:
+    files = recall(kept) or by_links(_repo_folder(found) / "snapshots" / str(found.revision))
+    if not files:
+        raise not_cached(str(found))
+    return files
+
+
+def not_cached(*facts: str) -> Unreachable:
+    """The error for what an offline run needs and the cache does not have."""
+    said = "HF_HUB_OFFLINE is set" if is_offline() else "the Hub is silent"
+    return Unreachable(
+        "Offline, and the Hub's cache lacks it.",
+        [*facts, said],
+        "run once with HF_HUB_OFFLINE=0, which fills the cache.",
+    )
 
 
 def cached_file(reference: HubReference, name: str) -> Path | None:
@@ -136,8 +170,18 @@ def _cached_commit(reference: HubReference) -> str | None:
 
 def _ref(reference: HubReference) -> Path:
     """Where the cache keeps the commit of a branch."""
+    return _repo_folder(reference) / "refs" / (reference.revision or "main")
+
+
+def _repo_folder(reference: HubReference) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
     folder = repo_folder_name(repo_id=reference.repo_id, repo_type="model")
-    return Path(str(constants.HF_HUB_CACHE)) / str(folder) / "refs" / (reference.revision or "main")
+    return Path(str(constants.HF_HUB_CACHE)) / str(folder)
+
+
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)

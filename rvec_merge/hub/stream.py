@@ -10,12 +10,11 @@ from threading import Lock, local
 from typing import Any
 
 from rvec_merge.checkpoint import Checkpoint, TensorInfo, read_header
-from rvec_merge.hub.errors import explained
-from rvec_merge.hub.fetch import check_file, fetch_files
+from rvec_merge.hub.fetch import damaged, difference, download, fetch_files, forget
 from rvec_merge.hub.limits import check_headers
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import headers_of, small_files
-from rvec_merge.hub.snapshot import cached_file, client, open_snapshot
+from rvec_merge.hub.snapshot import cached_file, open_snapshot
 from rvec_merge.kernel import Delta
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.inputs import check_twins
@@ -95,17 +94,17 @@ class _Donor:
         )
 
     def _fetched(self, file: str) -> Path:
-        reference = self.snapshot.reference
+        reference, stated = self.snapshot.reference, self.snapshot.files[file]
         cached = cached_file(reference, file)
-        if cached is not None and cached.stat().st_size == self.snapshot.files[file].size:
+        # A damaged one is left to who uses the cache; this run does without it.
+        if cached is not None and difference(cached, stated) is None:
             return cached
-        with explained(f"{reference}: {file}"):
-            client().hf_hub_download(
-                reference.repo_id, file, revision=reference.revision, local_dir=self._work
-            )
-        check_file(self._work / file, self.snapshot.files[file], reference, file)
-        check_headers([self._work / file], reference)
-        return self._work / file
+        path = download(self.snapshot, file, self._work)
+        if (found := difference(path, stated)) is not None:
+            forget(path)
+            raise damaged([f"{reference}", f"{file}: {found}"])
+        check_headers([path], reference)
+        return path
 
 
 class StreamedPair:

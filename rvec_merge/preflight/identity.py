@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import RecipeError
+from rvec_merge.hashes import known_sha256
 from rvec_merge.preflight.models import EXTRACTED_MARK, Model
 from rvec_merge.problems import Finding, Notice
 from rvec_merge.recipe import METHOD, declared_donors
@@ -101,8 +102,10 @@ def same(a: Any, b: Any, models: Mapping["ModelReference", Model]) -> str:
 
 def known_hash(path: Path) -> str | None:
     """A weight file's sha256 where a Hub download recorded it; nothing is read."""
-    if _SHA256.fullmatch(path.resolve().name):  # the Hub's cache names large files by their hash
-        return path.resolve().name
+    if not path.exists() and _SHA256.fullmatch(path.name):
+        return path.name  # a file on the Hub, headers alone: named by what its commit lists
+    if (found := known_sha256(path)) is not None:
+        return found
     note = path.parent / ".cache/huggingface/download" / f"{path.name}.metadata"
     if not note.is_file() or note.stat().st_mtime < path.stat().st_mtime - 1:
         return None

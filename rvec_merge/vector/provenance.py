@@ -1,8 +1,6 @@
 """Where a donor came from, as far as its folder says without a weight being read."""
 
-import hashlib
 import json
-import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,33 +8,32 @@ from typing import Any
 from rvec_merge import __version__
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.errors import RvecError
+from rvec_merge.hashes import file_sha256, known_sha256
 from rvec_merge.safe_yaml import load_yaml
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.output import write_text
 
 CREATED_BY = f"rvec-merge {__version__}"
 EXTRACTION = "rvec_extract.json"  # beside a dense vector or an adapter; preflight knows it too
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_CHUNK = 1 << 24  # bytes
 
 
 def describe(reference: Hashable, checkpoint: Checkpoint, *, hash_files: bool) -> DonorRecord:
     """A donor's reference, revision, licence, dtypes and files.
 
     Args:
-        hash_files: compute the sha256 of files whose hash the Hub's cache does not state.
+        hash_files: compute the sha256 of files that were not compared with the Hub's.
     """
     files = sorted({info.path for info in checkpoint.tensors.values()})
     dtypes = {str(info.dtype).removeprefix("torch.") for info in checkpoint.tensors.values()}
     return DonorRecord(
         reference=str(reference),
-        revision=_revision(checkpoint.root),
+        revision=revision_of(checkpoint.root),
         license=_license(checkpoint.root),
         dtypes=sorted(dtypes),
         files={
             path.name: DonorFile(
                 bytes=path.stat().st_size,
-                sha256=_known_hash(path) or (file_hash(path) if hash_files else None),
+                sha256=file_sha256(path) if hash_files else known_sha256(path),
             )
             for path in files
         },
@@ -61,22 +58,7 @@ def record_extraction(
     write_text(folder / EXTRACTION, text + "\n")
 
 
-def file_hash(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _known_hash(path: Path) -> str | None:
-    """The Hub's cache names a large file's blob by its sha256."""
-    blob = path.resolve().name
-    return blob if path.is_symlink() and _SHA256.fullmatch(blob) else None
-
-
-def _revision(root: Path) -> str | None:
+def revision_of(root: Path) -> str | None:
     """The commit in ``.../snapshots/<commit>`` of the Hub's cache."""
     return root.name if root.parent.name == "snapshots" else None
 
