@@ -1,9 +1,11 @@
 """Donors on the Hub as a vector, read shard by shard: most of their bytes are never kept."""
 
+import fcntl
+import glob
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Lock, local
@@ -21,6 +23,8 @@ from rvec_merge.vector.inputs import check_twins
 from rvec_merge.vector.provenance import describe
 from rvec_merge.vector.stored import StoredTensor
 
+_LOCK = "rvec-shards.lock"
+
 
 @contextmanager
 def streamed_donors(grpo: str, sft: str, out: Path) -> Iterator["StreamedPair"]:
@@ -35,12 +39,30 @@ def streamed_donors(grpo: str, sft: str, out: Path) -> Iterator["StreamedPair"]:
     """
     from rvec_merge.hub.references import parse_reference
 
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.shards-", dir=out.absolute().parent))
-    try:
+    with _scratch(out.absolute()) as work:
         yield StreamedPair(
             _Donor(parse_reference(grpo), work / "grpo"), _Donor(parse_reference(sft), work / "sft")
         )
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder next to ``out`` for the run; those that killed runs left there are removed.
+
+    Each holds a file that its run keeps locked: what has none is not ours, what is locked is alive.
+    """
+    prefix = f".{out.name}.shards-"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f"{glob.escape(prefix)}*/{_LOCK}"):
+        with suppress(OSError), left.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
+    try:
+        with (work / "new").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (work / "new").rename(work / _LOCK)  # nobody sees it unlocked
+            yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -96,9 +118,10 @@ class _Donor:
     def _fetched(self, file: str) -> Path:
         reference, stated = self.snapshot.reference, self.snapshot.files[file]
         cached = cached_file(reference, file)
-        # A damaged one is left to who uses the cache; this run does without it.
-        if cached is not None and difference(cached, stated) is None:
-            return cached
+        if cached is not None:
+            if difference(cached, stated) is None:
+                return cached
+            forget(cached)  # or the client would copy it
         path = download(self.snapshot, file, self._work)
         if (found := difference(path, stated)) is not None:
             forget(path)

@@ -26,25 +26,36 @@ out_dtype: bfloat16
 """
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A fresh hub and an empty cache. The client reads its settings once, at import."""
+@pytest.fixture(params=["http", "xet"])
+def hub(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Hub]:
+    """A fresh hub and an empty cache. The client reads its settings once, at import.
+
+    Every test that uses it runs twice: large files come over HTTP, and from Xet storage. Faults of
+    the one way are met with ``over_http``.
+    """
     from huggingface_hub import close_session, constants, hf_api
+    from huggingface_hub.utils import _xet
 
     cache = tmp_path / "hf" / "hub"
-    with serving() as hub:
+    with serving(tmp_path / "xet-storage" if request.param == "xet" else None) as hub:
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.endpoint)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
         monkeypatch.setattr(hf_api.api, "endpoint", hub.endpoint)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", request.param == "http")
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
         monkeypatch.setenv("HF_TOKEN", hub.token)
+        monkeypatch.setattr(_xet, "XET_CONNECTION_INFO_CACHE", {})  # ports come again
         sleep = time.sleep  # the client waits seconds before it tries again
         monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
         yield hub
         close_session()
+
+
+over_http = pytest.mark.parametrize("hub", ["http"], indirect=True)
 
 
 @pytest.fixture
@@ -56,7 +67,8 @@ def rvec(hub: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[
             **os.environ,
             "HF_ENDPOINT": hub.endpoint,
             "HF_HOME": str(tmp_path / "hf"),
-            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_XET": "0" if hub.xet else "1",
+            "HF_XET_CACHE": str(tmp_path / "hf" / "xet"),
             "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "OMP_NUM_THREADS": "1",

@@ -1,28 +1,27 @@
 """A hub on loopback: the endpoints that the real client uses, a store, and faults on demand.
 
 Two ports: the hub, and the host that large files are redirected to, which must never see a token.
-What it cannot stand in for is the Xet service; the client is told not to use that.
+With a folder for Xet storage, the client takes that way, which is its default.
 """
 
-import base64
 import hashlib
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.hub.state import Fault, Hub, Repo, Request
+from tests.hub.api import Api, git_hash
+from tests.hub.state import LARGE, Fault, Hub, Request
+from tests.hub.xet import XetStore
 
-LARGE = (".safetensors", ".gz")  # what the hub keeps as LFS objects
-RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
-MODEL = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree|preupload|commit|branch)/(.+))?")
 BATCH = re.compile(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch")
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Api, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: Hub
     role: str
@@ -37,6 +36,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _serve(self) -> None:
+        self.read = False
         url = urlsplit(self.path)
         self.plain, self.query = unquote(url.path), parse_qs(url.query)
         authorization = self.headers.get("Authorization")
@@ -56,143 +56,35 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(401, message="Invalid credentials in Authorization header")
         return self._route()
 
-    do_GET = do_HEAD = do_POST = do_PUT = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 
     def _hit(self, fault: Fault) -> bool:
         named = fault.times > 0 and fault.method in ("*", self.command)
         return bool(named and re.search(fault.path, f"{self.role}:{self.plain}"))
 
     def _route(self) -> None:
-        if self.plain == "/api/whoami-v2":
-            return self.answer({"name": "tester", "type": "user"})
-        if self.plain == "/api/validate-yaml":
-            self.body()
-            return self.answer({"errors": [], "warnings": []})
-        if self.plain == "/api/repos/create":
-            return self._create()
-        if self.plain == "/api/models":
-            return self._search()
-        if match := BATCH.fullmatch(self.plain):
-            return self._batch()
-        if match := RESOLVE.fullmatch(self.plain):
-            return self._resolve(*match.groups())
-        if match := MODEL.fullmatch(self.plain):
-            return self._model(*match.groups())
+        parts = [unquote(part) for part in urlsplit(self.path).path.split("/")[1:]]
+        if parts[0] == "api":
+            return self.api(parts[1:])
+        if (new := self.hub.moved.get("/".join(parts[:2]))) is not None:
+            return self.moved("/".join(parts[:2]), new)
+        if BATCH.fullmatch(self.plain):
+            return self.batch()
+        if len(parts) > 4 and parts[2] == "resolve":
+            return self._resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
         return self.refuse(404, "EntryNotFound")
 
-    def _create(self) -> None:
-        asked = json.loads(self.body())
-        repo_id = f"{asked.get('organization') or 'tester'}/{asked['name']}"
-        if self.seen.authorization is None:
-            return self.refuse(401, message="Invalid username or password.")
-        known = repo_id in self.hub.repos
-        if not known:
-            repo = self.hub.repos[repo_id] = Repo(private=asked.get("visibility") == "private")
-            repo.commit({".gitattributes": b"*.safetensors filter=lfs\n"})
-        url = {"url": f"{self.hub.endpoint}/{repo_id}"}
-        return self.answer(url, 409 if known else 200)
-
-    def _search(self) -> None:
-        wanted, found = set(self.query.get("filter", [])), []
-        for repo_id, repo in self.hub.repos.items():
-            card = repo.commits[repo.branches["main"]].get("README.md", b"").decode()
-            tags = re.findall(r"^- (\S+)$", card, re.MULTILINE)
-            if wanted <= set(tags) and not repo.private:
-                found.append({"id": repo_id, "modelId": repo_id, "tags": tags, "downloads": 3})
-        return self.answer(found)
-
-    def _repo(self, repo_id: str) -> Repo | None:
-        repo = self.hub.repos.get(repo_id)
-        if repo is None or (repo.private and self.seen.authorization is None):
-            self.refuse(401 if self.seen.authorization is None else 404, "RepoNotFound")
-            return None
-        return repo
-
-    def _model(self, repo_id: str, what: str | None, rest: str | None) -> None:
-        if (repo := self._repo(repo_id)) is None:
-            return None
-        if what == "branch":
-            self.body()
-            if rest in repo.branches:
-                return self.refuse(409, message="exists")
-            repo.branches[str(rest)] = repo.branches["main"]
-            return self.answer({})
-        if what == "preupload":
-            return self._preupload(repo.commits[repo.branches[str(rest)]])
-        if what == "commit":
-            return self._commit(repo_id, repo, str(rest))
-        if what == "tree" and "/" in str(rest):
-            return self.refuse(404, "EntryNotFound")  # no folder is asked for that is there
-        sha = repo.branches.get(rest or "main", rest or "")
-        if sha not in repo.commits:
-            return self.refuse(404, "RevisionNotFound")
-        if what == "tree":
-            return self._tree(repo.commits[sha])
-        files = repo.commits[sha]
-        card = files.get("README.md", b"").decode()
-        license = re.search(r"^license: (\S+)$", card, re.MULTILINE)
-        info = {"id": repo_id, "modelId": repo_id, "sha": sha, "private": repo.private}
-        info |= {"siblings": [{"rfilename": name} for name in files]}
-        return self.answer(info | {"cardData": {"license": license[1]} if license else None})
-
-    def _tree(self, files: dict[str, bytes]) -> None:
-        entries = []
-        for name, data in files.items():
-            entry: dict[str, object] = {"type": "file", "path": name, "size": len(data)}
-            entry["oid"] = git_hash(data)
-            if name.endswith(LARGE):
-                sha = hashlib.sha256(data).hexdigest()
-                entry["lfs"] = {"oid": sha, "size": len(data), "pointerSize": 134}
-            entries.append(entry)
-        return self.answer(entries)
-
-    def _preupload(self, files: dict[str, bytes]) -> None:
-        told = []
-        for asked in json.loads(self.body())["files"]:
-            name = asked["path"]
-            mode = "lfs" if name.endswith(LARGE) else "regular"
-            old = files.get(name)
-            digest = None
-            if old is not None:
-                digest = hashlib.sha256(old).hexdigest() if mode == "lfs" else git_hash(old)
-            told.append({"path": name, "uploadMode": mode, "shouldIgnore": False, "oid": digest})
-        return self.answer({"files": told})
-
-    def _batch(self) -> None:
-        objects = []
-        for asked in json.loads(self.body())["objects"]:
-            entry = {"oid": asked["oid"], "size": asked["size"]}
-            if asked["oid"] not in self.hub.objects:
-                entry["actions"] = {"upload": {"href": f"{self.hub.cdn}/lfs/{asked['oid']}"}}
-            objects.append(entry)
-        return self.answer({"transfer": "basic", "objects": objects})
-
-    def _commit(self, repo_id: str, repo: Repo, branch: str) -> None:
-        as_pr = "create_pr" in self.query
-        files = dict(repo.commits[repo.branches[branch]])
-        for line in self.body().splitlines():
-            item = json.loads(line)
-            value = item["value"]
-            if item["key"] == "file":
-                files[value["path"]] = base64.b64decode(value["content"])
-            elif item["key"] == "lfsFile":
-                if value["oid"] not in self.hub.objects:
-                    return self.refuse(400, message="LFS object is missing")
-                files[value["path"]] = self.hub.objects[value["oid"]]
-            elif item["key"] == "deletedFile":
-                del files[value["path"]]
-        sha = repo.commit(files, "refs/pr/1" if as_pr else branch)
-        answer = {"commitUrl": f"{self.hub.endpoint}/{repo_id}/commit/{sha}", "commitOid": sha}
-        answer["pullRequestUrl"] = f"{self.hub.endpoint}/{repo_id}/discussions/1"
-        return self.answer(answer)
+    def moved(self, old: str, new: str) -> None:
+        """Tell where a repo is now, as the hub does of renamed ones."""
+        self.body()
+        self.send(b"", {"Location": self.path.replace(f"/{old}", f"/{new}", 1)}, 307)
 
     def _resolve(self, repo_id: str, revision: str, name: str) -> None:
-        if (repo := self._repo(repo_id)) is None:
+        if (repo := self.repo(repo_id)) is None:
             return None
         if repo.gated:
             return self.refuse(403, "GatedRepo")
-        sha = repo.branches.get(revision, revision)
-        if sha not in repo.commits:
+        if (sha := repo.resolve(revision)) is None:
             return self.refuse(404, "RevisionNotFound")
         if name not in repo.commits[sha]:
             return self.refuse(404, "EntryNotFound", extra={"X-Repo-Commit": sha})
@@ -202,6 +94,10 @@ class Handler(BaseHTTPRequestHandler):
         oid = hashlib.sha256(data).hexdigest()
         headers = {"X-Repo-Commit": sha, "X-Linked-Etag": f'"{oid}"'}
         headers |= {"X-Linked-Size": str(len(data)), "Location": f"{self.hub.cdn}/lfs/{oid}"}
+        if oid in self.hub.stored:
+            route = f"{self.hub.endpoint}/api/models/{repo_id}/xet-read-token/{sha}"
+            headers |= {"X-Xet-Hash": self.hub.stored[oid], "X-Xet-Refresh-Route": route}
+            headers["Link"] = f'<{route}>; rel="xet-auth"'
         return self.send(b"", headers, 302)
 
     def _object(self) -> None:
@@ -216,7 +112,10 @@ class Handler(BaseHTTPRequestHandler):
         return self.send(data, {"ETag": f'"{oid}"'})
 
     def body(self) -> bytes:
-        """The request's body; empty where the sender has gone."""
+        """The request's body, once; empty where there is none, or the sender has gone."""
+        if self.read:
+            return b""
+        self.read = True
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             data = b""
             while size := int(self.rfile.readline(), 16):
@@ -226,14 +125,16 @@ class Handler(BaseHTTPRequestHandler):
             return data
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def answer(self, value: object, status: int = 200) -> None:
-        self.send(json.dumps(value).encode(), {"Content-Type": "application/json"}, status)
+    def answer(
+        self, value: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        kind = {"Content-Type": "application/json"}
+        self.send(json.dumps(value).encode(), kind | (headers or {}), status)
 
     def refuse(
         self, status: int, code: str = "", message: str = "", extra: dict[str, str] | None = None
     ) -> None:
-        if self.command in ("POST", "PUT"):
-            self.body()
+        self.body()
         headers = {"X-Error-Code": code, "X-Error-Message": message, **(extra or {})}
         self.send(b"", {k: v for k, v in headers.items() if v}, status)
 
@@ -260,14 +161,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
-def git_hash(data: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
 @contextmanager
-def serving() -> Iterator[Hub]:
-    """Both ports, until the body ends."""
-    hub = Hub()
+def serving(xet: Path | None = None) -> Iterator[Hub]:
+    """Both ports, until the body ends; ``xet`` is a new folder for what Xet stores."""
+    hub = Hub(None if xet is None else XetStore(xet))
     servers = []
     for role in ("hub", "cdn"):
         kind = type(role, (Handler,), {"hub": hub, "role": role})

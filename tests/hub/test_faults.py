@@ -11,7 +11,7 @@ from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import HubReference
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
-from tests.hub.conftest import folder_files
+from tests.hub.conftest import folder_files, over_http
 from tests.hub.server import Handler
 from tests.hub.state import Hub
 
@@ -77,6 +77,7 @@ def other_etag(handler: Handler) -> bool:
     return True
 
 
+@over_http
 def test_a_connection_dropped_in_mid_download_is_resumed(
     hub: Hub, pushed: Path, tmp_path: Path, monkeypatch
 ):
@@ -94,6 +95,7 @@ def test_a_connection_dropped_in_mid_download_is_resumed(
     ]
 
 
+@over_http
 @pytest.mark.parametrize(
     ("method", "path", "do", "said"),
     [
@@ -117,6 +119,7 @@ def test_a_bad_body_is_never_used_and_a_rerun_completes(
     assert got == folder_files(pushed)
 
 
+@over_http
 def test_finished_files_are_kept(hub: Hub, pushed: Path, tmp_path: Path):
     hub.fail("GET", "cdn:/lfs/", short)
     with pytest.raises(HubError):
@@ -128,6 +131,7 @@ def test_finished_files_are_kept(hub: Hub, pushed: Path, tmp_path: Path):
     ]
 
 
+@over_http
 def test_a_connection_dropped_in_mid_upload_is_tried_again(hub: Hub, vector: Path):
     def hang_up(handler: Handler) -> bool:
         handler.rfile.read(100)
@@ -140,6 +144,7 @@ def test_a_connection_dropped_in_mid_upload_is_tried_again(hub: Hub, vector: Pat
     assert folder_files(vector).items() <= hub.files("me/vector").items()
 
 
+@over_http
 def test_a_failed_upload_shows_nothing_and_a_rerun_completes(hub: Hub, vector: Path):
     upload = prepare("vector", vector, "me/vector", license="mit")
     hub.fail("PUT", "cdn:/lfs/", status(500), times=6)

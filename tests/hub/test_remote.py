@@ -235,22 +235,6 @@ def test_offline_a_merge_uses_the_cache(
     assert "tokenizer.json" in offline
 
 
-def test_a_damaged_model_is_never_merged_and_a_rerun_completes(
-    hub: Hub, shared, recipe_file: Path, tmp_path: Path
-):
-    from tests.hub.test_faults import flipped
-
-    def flip_bodies(handler) -> bool:
-        return handler.headers.get("Range") is None and flipped(handler)
-
-    hub.fail("GET", "cdn:/lfs/", flip_bodies, times=6)
-    with pytest.raises(HubError, match="damaged, and was deleted"):
-        fetch_and_merge(recipe_file, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    hub.faults.clear()
-    fetch_and_merge(recipe_file, tmp_path / "out")
-
-
 def test_a_recipe_over_folders_asks_the_hub_nothing(hub: Hub, triple, tmp_path: Path):
     from tests.conftest import RECIPE
 

@@ -1,5 +1,7 @@
 """Extraction from donors on the Hub, shard by shard."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,10 +9,10 @@ import pytest
 
 from rvec_merge.checkpoint import TensorInfo
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.stream import _Donor, streamed_donors
+from rvec_merge.hub.stream import _Donor, _scratch, streamed_donors
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
-from tests.hub.conftest import folder_files
+from tests.hub.conftest import folder_files, over_http
 from tests.hub.state import Hub
 from tests.hub.test_remote import sharded
 
@@ -55,9 +57,9 @@ def test_the_vector_is_the_same_and_two_shards_are_on_disk(
     assert len(set.union(*on_disk)) == 2 * SHARDS - 1
     assert not list(tmp_path.glob(".*"))
     assert not list((tmp_path / "hf").rglob("*.safetensors"))
-    # Shards are fetched once each, in pairs.
-    fetched = [r.path for r in hub.requests if r.on == "cdn" and r.range is None]
-    assert len(fetched) == len(set(fetched)) == 2 * SHARDS - 1
+    if hub.xet is None:
+        fetched = {r.path for r in hub.requests if r.on == "cdn" and r.range is None}
+        assert len(fetched) == 2 * SHARDS - 1
     for role, donor in head.donors.items():
         assert donor.reference == f"org/{role}@{hub.repos[f'org/{role}'].branches['main']}"
         assert all(file.sha256 for file in donor.files.values())
@@ -69,27 +71,28 @@ def open_head(folder: Path):
     return read_head(folder)
 
 
-def test_shards_in_the_cache_are_used_and_stay(hub: Hub, donors, tmp_path: Path):
+@over_http
+def test_shards_are_fetched_once_and_those_of_the_cache_stay(
+    hub: Hub, donors, tmp_path: Path, monkeypatch
+):
     from huggingface_hub import snapshot_download
 
+    # Of such tiny shards, a second thread can be whole ones ahead, and the first needs one again.
+    monkeypatch.setattr("rvec_merge.vector.blocks.WORKERS", 1)
     folder = Path(snapshot_download("org/grpo"))
     before = hub.sent("", "cdn")
     with streamed_donors("org/grpo", "org/sft", tmp_path / "out") as pair:
         extract_compact(pair, tmp_path / "out", shard_size=10**9)
     sft = sum(len(b) for n, b in hub.files("org/sft").items() if n.endswith(".safetensors"))
-    # Headers by range request come on top; these tiny shards are smaller than one request.
+    # Headers by range request come on top; these tiny shards are smaller than one request. What
+    # another tool left in the cache was not compared yet: its headers are asked for as well.
     grpo = sum(len(b) for n, b in hub.files("org/grpo").items() if n.endswith(".safetensors"))
     assert hub.sent("", "cdn") - before == 2 * sft + grpo
     assert len(list(folder.glob("*.safetensors"))) == SHARDS
 
 
 def test_a_damaged_shard_leaves_nothing(hub: Hub, donors, tmp_path: Path):
-    from tests.hub.test_faults import flipped
-
-    def flip_bodies(handler) -> bool:
-        return handler.headers.get("Range") is None and flipped(handler)
-
-    hub.fail("GET", "cdn:/lfs/", flip_bodies, times=99)
+    hub.damage(hub.files("org/grpo")["model-00003-of-00006.safetensors"])
     with (
         pytest.raises(HubError, match="damaged"),
         streamed_donors("org/grpo", "org/sft", tmp_path / "out") as pair,
@@ -97,3 +100,57 @@ def test_a_damaged_shard_leaves_nothing(hub: Hub, donors, tmp_path: Path):
         extract_compact(pair, tmp_path / "out", shard_size=10**9)
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_damaged_shard_of_the_cache_is_not_read(hub: Hub, triple, donors, tmp_path: Path):
+    from huggingface_hub import snapshot_download
+
+    folder = Path(snapshot_download("org/grpo"))
+    extract_compact(open_donors(triple["grpo"], triple["sft"]), tmp_path / "v", shard_size=10**9)
+    shard = folder / "model-00003-of-00006.safetensors"
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    with streamed_donors("org/grpo", "org/sft", tmp_path / "out") as pair:
+        head = extract_compact(pair, tmp_path / "out", shard_size=10**9)
+    here = {name: record.sha256 for name, record in open_head(tmp_path / "v").tensors.items()}
+    assert {name: record.sha256 for name, record in head.tensors.items()} == here
+
+
+LEAVE = """
+import os, sys
+from pathlib import Path
+from rvec_merge.hub.stream import _scratch
+with _scratch(Path(sys.argv[1])) as work:
+    (work / "shard").write_bytes(b"x")
+    print(work, flush=True)
+    os.kill(os.getpid(), 9) if sys.argv[2] == "die" else sys.stdin.read()
+"""
+
+
+def test_what_a_killed_run_left_is_cleared_and_what_is_alive_or_not_ours_stays(tmp_path: Path):
+    def start(out: Path, how: str) -> tuple[subprocess.Popen[str], Path]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", LEAVE, str(out), how],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return child, Path(child.stdout.readline().strip())
+
+    out = tmp_path / "o*t"
+    notes = tmp_path / ".o*t.shards-notes"
+    notes.mkdir()
+    dead, left = start(out, "die")
+    dead.wait()
+    alive, used = start(out, "live")
+    try:
+        assert not left.exists()
+        with _scratch(out) as work:
+            assert work.exists()
+            assert used.exists()
+        assert not work.exists()
+        assert notes.exists()
+    finally:
+        alive.communicate("")
+    assert not used.exists()

@@ -28,7 +28,7 @@ def test_the_token_reaches_the_hub_and_no_other_host_log_or_file(
     merge(recipe, tmp_path / "out")
     on_hub = [r for r in hub.requests if r.on == "hub"]
     on_cdn = [r for r in hub.requests if r.on == "cdn"]
-    assert any(r.method == "PUT" for r in on_cdn)
+    assert hub.xet or any(r.method == "PUT" for r in on_cdn)
     assert any(r.method == "GET" and r.range for r in on_cdn)
     # transformers asks for some optional files without it; the private repo needed it.
     assert {r.authorization for r in on_hub} - {None} == {f"Bearer {hub.token}"}
