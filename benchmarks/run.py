@@ -25,13 +25,14 @@ only ratios are claimed.
 SECTIONS = {
     "hook": ("What the plugin costs at `import torch`", ["autoload.py"]),
     "merge": ("Merging", ["merge.py", "--runs", "{runs}"]),
+    "hub": ("Models in the Hub's cache", ["hub.py", "--runs", "{runs}"]),
     "preflight": ("`rvec check`", ["preflight.py", "--runs", "{runs}"]),
     "vector": ("The compact vector file", ["vector.py"]),
     "sweep": ("Changing the scale of a resident model", ["sweep.py", "--runs", "{runs}"]),
     "engine": ("The Ray engine against the local one", ["engine.py"]),
     "scaling": ("Scaling out, simulated", ["scaling.py"]),
 }
-BY_SIZE = {"merge", "preflight", "vector", "sweep"}  # take --size
+BY_SIZE = {"merge", "hub", "preflight", "vector", "sweep"}  # take --size
 
 
 def main() -> None:

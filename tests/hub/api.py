@@ -98,7 +98,9 @@ class Api:
         headers = {}
         if start + size < len(entries):
             kept = {k: v[0] for k, v in self.query.items() if k != "cursor"}
-            query = "&".join(f"{k}={quote(v)}" for k, v in {**kept, "cursor": start + size}.items())
+            query = "&".join(
+                f"{k}={quote(str(v))}" for k, v in {**kept, "cursor": start + size}.items()
+            )
             path = self.path.partition("?")[0]
             headers["Link"] = f'<{self.hub.endpoint}{path}?{query}>; rel="next"'
         self.answer(entries[start : start + size], headers=headers)

@@ -180,7 +180,9 @@ def test_what_changed_since_is_compared_again(hub: Hub, shards, counted, how, tm
     as_in_another_process()
     notes = list((tmp_path / "hf").rglob("rvec-hashes/*"))
     assert len(notes) == len(shards["grpo"])
-    if how == "in place":  # size and times as before; not the time of the change, which none can set
+    if (
+        how == "in place"
+    ):  # size and times as before; not the time of the change, which none can set
         before, data = shard.stat(), bytearray(shard.read_bytes())
         data[-1] ^= 1
         with shard.open("r+b") as file:
