@@ -19,14 +19,18 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path) -> Checkpoint
     """
     from mergekit.merge import run_merge
 
+    from rvec_merge.hub.recipes import localized
+    from rvec_merge.hub.snapshot import no_downloads
+
     # Merged adapters are as large as models; here they do not outlive the run, however it ends.
     with tempfile.TemporaryDirectory(prefix=".adapters-", dir=folder) as adapters:
         changed = {"lora_merge_cache": adapters, "write_model_card": False}
         options = settings.mergekit().model_copy(update=changed)
         try:
-            config = recipe.config.model_copy(deep=True)
+            config = localized(recipe).config.model_copy(deep=True)
             already_checked(config)
-            run_merge(config, str(folder), options=options, config_source=recipe.text)
+            with no_downloads():  # what it names on the Hub is here, and was compared
+                run_merge(config, str(folder), options=options, config_source=recipe.text)
         except RvecError:
             raise
         # mergekit raises whatever comes: RuntimeError, KeyError, torch's and transformers' own.

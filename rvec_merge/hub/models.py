@@ -15,6 +15,7 @@ from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snap
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
 
+_ADAPTER = ("adapter_model.safetensors",)
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _WEIGHTS = (SINGLE, INDEX, KINDS["vector"].mark, *_PICKLED)
 
@@ -59,7 +60,7 @@ def _weights(snapshot: Snapshot, folder: Path) -> list[str]:
         from rvec_merge.vector.format import read_head
 
         return sorted({record.file for record in read_head(folder).tensors.values()})
-    files = list(weight_files(snapshot, folder))
+    files = list(weight_files(snapshot, folder)) or [n for n in _ADAPTER if n in snapshot.files]
     # Downloading a pickle is harmless; whoever opens it asks for --allow-pickle.
     return files or [name for name in snapshot.files if name.endswith(".bin") and "/" not in name]
 

@@ -1,5 +1,6 @@
 """Recipes that name the Hub, or lie on it: read, pinned to commits, their inputs fetched."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,8 @@ def fetch_models(recipe: Recipe) -> bool:
 
     references = sorted(recipe.config.referenced_models(), key=str)
     wanted = [hub for r in references if (hub := hub_reference(r)) is not None]
+    adapters = [named_repo(str(reference.lora)) for reference in references if reference.lora]
+    wanted += [hub for hub in adapters if hub is not None]
     facts: list[str] = []
     for hub in wanted:
         try:
@@ -158,6 +161,23 @@ def fetch_models(recipe: Recipe) -> bool:
         raise damaged(facts)
     show_to_mergekit(references)
     return bool(wanted)
+
+
+def localized(recipe: Recipe) -> Recipe:
+    """The recipe with the cache's folders in its repos' place, so that mergekit asks no Hub.
+
+    Raises:
+        HubError: see ``fetch_models``.
+    """
+    from rvec_merge.hub.models import fetch_model
+
+    folders: dict[str, str] = {}
+    for name in named_models(recipe):
+        if (hub := named_repo(name)) is not None:
+            folders[name] = str(fetch_model(hub))
+    if not folders or re.search(r"[^\w./-]", "".join(folders.values())):
+        return recipe  # mergekit or YAML would take such a path apart
+    return parse_recipe(_rewritten(recipe.text, folders), source=recipe.source)
 
 
 def _rewritten(text: str, changed: dict[str, str]) -> str:

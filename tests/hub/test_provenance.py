@@ -9,10 +9,14 @@ import pytest
 
 from rvec_merge.engine.verify import verify
 from rvec_merge.evaluation.fingerprint import checkpoint_fingerprint
+from rvec_merge.hub.fetch import Damaged
 from rvec_merge.hub.models import fetch_model
 from rvec_merge.hub.references import HubReference
+from rvec_merge.vector.inputs import open_donors
+from rvec_merge.vector.lora import extract_lora
 from tests.hub.conftest import folder_files
 from tests.hub.state import Hub
+from tests.hub.test_damage import as_in_another_process
 from tests.hub.test_remote import fetch_and_merge, sharded
 
 UNDECLARED = ("extra.safetensors", "consolidated.00.safetensors", "tokenizer.model.v3", "a/b.json")
@@ -86,3 +90,22 @@ def test_a_checkpoint_is_one_for_experiments_wherever_it_lies(hub: Hub, shared, 
     for name, data in folder_files(folder).items():
         (tmp_path / "local" / name).write_bytes(data)
     assert checkpoint_fingerprint(folder) == checkpoint_fingerprint(tmp_path / "local")
+
+
+def test_an_adapter_on_the_hub_is_compared_as_models_are(
+    hub: Hub, shared, triple, recipe_file: Path, tmp_path: Path
+):
+    extract_lora(open_donors(triple["grpo"], triple["sft"]), tmp_path / "adapter", rank=2)
+    files = folder_files(tmp_path / "adapter")
+    hub.put("org/adapter", files | {"other.safetensors": b"x" * 1000})
+    recipe_file.write_text(recipe_file.read_text().replace("org/grpo", "org/sft+org/adapter"))
+    hub.damage(files["adapter_model.safetensors"])
+    with pytest.raises(Damaged, match="adapter_model"):
+        fetch_and_merge(recipe_file, tmp_path / "out")
+    as_in_another_process()
+    hub.mend()
+    fetch_and_merge(recipe_file, tmp_path / "out")
+    hub_files = {p.name for p in tmp_path.glob("hf/hub/*/snapshots/*/*.safetensors")}
+    assert hub_files == {"model.safetensors", "adapter_model.safetensors"}
+    fetched = [r.path for r in hub.requests if r.path.endswith("other.safetensors")]
+    assert not fetched
