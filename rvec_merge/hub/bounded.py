@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ANSWER_BYTES = 32 << 20  # of one answer that is no file: a page of a listing, a header
 GRACE = 60.0  # seconds that any answer may take
 SLOWEST = 10_000  # bytes per second that a longer one must bring on average
+SLOWEST_FILE = 1_000  # of one file among several that come over a thin line
 SILENCE = 30.0  # seconds without a byte
 MOST_REQUESTS = 1_000  # for one thing asked, such as a listing of many pages
 LONGEST_WAIT = 60  # seconds that the Hub may ask the client to wait before it tries again
@@ -30,6 +31,7 @@ _TIMEOUTS = ("connect", "read", "write", "pool")
 @dataclass
 class _Allowance:
     most: int
+    slowest: int
     requests: int = 0
 
 
@@ -37,9 +39,9 @@ _allowance: ContextVar[_Allowance | None] = ContextVar("allowance", default=None
 
 
 @contextmanager
-def at_most(nbytes: int) -> Iterator[None]:
-    """Let no answer to this thread's requests be longer than so many bytes, or take too long."""
-    token = _allowance.set(_Allowance(nbytes))
+def at_most(nbytes: int, slowest: int = SLOWEST) -> Iterator[None]:
+    """Let no answer to this thread's requests be longer than so many bytes, or slower than that."""
+    token = _allowance.set(_Allowance(nbytes, slowest))
     try:
         yield
     finally:
@@ -71,7 +73,7 @@ def _check_request(request: Any) -> None:
     allowance = _allowance.get()
     if allowance is None:
         return
-    allowance.requests += 1
+    allowance.requests += request.method == "GET"  # an upload of many parts may have more
     if allowance.requests > MOST_REQUESTS:
         raise _refused(request, f"more than {MOST_REQUESTS:,} requests", "goes on without end")
     if "authorization" in request.headers and not _is_hub(str(request.url)):
@@ -110,25 +112,24 @@ def _bound_response(response: Any) -> None:
         raise _refused(response.request, "packed, which was not asked for", "cannot be bounded")
     stream_type = sys.modules[type(response).__module__.partition(".")[0]].SyncByteStream
     bounded = type("Bounded", (_Bounded, stream_type), {})
-    response.stream = bounded(response, allowance.most)
+    response.stream = bounded(response, allowance)
 
 
 class _Bounded:
     """The bytes of an answer as they come, up to a limit of bytes and of time."""
 
-    def __init__(self, response: Any, most: int) -> None:
-        self._request, self._stream, self._most = response.request, response.stream, most
+    def __init__(self, response: Any, allowance: _Allowance) -> None:
+        self._request, self._stream = response.request, response.stream
+        self._allowance = allowance
 
     def __iter__(self) -> Iterator[bytes]:
-        start, received = time.monotonic(), 0
+        start, received, most = time.monotonic(), 0, self._allowance.most
         for chunk in self._stream:
             received += len(chunk)
-            if received > self._most:
-                raise _refused(self._request, f"over {self._most:,} bytes", "is longer than it may")
-            if time.monotonic() - start > GRACE + received / SLOWEST:
-                raise _refused(
-                    self._request, f"{received:,} bytes in {GRACE:.0f} s or more", "is too slow"
-                )
+            if received > most:
+                raise _refused(self._request, f"over {most:,} bytes", "is longer than it may be")
+            if (took := time.monotonic() - start) > GRACE + received / self._allowance.slowest:
+                raise _refused(self._request, f"{received:,} bytes in {took:.0f} s", "is too slow")
             yield chunk
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rvec_merge.hashes import hashes
-from rvec_merge.hub.bounded import at_most
+from rvec_merge.hub.bounded import SLOWEST_FILE, at_most
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.listing import RemoteFile
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, not_cached
@@ -82,8 +82,8 @@ def download(snapshot: Snapshot, name: str, folder: Path | None = None) -> Path:
     Raises:
         HubError: it cannot be had.
     """
-    reference = snapshot.reference
-    with explained(f"{reference}: {name}"), at_most(snapshot.files[name].size):
+    reference, size = snapshot.reference, snapshot.files[name].size
+    with explained(f"{reference}: {name}"), at_most(size, SLOWEST_FILE):
         return Path(
             client().hf_hub_download(
                 reference.repo_id, name, revision=reference.revision, local_dir=folder
