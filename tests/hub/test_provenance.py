@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mergekit.io.tasks import LoaderCache
 
 from rvec_merge.engine.verify import verify
 from rvec_merge.evaluation.fingerprint import checkpoint_fingerprint
@@ -30,6 +31,7 @@ def merged(hub: Hub, shared, triple, recipe_file: Path, tmp_path: Path) -> Path:
     files = hub.files("org/sft") | sharded(triple["sft"], tmp_path / "parts")
     hub.put("org/sft", {n: b for n, b in files.items() if n != "model.safetensors"})
     fetch_and_merge(recipe_file, tmp_path / "out")
+    LoaderCache.loaders.clear()  # as in another process: mergekit would ask the Hub again
     return tmp_path / "out"
 
 
