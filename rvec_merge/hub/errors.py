@@ -83,7 +83,7 @@ def _explain(error: BaseException, what: str) -> HubError:
         return _refused(error, what)
     if isinstance(error, client.EntryNotFoundError):
         return HubError("The repo lacks a file.", [what, _line(error)], "check the repo's name.")
-    if isinstance(error, client.SafetensorsParsingError | RecursionError):
+    if isinstance(error, client.SafetensorsParsingError):
         return HubError(
             "A safetensors header on the Hub is malformed or too large.",
             [what, _line(error)],
@@ -98,7 +98,7 @@ def _explain(error: BaseException, what: str) -> HubError:
             [what, os.strerror(number) + (f": {name}" if name else "")],
             "make room, or set HF_HOME to a folder you may write to.",
         )
-    if isinstance(error, ValueError | TypeError | LookupError | AttributeError):
+    if isinstance(error, ValueError | TypeError | LookupError | AttributeError | RecursionError):
         return HubError(
             "The Hub's answer makes no sense.",
             [what, _line(error) or type(error).__name__],

@@ -147,6 +147,8 @@ def _headers(snapshot: Snapshot, files: list[str]) -> dict[str, dict[str, Tensor
 
     A file of the cache whose bytes were compared is read there; the others are not fetched for it.
     """
+    from huggingface_hub.errors import SafetensorsParsingError
+
     found: dict[str, dict[str, TensorInfo]] = {}
     for file in files:
         cached = cached_file(snapshot.reference, file)
@@ -156,9 +158,12 @@ def _headers(snapshot: Snapshot, files: list[str]) -> dict[str, dict[str, Tensor
             found[file] = read_header(cached)[0]
             continue
         with explained(f"{snapshot.reference}: {file}"):
-            header = client().parse_safetensors_file_metadata(
-                snapshot.reference.repo_id, file, revision=snapshot.commit
-            )
+            try:
+                header = client().parse_safetensors_file_metadata(
+                    snapshot.reference.repo_id, file, revision=snapshot.commit
+                )
+            except RecursionError:
+                raise SafetensorsParsingError("it is nested without end") from None
         check_count(len(header.tensors) + sum(map(len, found.values())), snapshot.reference)
         found[file] = {
             name: _info(snapshot, file, name, entry)
