@@ -125,7 +125,7 @@ def test_after_a_kill_the_bits_are_right_or_it_is_an_error(
     files = weights(shards["grpo"])
     for file in files[:2]:
         hub.damage(shards["grpo"][file])
-    for call in (2, 5):
+    for call in (2, 1):  # the damaged ones come, and are noted, in any run
         assert crash(step, call).returncode == -signal.SIGKILL
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(HubError):
