@@ -200,6 +200,21 @@ def test_what_changed_since_is_compared_again(hub: Hub, shards, counted, how, tm
     assert any(path.name == shard.name for path in counted)
 
 
+def test_the_clients_own_tools_find_the_cache_as_it_should_be(hub: Hub, shards):
+    from huggingface_hub import HfApi, scan_cache_dir
+
+    folder = fetch_model(HubReference("org/grpo"))
+    assert not HfApi().verify_repo_checksums("org/grpo").mismatches
+    (folder / "config.json").write_bytes(b"{}")
+    (told,) = HfApi().verify_repo_checksums("org/grpo").mismatches
+    assert told["path"] == "config.json"
+    fetch_model(HubReference("org/grpo"))
+    checked = HfApi().verify_repo_checksums("org/grpo")
+    assert not checked.mismatches
+    assert not checked.extra_paths
+    assert not scan_cache_dir().warnings
+
+
 def test_a_damaged_vector_of_the_cache_is_fetched_again(hub: Hub, triple, tmp_path: Path):
     extract_compact(open_donors(triple["grpo"], triple["sft"]), tmp_path / "v", shard_size=10**9)
     push(prepare("vector", tmp_path / "v", "me/vector", license="mit"))
