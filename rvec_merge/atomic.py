@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rvec_merge.errors import OutputError
+from rvec_merge.errors import DISK_FULL, OutputError, why
 
 # What a folder must hold to be taken for an earlier output that --overwrite may delete.
 _OURS = ("mergekit_config.yml", "rvec_merge.json", "rvec_vector.json", "rvec_extract.json")
@@ -79,7 +79,7 @@ def check_output(out: Path, inputs: Sequence[Path] = (), *, overwrite: bool = Fa
         real = out.resolve()
     except (OSError, RuntimeError) as error:  # a loop of links; RuntimeError before Python 3.13
         raise OutputError(
-            "The output cannot be written.", [f"{out}", f"{error}"], "name another folder."
+            "The output cannot be written.", [f"{out}", why(error)], "name another folder."
         ) from None
     for folder in inputs:
         known = folder.resolve()
@@ -142,9 +142,9 @@ def check_space(out: Path, needed: int) -> None:
 
 
 def _cannot_write(out: Path, error: OSError) -> OutputError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = error.errno in DISK_FULL
     return OutputError(
         "The disk is full; nothing was left behind." if full else "The output cannot be written.",
-        [f"{out}", f"{error.strerror or error}"],
+        [f"{out}", why(error)],
         "make room, or write to another disk." if full else "name a folder you may write to.",
     )
