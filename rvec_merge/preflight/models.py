@@ -15,8 +15,6 @@ from rvec_merge.checkpoint import (
     read_json,
 )
 from rvec_merge.errors import CheckpointError, RvecError
-from rvec_merge.no_weights import ADAPTER_MARK
-from rvec_merge.plain_folder import check_plain
 from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
@@ -71,8 +69,9 @@ def see_local(reference: "ModelReference", label: str, allow_pickle: bool = Fals
     Raises:
         CheckpointError: the folder does not exist or holds no readable checkpoint.
     """
-    if reference.lora is not None:
-        _check_adapter(reference.lora.path)
+    adapter = reference.lora and reference.lora.path
+    if adapter and is_path(adapter) and not Path(adapter).is_dir():
+        raise CheckpointError("An adapter does not exist.", [], "correct the path after the +.")
     path = Path(reference.model.path)
     if path.is_dir():
         return _see(reference, label, path, allow_pickle)
@@ -93,21 +92,6 @@ def see_local(reference: "ModelReference", label: str, allow_pickle: bool = Fals
 def is_path(name: str) -> bool:
     """Whether a model's spelling, without revision or adapter, is a path rather than a Hub id."""
     return _HUB_ID.fullmatch(name) is None or Path(name).exists()
-
-
-def _check_adapter(name: str) -> None:
-    folder = Path(name)
-    if not is_path(name):
-        return
-    if not folder.is_dir():
-        raise CheckpointError("An adapter does not exist.", [], "correct the path after the +.")
-    check_plain(folder)
-    if not ((folder / ADAPTER_MARK).is_file() and any(folder.glob("adapter_model.*"))):
-        raise CheckpointError(
-            "A folder after the + holds no adapter.",
-            [f"{folder}", f"{ADAPTER_MARK} and adapter_model.safetensors are not both there"],
-            "correct the path after the +.",
-        )
 
 
 def cached_snapshot(reference: "ModelReference") -> Path | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rvec_merge.errors import OutputError, RvecError
 from rvec_merge.preflight import (
+    adapters,
     cautions,
     configs,
     forms,
@@ -76,6 +77,7 @@ def examine(
             findings.append(seen)
     odd = {r: error for r, m in models.items() if (error := forms.why_no_weights(m))}
     findings += odd.values()
+    findings += (error for model in models.values() for error in adapters.check(model))
     # What is no plain weight differs from the others in every way; that it is none says it all.
     plain = {r: m for r, m in models.items() if r not in odd}
     findings += identity.check(recipe.config, models)

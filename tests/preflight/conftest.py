@@ -58,8 +58,16 @@ class Trio:
 
         self.edit_json(name, "config.json", change)
 
-    def edit_tensors(self, name: str, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
-        path = self.folder(name) / "model.safetensors"
+    def edit_adapter(self, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+        self.edit_tensors("adapter", change, "adapter_model.safetensors")
+
+    def edit_tensors(
+        self,
+        name: str,
+        change: Callable[[dict[str, torch.Tensor]], Any],
+        file: str = "model.safetensors",
+    ) -> None:
+        path = self.folder(name) / file
         tensors = load_file(path)
         change(tensors)
         save_file(tensors, path, metadata={"format": "pt"})

@@ -325,6 +325,26 @@ ERRORS = {
         ("A folder after the + holds no adapter.",),
         stock=False,
     ),
+    "an adapter of another model": Mutation(
+        lambda t: (
+            adapter(t.root / "adapter", "org/base"),
+            t.edit_adapter(
+                lambda x: x.update({k.replace("layers.0", "layers.7"): x.pop(k) for k in list(x)})
+            ),
+            t.donor("grpo").update(model=f"{t.folder('grpo')}+{t.root}/adapter"),
+        ),
+        ("2 of 2 tensors of an adapter fit no tensor", "no model.layers.7.self_attn.q_proj"),
+        stock=False,
+    ),
+    "an adapter of another size": Mutation(
+        lambda t: (
+            adapter(t.root / "adapter", "org/base"),
+            t.edit_adapter(lambda x: x.update({k: torch.ones(7, 9) for k in x})),
+            t.donor("grpo").update(model=f"{t.folder('grpo')}+{t.root}/adapter"),
+        ),
+        ("2 of 2 tensors of an adapter fit no tensor", "(7, 9): the model's weight is (32, 32)"),
+        stock=False,
+    ),
     "no adapter": Mutation(
         lambda t: t.donor("grpo").update(model=f"{t.folder('grpo')}+{t.root}/adapter"),
         ("An adapter does not exist.",),
