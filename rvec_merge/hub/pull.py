@@ -8,7 +8,7 @@ from rvec_merge.atomic import check_output, check_space, new_folder
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.fetch import fetch_files
-from rvec_merge.hub.layout import KINDS, Kind, KindName, kind_of
+from rvec_merge.hub.layout import KINDS, LISTS, RESULTS, Kind, KindName, kind_of
 from rvec_merge.hub.limits import check_headers, read_object
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import too_large
@@ -53,22 +53,25 @@ def pull(reference: HubReference, out: Path) -> Content:
     return Content(content.reference, content.kind, out, content.names, content.ignored)
 
 
-def fetch_content(reference: HubReference, wanted: KindName | None = None) -> Content:
+def fetch_content(
+    reference: HubReference, wanted: KindName | None = None, *, mark_only: bool = False
+) -> Content:
     """A repo's known files in the Hub's cache, checked; nothing else is fetched or read.
 
     Args:
         wanted: refuse another kind.
+        mark_only: fetch the one file that makes it one of its kind.
 
     Raises:
         HubError, RvecError: see ``pull``.
     """
     if is_offline():
-        content = _cached(pinned(reference))
+        content = _cached(pinned(reference), mark_only=mark_only)
     else:
         snapshot = open_snapshot(reference)
         kind = kind_of(snapshot.files, f"hf://{reference}")
         _refuse_other(kind, wanted, reference)
-        names = kind.known(snapshot.files)
+        names = [kind.mark] if mark_only else kind.known(snapshot.files)
         _check_sizes(snapshot, kind, names)
         folder = fetch_files(snapshot, names)
         ignored = sorted(snapshot.files.keys() - set(names))
@@ -95,7 +98,21 @@ def _refuse_other(kind: Kind, wanted: KindName | None, reference: HubReference) 
         )
 
 
-def _cached(reference: HubReference) -> Content:
+def check_results(folder: Path) -> None:
+    """Refuse results that are of an unfinished experiment, or damaged.
+
+    Raises:
+        ResultsError: they are.
+    """
+    from rvec_merge.evaluation.report_files import read_summary
+    from rvec_merge.evaluation.store import Store
+
+    store = Store(folder)
+    store.head()
+    read_summary(store)
+
+
+def _cached(reference: HubReference, *, mark_only: bool) -> Content:
     """What the cache has of a commit; a repo that was fetched in part fails when it is checked."""
     marks = [cached_file(reference, kind.mark) for kind in KINDS.values()]
     folder = next((path.parent for path in marks if path is not None), None)
@@ -107,7 +124,8 @@ def _cached(reference: HubReference) -> Content:
         )
     present = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
     kind = kind_of(present, f"hf://{reference}")
-    return Content(reference, kind, folder, tuple(kind.known(present)), ())
+    names = [kind.mark] if mark_only else kind.known(present)
+    return Content(reference, kind, folder, tuple(names), ())
 
 
 def _check(content: Content) -> None:
@@ -118,6 +136,10 @@ def _check(content: Content) -> None:
         from rvec_merge.hub.recipes import strangers_recipe
 
         strangers_recipe((folder / content.kind.mark).read_text("utf-8"), content.reference)
+        if any(name.startswith(f"{RESULTS}/") for name in content.names):
+            check_results(folder / RESULTS)
+    elif content.kind.name == "results":
+        check_results(folder)
     elif content.kind.name == "vector":
         from rvec_merge.vector.read import CompactVector
 
@@ -128,5 +150,5 @@ def _check(content: Content) -> None:
         read_provenance(folder)
         Checkpoint.open(folder)
     for name in content.names:
-        if name.endswith(".json"):
+        if name.endswith(".json") and Path(name).name not in LISTS:
             read_object(folder / name, where)

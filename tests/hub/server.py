@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(401, message="Invalid credentials in Authorization header")
         return self._route()
 
-    do_GET = do_HEAD = do_POST = do_PUT = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 
     def _hit(self, fault: Fault) -> bool:
         named = fault.times > 0 and fault.method in ("*", self.command)
@@ -70,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({"errors": [], "warnings": []})
         if self.plain == "/api/repos/create":
             return self._create()
+        if self.plain == "/api/repos/delete":
+            return self._delete()
         if self.plain == "/api/models":
             return self._search()
         if match := BATCH.fullmatch(self.plain):
@@ -91,6 +93,11 @@ class Handler(BaseHTTPRequestHandler):
             repo.commit({".gitattributes": b"*.safetensors filter=lfs\n"})
         url = {"url": f"{self.hub.endpoint}/{repo_id}"}
         return self.answer(url, 409 if known else 200)
+
+    def _delete(self) -> None:
+        asked = json.loads(self.body())
+        del self.hub.repos[f"{asked.get('organization') or 'tester'}/{asked['name']}"]
+        return self.answer({})
 
     def _search(self) -> None:
         wanted, found = set(self.query.get("filter", [])), []
