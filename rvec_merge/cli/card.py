@@ -23,7 +23,8 @@ def command(results: Path, model: Path) -> None:
     if written.off_hub:
         names = ", ".join(written.off_hub)
         click.echo(
-            f"No .eval_results file for {names}: not measured on a whole dataset of the Hub."
+            f"No .eval_results file for {names}: not measured on a whole benchmark of the Hub, or "
+            "the Hub did not answer."
         )
     if written.license is None:
         click.echo("The card names no licence: the inputs do not state one that they share.")

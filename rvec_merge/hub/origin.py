@@ -35,6 +35,12 @@ class Origin:
     licenses: Mapping[str, str | None] = field(default_factory=dict)
     local: tuple[str, ...] = ()
 
+    @property
+    def shared_license(self) -> str | None:
+        """The licence that every input states, where they all state the same."""
+        stated = set(self.licenses.values())
+        return stated.pop() if len(stated) == 1 else None
+
 
 def recipe_sources(recipe: Recipe) -> list[Source]:
     """What a recipe names, its target first."""

@@ -187,8 +187,7 @@ def _unchecked(names: list[str]) -> list[str]:
 
 def _no_license(origin: Origin) -> HubError:
     facts = [f"{name} states {license or 'none'}" for name, license in origin.licenses.items()]
-    stated = set(filter(None, origin.licenses.values()))
-    wish = f"--license {stated.pop()}" if len(stated) == 1 else "--license NAME"
+    wish = f"--license {origin.shared_license or 'NAME'}"
     return HubError(
         "What is shared has no licence.",
         facts,

@@ -56,7 +56,7 @@ def repo_for_push(
         # Where the connection broke, what has arrived stays for the rerun.
         if not is_new or isinstance(error, Unreachable):
             raise
-        raise _removed(api, info, revision, error) from None
+        raise _removed(api, info, error) from None
 
 
 @contextmanager
@@ -110,11 +110,11 @@ def _public(repo_id: str, *, is_new: bool) -> HubError:
     )
 
 
-def _removed(api: "HfApi", made: "ModelInfo", revision: str | None, error: HubError) -> HubError:
+def _removed(api: "HfApi", made: "ModelInfo", error: HubError) -> HubError:
     """Delete a repo that is as it was made; the error, which says so if it stays."""
     try:
         with explained(made.id):
-            heads = {api.model_info(made.id, revision=r).sha for r in (None, revision)}
+            heads = {branch.target_commit for branch in api.list_repo_refs(made.id).branches}
             if heads == {made.sha}:
                 api.delete_repo(made.id)
                 return error

@@ -17,7 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tests.hub.state import Fault, Hub, Repo, Request
 
 LARGE = (".safetensors", ".gz")  # what the hub keeps as LFS objects
-RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+RESOLVE = re.compile(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+REFS = re.compile(r"/api/models/([^/]+/[^/]+)/refs")
 MODEL = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree|preupload|commit|branch)/(.+))?")
 BATCH = re.compile(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch")
 
@@ -78,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._batch()
         if match := RESOLVE.fullmatch(self.plain):
             return self._resolve(*match.groups())
+        if match := REFS.fullmatch(self.plain):
+            return self._refs(match[1])
         if match := MODEL.fullmatch(self.plain):
             return self._model(*match.groups())
         return self.refuse(404, "EntryNotFound")
@@ -141,6 +144,15 @@ class Handler(BaseHTTPRequestHandler):
         info = {"id": repo_id, "modelId": repo_id, "sha": sha, "private": repo.private}
         info |= {"siblings": [{"rfilename": name} for name in files]}
         return self.answer(info | {"cardData": {"license": license[1]} if license else None})
+
+    def _refs(self, repo_id: str) -> None:
+        if (repo := self._repo(repo_id)) is None:
+            return None
+        heads = {n: sha for n, sha in repo.branches.items() if not n.startswith("refs/")}
+        branches = [
+            {"name": n, "ref": f"refs/heads/{n}", "targetCommit": s} for n, s in heads.items()
+        ]
+        return self.answer({"branches": branches, "converts": [], "tags": []})
 
     def _tree(self, files: dict[str, bytes]) -> None:
         entries = []
