@@ -73,7 +73,7 @@ def pipeline_tag(model: Path) -> str | None:
     stated = config.get("architectures")
     architecture = stated[0] if isinstance(stated, list) and stated else None
     for tag, table in _PIPELINES:
-        classes = getattr(modeling_auto, table, {}).get(config.get("model_type"), ())
+        classes = getattr(modeling_auto, table, {}).get(str(config.get("model_type")), ())
         if architecture in ((classes,) if isinstance(classes, str) else classes):
             return tag
     return None
