@@ -48,12 +48,12 @@ def write_card(
     data, body = read_card(folder) if kind.name != "recipe" else ({}, "")
     tags = [*TAGS, *(["merge"] if kind.name == "merge" else []), kind_tag(kind), PAPER]
     data["tags"] = [*tags, *(tag for tag in data.get("tags") or [] if tag not in tags)]
-    bases = [model.repo_id for model in origin.models]
+    bases = origin.models if kind.name == "merge" else origin.foremost
     for key in ("base_model", "base_model_relation"):
         data.pop(key, None)
     if bases and kind.name in _RELATION:
-        bases = bases if kind.name == "merge" else bases[:1]
-        data |= {"base_model": bases, "base_model_relation": _RELATION[kind.name]}
+        data["base_model"] = [model.repo_id for model in bases]
+        data["base_model_relation"] = _RELATION[kind.name]
     data["license"] = license
     _describe_library(kind, folder, data)
     front = ModelCardData(**data).to_yaml()

@@ -20,13 +20,15 @@ _MODEL = {
     r"config\.json": _M,
     r"generation_config\.json": _M,
     r"tokenizer\.json": 64 * _M,
-    r"tokenizer\.model": 64 * _M,
-    r"vocab\.json": 64 * _M,
+    r"(tokenizer|spiece|sentencepiece\.bpe)\.model": 64 * _M,
+    r"vocab\.(json|txt)": 64 * _M,
     r"merges\.txt": 64 * _M,
     r"added_tokens\.json": 16 * _M,
     r"tokenizer_config\.json": 16 * _M,
     r"special_tokens_map\.json": _M,
-    r"chat_template\.jinja": _M,
+    r"chat_template\.(jinja|json)": _M,
+    r"(video_)?preprocessor_config\.json": _M,
+    r"(processor_config|normalizer)\.json": _M,
 }
 _SUMMARY = {
     r"experiment\.json": 4 * _M,

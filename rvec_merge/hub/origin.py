@@ -36,6 +36,12 @@ class Origin:
     local: tuple[str, ...] = ()
 
     @property
+    def foremost(self) -> tuple[HubReference, ...]:
+        """The repo that the first source names; empty if that is a folder."""
+        first = next(iter(self.licenses), None)
+        return tuple(model for model in self.models if model.repo_id == first)
+
+    @property
     def shared_license(self) -> str | None:
         """The licence that every input states, where they all state the same."""
         stated = set(self.licenses.values())

@@ -122,9 +122,9 @@ class Handler(BaseHTTPRequestHandler):
         if (repo := self._repo(repo_id)) is None:
             return None
         if what == "branch":
-            self.body()
             if rest in repo.branches:
                 return self.refuse(409, message="exists")
+            self.body()
             repo.branches[str(rest)] = repo.branches["main"]
             return self.answer({})
         if what == "preupload":

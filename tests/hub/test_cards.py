@@ -173,6 +173,18 @@ def test_licences_are_the_hubs_own(hub: Hub, tmp_path: Path):
     }
     assert origin.local == ("models/target", str(tmp_path))
     assert origin.shared_license is None
+    assert origin.foremost == origin.models[:1]
+
+
+def test_a_vector_whose_sft_donor_is_a_folder_has_no_base_model(
+    hub: Hub, shared, triple, tmp_path: Path
+):
+    donors = open_donors(fetched("org/grpo"), triple["sft"])
+    extract_compact(donors, tmp_path / "v", shard_size=10**9)
+    upload = prepare("vector", tmp_path / "v", "me/vector", license="mit")
+    assert upload.local == (str(triple["sft"]),)
+    assert "base_model" not in ModelCard(upload.files["README.md"]).data.to_dict()
+    assert "org/grpo" in upload.files["README.md"]
 
 
 def test_what_was_recorded_stands_in_for_a_silent_hub(hub: Hub, monkeypatch):

@@ -65,8 +65,9 @@ def test_a_server_that_ignores_private_is_refused_and_keeps_nothing(hub: Hub, up
     assert not hub.repos
 
 
-def test_a_branch_is_made(hub: Hub, vector: Path, upload: Upload):
+def test_a_branch_is_made_once(hub: Hub, vector: Path, upload: Upload):
     push(upload, revision="next")
+    push(prepare("vector", vector, "me/vector", license="mit"), revision="next")
     assert set(hub.files("me/vector")) == EMPTY
     assert set(hub.files("me/vector", "next")) > set(folder_files(vector))
 

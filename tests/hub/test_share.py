@@ -5,6 +5,7 @@ import pytest
 
 from rvec_merge.errors import CheckpointError, OutputError
 from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.layout import KINDS
 from rvec_merge.hub.pull import pull
 from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import open_recipe
@@ -186,6 +187,18 @@ def test_refuses_links_and_leaves_strange_files_out(hub: Hub, vector, tmp_path):
     (copy / "tokenizer.json").symlink_to("/etc/hostname")
     with pytest.raises(HubError, match="holds a link"):
         prepare("vector", copy, "me/vector", license="mit")
+
+
+def test_what_merges_copy_beside_the_weights_is_shared():
+    """mergekit's own lists: an image-text model without its preprocessor cannot be used."""
+    from importlib.resources import files
+
+    listed: set[str] = set()
+    for path in files("mergekit").joinpath("_data", "architectures").iterdir():
+        if path.name.endswith(".json"):
+            listed |= set(json.loads(path.read_text()).get("tagalong_files") or [])
+    assert "preprocessor_config.json" in listed
+    assert set(KINDS["merge"].known(listed)) == listed
 
 
 def test_refuses_a_recipe_over_folders(hub: Hub, triple, tmp_path):
