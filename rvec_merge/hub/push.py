@@ -17,7 +17,7 @@ from rvec_merge.hub.origin import (
 from rvec_merge.hub.pull import check_results
 from rvec_merge.hub.repo import destination, repo_for_push, through_xet
 from rvec_merge.hub.secrets import refuse_secrets
-from rvec_merge.hub.snapshot import TIMEOUT, client
+from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
 from rvec_merge.vector.provenance import EXTRACTION
 
 
@@ -196,6 +196,12 @@ def _no_license(origin: Origin) -> HubError:
 
 
 def _check_sizes(upload: Upload) -> None:
+    if len(upload.files) >= MOST_FILES:
+        raise HubError(
+            "There are more files than a repo may have; nobody could pull it.",
+            [f"{len(upload.files):,} files; {MOST_FILES:,} is too many"],
+            "share it in parts.",
+        )
     for name in upload.files:
         most = upload.kind.limit(name)
         assert most is not None

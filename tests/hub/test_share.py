@@ -201,6 +201,14 @@ def test_what_merges_copy_beside_the_weights_is_shared():
     assert set(KINDS["merge"].known(listed)) == listed
 
 
+def test_what_nobody_could_pull_is_not_pushed(hub: Hub, vector, monkeypatch):
+    from rvec_merge.hub import push as module
+
+    monkeypatch.setattr(module, "MOST_FILES", len(folder_files(vector)))
+    with pytest.raises(HubError, match="more files than a repo may have"):
+        prepare("vector", vector, "me/vector", license="mit")
+
+
 def test_refuses_a_recipe_over_folders(hub: Hub, triple, tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(LOCAL_RECIPE.format(**triple, scale=1.0, out_dtype="bfloat16"))
