@@ -24,6 +24,9 @@ def command(results: Path, model: Path) -> None:
         echo(f"{path}")
     if written.off_hub:
         names = ", ".join(written.off_hub)
-        echo(f"No .eval_results file for {names}: not measured on a whole dataset of the Hub.")
+        echo(
+            f"No .eval_results file for {names}: not measured on a whole benchmark of the Hub, or "
+            "the Hub did not answer."
+        )
     if written.license is None:
         echo("The card names no licence: the inputs do not state one that they share.")

@@ -21,8 +21,10 @@ KINDS = ("recipe", "vector", "merge", "results")
 @click.option(
     "--results", type=click.Path(path_type=Path), help="Share these results with the recipe."
 )
-@click.option("--private", is_flag=True, help="Make a new repo private.")
-@click.option("--revision", metavar="BRANCH", help="Commit to this branch; default: main.")
+@click.option("--private", is_flag=True, help="Make a new repo private; refuse a public one.")
+@click.option(
+    "--revision", metavar="BRANCH", help="Commit to this branch, or to refs/pr/N; default: main."
+)
 @click.option("--pr", "as_pr", is_flag=True, help="Open a pull request instead of committing.")
 @click.option("--dry-run", is_flag=True, help="Check, and print what would be uploaded.")
 @click.option("--json", "as_json", is_flag=True, help="Print what is uploaded as JSON.")
@@ -42,7 +44,8 @@ def command(
 
     PATH is a recipe file, or the folder that `rvec extract`, `rvec merge` or `rvec experiment`
     wrote. Known files alone are uploaded. Weights are held to their provenance first: a merge is
-    recomputed. A recipe's models are pinned to their current commits.
+    recomputed, and a recipe is checked as by `rvec check`. A recipe's models are pinned to their
+    current commits.
     """
     if results is not None and kind != "recipe":
         raise click.UsageError("--results belongs to a recipe.")
@@ -73,4 +76,4 @@ def _print(upload: "Upload") -> None:
     for name in upload.left_out:
         echo(f"Not uploaded: {name}", err=True)
     for name in upload.local:
-        echo(f"Warning: provenance names a folder of this machine: {name}", err=True)
+        echo(f"Warning: provenance names what is no repo of the Hub: {name}", err=True)

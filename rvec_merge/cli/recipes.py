@@ -53,11 +53,11 @@ def _list_hub(as_json: bool) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", overflow="fold")
     table.add_column("target", overflow="fold")
-    table.add_column("downloads", justify="right")
+    table.add_column("likes", justify="right")
     table.add_column("updated", no_wrap=True)
     for recipe in found:
         target = recipe.target or ""
-        table.add_row(recipe.name, target, str(recipe.downloads), recipe.updated or "")
+        table.add_row(recipe.name, target, str(recipe.likes), recipe.updated or "")
     PlainConsole().print(table)
 
 

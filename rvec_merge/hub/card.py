@@ -1,33 +1,31 @@
 """The model card of what is shared: metadata that the Hub indexes, and how to use it."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rvec_merge.errors import CheckpointError
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.layout import CARD, RECIPE, Kind
-from rvec_merge.hub.references import HubReference, named_repo
+from rvec_merge.hub.layout import CARD, RECIPE, Kind, KindName
 from rvec_merge.safe_yaml import load_yaml
 
+if TYPE_CHECKING:
+    from rvec_merge.hub.origin import Origin
+
 LIBRARY = "rvec-merge"
-TAGS = ("reasoning-vector", "mergekit", "merge")
+TAGS = ("reasoning-vector", "mergekit")
 PAPER = "arxiv:2509.01363"
 RECIPE_TAG = "rvec-recipe"  # `rvec recipes --hub` looks for it
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a card says of where the content came from.
-
-    Attributes:
-        models: the repos it was made from, in order of importance.
-        licenses: what each of them states, by name.
-    """
-
-    models: tuple[HubReference, ...]
-    licenses: Mapping[str, str | None]
+# How the Hub's model tree shows a repo beside its base models. It infers `merge` where there are
+# several and nothing is said. An adapter is what it calls weights that are no model by themselves.
+_RELATION: Mapping[KindName, str] = {"recipe": "adapter", "vector": "adapter", "merge": "merge"}
+# By transformers' own tables: the first that has the architecture says what the model is for.
+_PIPELINES = (
+    ("image-text-to-text", "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES"),
+    (None, "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES"),
+    ("text-generation", "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"),
+)
 
 
 def kind_tag(kind: Kind) -> str:
@@ -35,39 +33,70 @@ def kind_tag(kind: Kind) -> str:
     return f"rvec-{kind.name}"
 
 
-def stated_license(folder: Path) -> str | None:
-    """The licence of a folder's own card; None if it states none."""
-    data, _ = _read_card(folder / CARD)
-    found = data.get("license")
-    return found if isinstance(found, str) and found.strip() else None
-
-
 def write_card(
-    kind: Kind, repo_id: str, license: str, origin: Origin, folder: Path, recipe: str | None
+    kind: Kind, repo_id: str, license: str, origin: "Origin", folder: Path, recipe: str | None
 ) -> str:
     """The text of ``README.md``: a card that is there keeps its body and its other metadata.
 
     Args:
+        origin: the target or the sft donor first, which a recipe or a vector is for.
         folder: what is shared; for a recipe, where its results lie, if anywhere.
         recipe: the text of the recipe that is shared.
     """
     from huggingface_hub import ModelCardData
 
-    data, body = _read_card(folder / CARD) if kind.name != "recipe" else ({}, "")
-    tags = [*TAGS, kind_tag(kind), PAPER]
+    data, body = read_card(folder) if kind.name != "recipe" else ({}, "")
+    tags = [*TAGS, *(["merge"] if kind.name == "merge" else []), kind_tag(kind), PAPER]
     data["tags"] = [*tags, *(tag for tag in data.get("tags") or [] if tag not in tags)]
-    models = list(dict.fromkeys(model.repo_id for model in origin.models))
+    bases = origin.models if kind.name == "merge" else origin.foremost
     for key in ("base_model", "base_model_relation"):
         data.pop(key, None)
-    if models:
-        data |= {"base_model": models, "base_model_relation": "merge"}
-    data |= {"license": license, "library_name": LIBRARY}
+    if bases and kind.name in _RELATION:
+        data["base_model"] = [model.repo_id for model in bases]
+        data["base_model_relation"] = _RELATION[kind.name]
+    data["license"] = license
+    _describe_library(kind, folder, data)
     front = ModelCardData(**data).to_yaml()
     return f"---\n{front}\n---\n\n{body or _body(kind, repo_id, origin, folder, recipe)}"
 
 
-def _read_card(path: Path) -> tuple[dict[str, Any], str]:
-    """Metadata and body; nothing where there is no card."""
+def pipeline_tag(model: Path) -> str | None:
+    """What a checkpoint is for, as the Hub calls it; None where transformers has no word for it."""
+    from rvec_merge.checkpoint import read_json
+
+    try:
+        config = read_json(model / "config.json")
+    except CheckpointError:
+        return None
+    from transformers.models.auto import modeling_auto
+
+    stated = config.get("architectures")
+    architecture = stated[0] if isinstance(stated, list) and stated else None
+    for tag, table in _PIPELINES:
+        classes = getattr(modeling_auto, table, {}).get(str(config.get("model_type")), ())
+        if architecture in ((classes,) if isinstance(classes, str) else classes):
+            return tag
+    return None
+
+
+def _describe_library(kind: Kind, folder: Path, data: dict[str, Any]) -> None:
+    """Say what loads it: transformers loads a merge, and nothing but ours the rest."""
+    if kind.name != "merge":
+        data["library_name"] = LIBRARY
+        return
+    if data.get("library_name") in (None, LIBRARY):
+        data["library_name"] = "transformers"
+    if task := pipeline_tag(folder):
+        data.setdefault("pipeline_tag", task)
+
+
+def read_card(folder: Path) -> tuple[dict[str, Any], str]:
+    """Metadata and body of a folder's card; nothing where there is none.
+
+    Raises:
+        HubError: its metadata cannot be kept.
+    """
+    path = folder / CARD
     if not path.is_file():
         return {}, ""
     from huggingface_hub import ModelCard
@@ -87,7 +116,7 @@ def _read_card(path: Path) -> tuple[dict[str, Any], str]:
         ) from None
 
 
-def _body(kind: Kind, repo_id: str, origin: Origin, folder: Path, recipe: str | None) -> str:
+def _body(kind: Kind, repo_id: str, origin: "Origin", folder: Path, recipe: str | None) -> str:
     name = repo_id.partition("/")[2] or repo_id
     if kind.name == "recipe":
         parts = [_recipe_text(repo_id, recipe or ""), _results_text(folder)]
@@ -120,7 +149,7 @@ def _vector_text(repo_id: str, folder: Path) -> str:
     return _VECTOR.format(repo=repo_id, density=f"{density:.1%}", **totals)
 
 
-def _made_from(origin: Origin) -> str:
+def _made_from(origin: "Origin") -> str:
     if not origin.models:
         return ""
     lines = ["## Made from\n"]
@@ -132,18 +161,6 @@ def _made_from(origin: Origin) -> str:
             f"{f', {license}' if license else ''}"
         )
     return "\n".join(lines) + "\n"
-
-
-def origin_of(names: Sequence[tuple[str, str | None, str | None]]) -> Origin:
-    """From (reference, revision, licence) as provenance has them; folders are left out."""
-    models, licenses = [], {}
-    for name, revision, license in names:
-        for part in name.split("+"):
-            found = named_repo(part)
-            if found is not None:
-                models.append(found.at(revision) if revision else found)
-                licenses[found.repo_id] = license
-    return Origin(tuple(models), licenses)
 
 
 _RECIPE = """\
@@ -171,6 +188,16 @@ learning and the one it started from. {elements:,} elements in {tensors} tensors
 pip install rvec-merge
 rvec inspect hf://{repo}
 ```
+
+**This is not a model.** transformers and other tools cannot load it: it holds packed differences
+of weights, and `from_pretrained` ends with an error. A dense copy for tools that do not know the
+format is made with
+
+```sh
+rvec extract --vector hf://{repo} --format dense dense/
+```
+
+Even so it is a difference: what loads it as a model gets noise. It belongs into a merge.
 
 To merge it, name this repo as a donor:
 

@@ -4,13 +4,17 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from rvec_merge.errors import RvecError, why
 from rvec_merge.hub.bounded import ANSWER_BYTES, at_most
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
 _TOKENS = "https://huggingface.co/settings/tokens"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -24,6 +28,10 @@ class HubError(RvecError):
 
 class Unreachable(HubError):
     """No answer from the Hub; what is in the cache may still be used."""
+
+
+class Missing(HubError):
+    """The Hub has no such repo, or does not show it."""
 
 
 @contextmanager
@@ -78,15 +86,15 @@ def _explain(error: BaseException, what: str) -> HubError:
             "run once with HF_HUB_OFFLINE=0, which fills the cache.",
         )
     if isinstance(error, client.HFValidationError):
-        return HubError("This is no Hub id.", [what, _line(error)], "write it as org/name.")
+        return HubError("This is no Hub id.", [what, one_line(error)], "write it as org/name.")
     if isinstance(error, client.HfHubHTTPError):
         return _refused(error, what)
     if isinstance(error, client.EntryNotFoundError):
-        return HubError("The repo lacks a file.", [what, _line(error)], "check the repo's name.")
+        return HubError("The repo lacks a file.", [what, one_line(error)], "check the repo's name.")
     if isinstance(error, client.SafetensorsParsingError):
         return HubError(
             "A safetensors header on the Hub is malformed or too large.",
-            [what, _line(error)],
+            [what, one_line(error)],
             "do not use this repo; tell its author.",
         )
     if (number := _number(error)) is not None:
@@ -101,18 +109,18 @@ def _explain(error: BaseException, what: str) -> HubError:
     if isinstance(error, ValueError | TypeError | LookupError | AttributeError | RecursionError):
         return HubError(
             "The Hub's answer makes no sense.",
-            [what, _line(error) or type(error).__name__],
+            [what, one_line(error) or type(error).__name__],
             "try again; if HF_ENDPOINT is set, check that it names a Hub.",
         )
     if isinstance(error, RuntimeError):
         return Unreachable(
             "Xet storage, where the Hub keeps large files, does not answer as it should.",
-            [what, _line(error)],
+            [what, one_line(error)],
             "run it again: finished files are kept. HF_HUB_DISABLE_XET=1 takes the other way.",
         )
     return Unreachable(
         "The connection to the Hub failed.",
-        [what, _line(error) or type(error).__name__],
+        [what, one_line(error) or type(error).__name__],
         "run it again: finished files are kept. HF_HUB_OFFLINE=1 uses what is cached.",
     )
 
@@ -135,14 +143,14 @@ def _refused(error: BaseException, what: str) -> HubError:
     if status == 401 and _has_token() and not isinstance(error, client.RepositoryNotFoundError):
         return HubError(
             "The Hub does not accept the token.",
-            [what, "the answer was 401"],
+            [what, "the answer was 401", *_said(error)],
             f"make a new one at {_TOKENS} and set it: hf auth login, or HF_TOKEN.",
         )
     if isinstance(error, client.RepositoryNotFoundError):
         facts = [what, "it is missing, or private and the token does not open it"]
         if not _has_token():
             facts[1] = "it is missing, or private; you are not logged in"
-        return HubError(
+        return Missing(
             "The repo does not exist.", facts, "correct the name; if it is private: hf auth login."
         )
     if isinstance(error, client.EntryNotFoundError):
@@ -150,28 +158,35 @@ def _refused(error: BaseException, what: str) -> HubError:
     if status in (401, 403):
         return HubError(
             "The Hub refuses access.",
-            [what, f"the answer was {status}"],
+            [what, f"the answer was {status}", *_said(error)],
             f"log in with a token that may do this (hf auth login; {_TOKENS}).",
         )
     if status == 429:
-        return rate_limited(what, error.response.headers.get("Retry-After", ""))
+        wait = error.response.headers.get("Retry-After", "")
+        return rate_limited(what, wait, _said(error))
+    facts = [what, f"the answer was {status}", *_said(error)]
+    if status == 501:
+        return HubError(
+            "The server cannot do what was asked.",
+            facts,
+            "if HF_ENDPOINT names another server than the Hub, use the Hub.",
+        )
     if status >= 500:
         return Unreachable(
-            "The Hub is in trouble.",
-            [what, f"the answer was {status}"],
-            "try again later: finished files are kept.",
+            "The Hub is in trouble.", facts, "try again later: finished files are kept."
         )
-    said = [error.server_message[:200]] if error.server_message else []
-    return HubError(
-        "The Hub refuses the request.",
-        [what, f"the answer was {status}", *said],
-        "correct what it names.",
-    )
+    return HubError("The Hub refuses the request.", facts, "correct what it names.")
 
 
-def rate_limited(what: str, wait: str) -> HubError:
+def _said(error: "HfHubHTTPError") -> list[str]:
+    """The server's own words, if it had any."""
+    words = _plain(error.server_message or "")
+    return [f"it says: {words}"] if words else []
+
+
+def rate_limited(what: str, wait: str, said: Iterable[str] = ()) -> HubError:
     """The error for a Hub that wants fewer requests."""
-    facts = [what, *([f"it asks to wait {wait} s"] if wait.isdecimal() else [])]
+    facts = [what, *([f"it asks to wait {wait} s"] if wait.isdecimal() else []), *said]
     return HubError(
         "The Hub's rate limit is reached.", facts, "wait a few minutes; a token raises it."
     )
@@ -191,5 +206,11 @@ def _has_token() -> bool:
     return get_token() is not None
 
 
-def _line(error: BaseException) -> str:
-    return re.sub(r"https?://\S+", "(URL)", why(error))[:200]
+def one_line(error: BaseException) -> str:
+    """The first line of what an error says, without URLs: one may carry a signature."""
+    return _plain(why(error))
+
+
+def _plain(text: str) -> str:
+    first = (text.strip().splitlines() or [""])[0]
+    return re.sub(r"https?://\S+", "(URL)", first)[:200]

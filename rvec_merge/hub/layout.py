@@ -12,6 +12,7 @@ KindName = Literal["recipe", "vector", "merge", "results"]
 CARD = "README.md"
 RECIPE = "recipe.yaml"
 RESULTS = "results"  # the folder of a recipe repo that holds its results
+LISTS = frozenset({"flips.json"})  # JSON that is no object
 _M, _G, _T = 1 << 20, 1 << 30, 1 << 40
 
 _CARD = {r"README\.md": _M}
@@ -19,13 +20,15 @@ _MODEL = {
     r"config\.json": _M,
     r"generation_config\.json": _M,
     r"tokenizer\.json": 64 * _M,
-    r"tokenizer\.model": 64 * _M,
-    r"vocab\.json": 64 * _M,
+    r"(tokenizer|spiece|sentencepiece\.bpe)\.model": 64 * _M,
+    r"vocab\.(json|txt)": 64 * _M,
     r"merges\.txt": 64 * _M,
     r"added_tokens\.json": 16 * _M,
     r"tokenizer_config\.json": 16 * _M,
     r"special_tokens_map\.json": _M,
-    r"chat_template\.jinja": _M,
+    r"chat_template\.(jinja|json)": _M,
+    r"(video_)?preprocessor_config\.json": _M,
+    r"(processor_config|normalizer)\.json": _M,
 }
 _SUMMARY = {
     r"experiment\.json": 4 * _M,
@@ -38,8 +41,8 @@ _SUMMARY = {
 _EVIDENCE = {r"rvec_scale\.png": 4 * _M, r"\.eval_results/[\w.+-]+\.yaml": _M}
 _CELLS = {
     r"cells/[0-9a-f]{8,64}/cell\.json": 4 * _M,
-    r"cells/[0-9a-f]{8,64}/results_[\w.:+-]+\.json": 64 * _M,
-    r"cells/[0-9a-f]{8,64}/samples_[\w.:+-]+\.jsonl\.gz": _G,
+    r"cells/[0-9a-f]{8,64}/results_[\w.:()+-]+\.json": 64 * _M,
+    r"cells/[0-9a-f]{8,64}/samples_[\w.:()+-]+\.jsonl\.gz": _G,
 }
 _INDEX = {r"model\.safetensors\.index\.json": 64 * _M}
 _SHARD = r"(-\d{5}-of-\d{5})?\.safetensors"
@@ -75,7 +78,7 @@ KINDS: Mapping[KindName, Kind] = {
         {
             **_CARD,
             r"recipe\.yaml": _M,
-            **{rf"{RESULTS}/{name}": most for name, most in _SUMMARY.items()},
+            **{rf"{RESULTS}/{n}": most for n, most in {**_SUMMARY, **_CELLS}.items()},
         },
     ),
     "vector": Kind(

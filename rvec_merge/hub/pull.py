@@ -8,7 +8,7 @@ from rvec_merge.atomic import check_output, check_space, new_folder
 from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.fetch import fetch_files
-from rvec_merge.hub.layout import Kind, KindName, kind_of
+from rvec_merge.hub.layout import LISTS, RESULTS, Kind, KindName, kind_of
 from rvec_merge.hub.limits import check_headers, read_object
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import too_large
@@ -53,11 +53,14 @@ def pull(reference: HubReference, out: Path) -> Content:
     return Content(content.reference, content.kind, out, content.names, content.ignored)
 
 
-def fetch_content(reference: HubReference, wanted: KindName | None = None) -> Content:
+def fetch_content(
+    reference: HubReference, wanted: KindName | None = None, *, mark_only: bool = False
+) -> Content:
     """A repo's known files in the Hub's cache, checked; nothing else is fetched or read.
 
     Args:
         wanted: refuse another kind.
+        mark_only: fetch the one file that makes it one of its kind.
 
     Raises:
         HubError, RvecError: see ``pull``.
@@ -65,7 +68,7 @@ def fetch_content(reference: HubReference, wanted: KindName | None = None) -> Co
     snapshot = open_snapshot(reference)
     kind = kind_of(snapshot.files, f"hf://{reference}")
     _refuse_other(kind, wanted, reference)
-    names = kind.known(snapshot.files)
+    names = [kind.mark] if mark_only else kind.known(snapshot.files)
     _check_sizes(snapshot, kind, names)
     folder = fetch_files(snapshot, names)
     ignored = sorted(snapshot.files.keys() - set(names))
@@ -91,6 +94,20 @@ def _refuse_other(kind: Kind, wanted: KindName | None, reference: HubReference) 
         )
 
 
+def check_results(folder: Path) -> None:
+    """Refuse results that are of an unfinished experiment, or damaged.
+
+    Raises:
+        ResultsError: they are.
+    """
+    from rvec_merge.evaluation.report_files import read_summary
+    from rvec_merge.evaluation.store import Store
+
+    store = Store(folder)
+    store.head()
+    read_summary(store)
+
+
 def _check(content: Content) -> None:
     """Hold the content to its schema; weights are compared with their hashes."""
     folder, where = content.folder, f"hf://{content.reference}"
@@ -99,6 +116,10 @@ def _check(content: Content) -> None:
         from rvec_merge.hub.recipes import strangers_recipe
 
         strangers_recipe((folder / content.kind.mark).read_text("utf-8"), content.reference)
+        if any(name.startswith(f"{RESULTS}/") for name in content.names):
+            check_results(folder / RESULTS)
+    elif content.kind.name == "results":
+        check_results(folder)
     elif content.kind.name == "vector":
         from rvec_merge.vector.read import CompactVector
 
@@ -109,5 +130,5 @@ def _check(content: Content) -> None:
         read_provenance(folder)
         Checkpoint.open(folder)
     for name in content.names:
-        if name.endswith(".json"):
+        if name.endswith(".json") and Path(name).name not in LISTS:
             read_object(folder / name, where)

@@ -4,12 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvec_merge.hub.card import Origin, origin_of, stated_license, write_card
+from rvec_merge.hub.card import read_card, write_card
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.layout import CARD, KINDS, RECIPE, RESULTS, Kind, KindName, plain_files
-from rvec_merge.hub.references import parse_reference
-from rvec_merge.hub.secrets import find_secrets, scan_file
-from rvec_merge.hub.snapshot import TIMEOUT, client
+from rvec_merge.hub.origin import (
+    Origin,
+    folder_sources,
+    origin_of,
+    recipe_sources,
+    stated_license,
+)
+from rvec_merge.hub.pull import check_results
+from rvec_merge.hub.repo import destination, repo_for_push, through_xet
+from rvec_merge.hub.secrets import refuse_secrets
+from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
+from rvec_merge.vector.provenance import EXTRACTION
 
 
 @dataclass(frozen=True)
@@ -19,7 +28,7 @@ class Upload:
     Attributes:
         files: by path in the repo: a file's path, or text that is made for the repo.
         left_out: files of the folder that such a repo does not hold.
-        local: inputs that provenance names by a path of this machine.
+        local: inputs that are no repo of the Hub; provenance names them by a path.
     """
 
     repo_id: str
@@ -55,31 +64,30 @@ def prepare(
         RvecError: the recipe is wrong, or the weights are not what provenance says.
     """
     kind = KINDS[kind_name]
-    repo_id = parse_reference(repo_id).repo_id
+    repo_id = destination(repo_id)
     if kind.name == "recipe":
         files, origin, recipe = _recipe_files(path, results)
         left_out: list[str] = []
-        local: list[str] = []
     else:
         recipe = None
         names = plain_files(path) if path.is_dir() else []
         if kind.mark not in names:
             raise HubError(
                 "The folder does not say where its content came from.",
-                [f"{path}", f"there is no {kind.mark}"],
+                [f"{path}", f"there is no {kind.mark}", *_unchecked(names)],
                 f"name {_MAKER[kind.name]}.",
             )
         files = {name: path / name for name in kind.known(names)}
-        left_out = sorted(set(names) - files.keys())
-        origin, local = _origin(kind, path)
+        left_out = [name for name in names if name not in files and not name.startswith(".")]
         _verify(kind, path)
-    license = license or (stated_license(path) if path.is_dir() else None)
+        origin = origin_of(folder_sources(kind.name, path))
+    license = license or (stated_license(read_card(path)[0]) if path.is_dir() else None)
     if not license:
         raise _no_license(origin)
     files[CARD] = write_card(kind, repo_id, license, origin, results or path, recipe)
-    upload = Upload(repo_id, kind, dict(sorted(files.items())), tuple(left_out), tuple(local))
+    upload = Upload(repo_id, kind, dict(sorted(files.items())), tuple(left_out), origin.local)
     _check_sizes(upload)
-    _refuse_secrets(upload)
+    refuse_secrets(upload.files)
     return upload
 
 
@@ -91,28 +99,31 @@ def push(
     Files of an earlier push that this one does not have are deleted in the same commit. Before
     the commit nothing is visible; a rerun does not send again what has arrived.
 
+    Args: see ``repo_for_push``.
+
     Raises:
         HubError: the Hub refuses, or cannot be reached.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    api = client()
-    operations: list[CommitOperationAdd | CommitOperationDelete] = [
+    api, repo_id = client(), upload.repo_id
+    added = [
         CommitOperationAdd(name, str(c) if isinstance(c, Path) else c.encode())
         for name, c in upload.files.items()
     ]
-    with explained(upload.repo_id):
-        # A repo that exists keeps its visibility; None leaves the account's default.
-        api.create_repo(upload.repo_id, private=private or None, exist_ok=True)
-        if revision is not None and not as_pr:
-            api.create_branch(upload.repo_id, branch=revision, exist_ok=True)
-        info = api.model_info(upload.repo_id, revision=revision, timeout=TIMEOUT)
-        present = upload.kind.known(s.rfilename for s in info.siblings or [])
-        stale = [name for name in present if name not in upload.files]
-        operations += [CommitOperationDelete(name) for name in stale]
+    with (
+        repo_for_push(api, repo_id, private=private, revision=revision, opens_pr=as_pr),
+        explained(repo_id),
+    ):
+        info = api.model_info(repo_id, revision=revision, timeout=TIMEOUT)
+        present = [s.rfilename for s in info.siblings or []]
+        _refuse_mixture(upload, present)
+        gone = [name for name in upload.kind.known(present) if name not in upload.files]
+        with through_xet(repo_id):
+            api.preupload_lfs_files(repo_id, added, revision=revision, create_pr=as_pr)
         done = api.create_commit(
-            upload.repo_id,
-            operations,
+            repo_id,
+            [*added, *map(CommitOperationDelete, gone)],
             commit_message=f"rvec push {upload.kind.name}",
             revision=revision,
             create_pr=as_pr,
@@ -120,60 +131,36 @@ def push(
     return str(done.pr_url if as_pr else done.commit_url)
 
 
+def _refuse_mixture(upload: Upload, present: list[str]) -> None:
+    """A repo of two kinds could not be pulled."""
+    others = [kind for kind in KINDS.values() if kind.mark in present and kind != upload.kind]
+    if others:
+        raise HubError(
+            f"The repo holds a {others[0].name} already; nothing was uploaded.",
+            [upload.repo_id, f"it has {others[0].mark}"],
+            "push to another repo.",
+        )
+
+
 def _recipe_files(path: Path, results: Path | None) -> tuple[dict[str, Path | str], Origin, str]:
-    from rvec_merge.hub.recipes import named_models, pin
+    from rvec_merge.hub.recipes import check_inputs, pin
     from rvec_merge.recipe import read_recipe
 
     recipe = pin(read_recipe(path), strict=True)
+    check_inputs(recipe)
     files: dict[str, Path | str] = {RECIPE: recipe.text}
     if results is not None:
-        _results_head(results)
+        check_results(results)
         kind = KINDS["recipe"]
         inside = {f"{RESULTS}/{name}": results / name for name in plain_files(results)}
         files |= {name: inside[name] for name in kind.known(inside)}
-    target = str(recipe.config.base_model)
-    names = sorted(named_models(recipe), key=lambda name: name != target)  # the target first
-    return files, origin_of([(name, None, _license_on_hub(name)) for name in names]), recipe.text
-
-
-def _license_on_hub(name: str) -> str | None:
-    reference = parse_reference(name)
-    with explained(name):
-        info = client().model_info(reference.repo_id, revision=reference.revision, timeout=TIMEOUT)
-    license = info.card_data.get("license") if info.card_data is not None else None
-    return license if isinstance(license, str) else None
-
-
-def _origin(kind: Kind, path: Path) -> tuple[Origin, list[str]]:
-    """Where the content came from, and inputs that were folders of this machine."""
-    names: list[tuple[str, str | None, str | None]] = []
-    if kind.name == "vector":
-        from rvec_merge.vector.format import read_head
-
-        donors = read_head(path).donors.values()
-        names = [(d.reference, d.revision, d.license) for d in donors]
-    elif kind.name == "merge":
-        from rvec_merge.engine.provenance import read_provenance
-
-        names = [(i.reference, i.revision, i.license) for i in read_provenance(path).inputs]
-    else:
-        _results_head(path)
-    origin = origin_of(names)
-    shared = {model.repo_id for model in origin.models}
-    local = [name for name, _, _ in names if name.partition("@")[0] not in shared]
-    # A folder's licence counts for the suggestion, under the folder's own name.
-    licenses = {name: license for name, _, license in names}
-    return Origin(origin.models, {**licenses, **origin.licenses}), local
-
-
-def _results_head(path: Path) -> None:
-    from rvec_merge.evaluation.store import Store
-
-    Store(path).head()
+    return files, origin_of(recipe_sources(recipe)), recipe.text
 
 
 def _verify(kind: Kind, path: Path) -> None:
-    if kind.name == "vector":
+    if kind.name == "results":
+        check_results(path)
+    elif kind.name == "vector":
         from rvec_merge.vector.read import CompactVector
 
         CompactVector.open(path).verify()
@@ -192,10 +179,15 @@ def _verify(kind: Kind, path: Path) -> None:
             )
 
 
+def _unchecked(names: list[str]) -> list[str]:
+    """A dense vector and an adapter say what they were made from, and not what their bits are."""
+    made = EXTRACTION in names
+    return ["a dense vector or an adapter has no hashes to be held to"] if made else []
+
+
 def _no_license(origin: Origin) -> HubError:
     facts = [f"{name} states {license or 'none'}" for name, license in origin.licenses.items()]
-    stated = set(filter(None, origin.licenses.values()))
-    wish = f"--license {stated.pop()}" if len(stated) == 1 else "--license NAME"
+    wish = f"--license {origin.shared_license or 'NAME'}"
     return HubError(
         "What is shared has no licence.",
         facts,
@@ -204,6 +196,12 @@ def _no_license(origin: Origin) -> HubError:
 
 
 def _check_sizes(upload: Upload) -> None:
+    if len(upload.files) >= MOST_FILES:
+        raise HubError(
+            "There are more files than a repo may have; nobody could pull it.",
+            [f"{len(upload.files):,} files; {MOST_FILES:,} is too many"],
+            "share it in parts.",
+        )
     for name in upload.files:
         most = upload.kind.limit(name)
         assert most is not None
@@ -215,25 +213,9 @@ def _check_sizes(upload: Upload) -> None:
             )
 
 
-def _refuse_secrets(upload: Upload) -> None:
-    from huggingface_hub import get_token
-
-    own, facts = get_token(), []
-    for name, content in upload.files.items():
-        if isinstance(content, Path):
-            facts += [f"{name}, {found}" for found in scan_file(content, own)]
-        else:
-            facts += [f"{name}, line {line}: {kind}" for line, kind in find_secrets(content, own)]
-    if facts:
-        raise HubError(
-            "Something looks like an access token.",
-            [*facts[:8], *([f"and {len(facts) - 8} more"] if len(facts) > 8 else [])],
-            "remove it, and revoke the token if it was real.",
-        )
-
-
 _MAKER: Mapping[str, str] = {
-    "vector": "a folder that `rvec extract` wrote (format compact)",
+    "vector": "a folder that `rvec extract` wrote (format compact); others make a dense vector or "
+    "an adapter of it",
     "merge": "a folder that `rvec merge` wrote",
     "results": "a folder that `rvec experiment -o` wrote",
 }

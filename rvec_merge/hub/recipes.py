@@ -35,7 +35,7 @@ def open_recipe(source: str | Path) -> Recipe:
         return pin(read_recipe(source))
     from rvec_merge.hub.pull import fetch_content
 
-    content = fetch_content(parse_reference(str(source)), "recipe")
+    content = fetch_content(parse_reference(str(source)), "recipe", mark_only=True)
     text = (content.folder / content.kind.mark).read_text("utf-8")
     return pin(strangers_recipe(text, content.reference))
 
@@ -118,6 +118,19 @@ def pin(recipe: Recipe, *, strict: bool = False) -> Recipe:
             "write each as plain text, org/name or org/name@revision, without YAML anchors.",
         )
     return result
+
+
+def check_inputs(recipe: Recipe) -> None:
+    """Refuse a recipe that cannot be merged, as far as its inputs' headers say.
+
+    Raises:
+        RvecError: every problem that `rvec check` finds.
+    """
+    from rvec_merge.engine.prepare import prepare
+    from rvec_merge.engine.settings import Settings
+    from rvec_merge.hub.remote import see
+
+    prepare(recipe, None, Settings(), see).report.raise_errors()
 
 
 def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None:

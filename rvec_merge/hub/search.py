@@ -10,6 +10,7 @@ from rvec_merge.hub.references import SCHEME
 from rvec_merge.hub.snapshot import client
 
 MOST = 100
+_SCANNED = 10 * MOST  # of a server that lists other models too
 
 
 @dataclass(frozen=True)
@@ -18,41 +19,39 @@ class HubRecipe:
 
     Attributes:
         name: what the commands take, hf://REPO_ID.
-        target: the first of its base models; None if its card names none.
+        target: its base model; None if its card names none.
         updated: the day of its last commit; None if the Hub does not say.
     """
 
     name: str
     target: str | None
-    downloads: int
     likes: int
     updated: str | None
 
 
 def search_recipes() -> tuple[HubRecipe, ...]:
-    """The ``MOST`` recipes most downloaded among those tagged as recipes.
+    """The ``MOST`` repos changed last among those tagged as recipes.
+
+    The Hub counts downloads of files that a recipe repo does not have.
 
     Raises:
         HubError: the Hub cannot be reached.
     """
     with explained("the Hub's list of recipes"):
-        return tuple(islice(_found(), MOST))
+        found = islice(_found(), MOST)
+        return tuple(sorted(found, key=lambda recipe: recipe.updated or "", reverse=True))
 
 
 def _found() -> Iterator[HubRecipe]:
-    listed = client().list_models(
-        filter=[TAGS[0], RECIPE_TAG], sort="downloads", limit=MOST, full=True
-    )
+    wanted = [TAGS[0], RECIPE_TAG]
+    listed = client().list_models(filter=wanted, sort="last_modified", limit=_SCANNED, full=True)
     for info in listed:
         tags = [str(tag) for tag in info.tags or []]
+        if not set(wanted) <= set(tags):
+            continue
         # The Hub makes base_model:ID and base_model:RELATION:ID of a card's base models.
         bases = [t.partition(":")[2] for t in tags if t.startswith("base_model:")]
         targets = [base for base in bases if "/" in base and ":" not in base]
         day = None if info.last_modified is None else f"{info.last_modified:%Y-%m-%d}"
-        yield HubRecipe(
-            f"{SCHEME}{info.id}",
-            targets[0] if targets else None,
-            info.downloads or 0,
-            info.likes or 0,
-            day,
-        )
+        name = f"{SCHEME}{info.id}"
+        yield HubRecipe(name, targets[0] if targets else None, info.likes or 0, day)

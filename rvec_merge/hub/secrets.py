@@ -2,8 +2,10 @@
 
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from rvec_merge.hub.errors import HubError
 
 _TEXT = {".json", ".yaml", ".yml", ".md", ".txt", ".jinja", ".csv"}
 _PATTERNS = {
@@ -19,6 +21,31 @@ _PATTERNS = {
 }
 _ANY = re.compile("|".join(f"({pattern})" for pattern in _PATTERNS.values()))
 _KINDS = tuple(_PATTERNS)
+
+
+def refuse_secrets(files: Mapping[str, Path | str]) -> None:
+    """Refuse to share what looks like a token.
+
+    Args:
+        files: by path in the repo: a file's path, or text.
+
+    Raises:
+        HubError: something does.
+    """
+    from huggingface_hub import get_token
+
+    own, facts = get_token(), []
+    for name, content in files.items():
+        if isinstance(content, Path):
+            facts += [f"{name}, {found}" for found in scan_file(content, own)]
+        else:
+            facts += [f"{name}, line {line}: {kind}" for line, kind in find_secrets(content, own)]
+    if facts:
+        raise HubError(
+            "Something looks like an access token.",
+            [*facts[:8], *([f"and {len(facts) - 8} more"] if len(facts) > 8 else [])],
+            "remove it, and revoke the token if it was real.",
+        )
 
 
 def find_secrets(text: str, own: str | None = None) -> Iterator[tuple[int, str]]:

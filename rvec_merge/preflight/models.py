@@ -198,5 +198,6 @@ def _has_weights(folder: Path) -> bool:
         if not isinstance(files, dict):
             return True  # `Checkpoint.open` says what is wrong with it
         return all((folder / str(file)).exists() for file in files.values())
-    names = (SINGLE, COMPACT_MARK, *PICKLED)
-    return any((folder / name).is_file() for name in names)
+    if (folder / COMPACT_MARK).is_file():
+        return any(folder.glob("vector*.safetensors"))
+    return any((folder / name).is_file() for name in (SINGLE, *PICKLED))

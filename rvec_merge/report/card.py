@@ -32,8 +32,8 @@ class CardFiles:
 
     Attributes:
         paths: every file.
-        off_hub: tasks without an ``.eval_results`` file: what was measured is not a whole dataset
-            of the Hub.
+        off_hub: tasks without an ``.eval_results`` file: what was measured is not a whole benchmark
+            of the Hub, as far as it can be asked.
         license: what the card says; None where it says nothing.
     """
 
@@ -55,7 +55,7 @@ def write_card(results: Results, model: Path) -> CardFiles:
     recipe = evaluated_recipe(results, model)
     found = measured(results)
     card = _existing(model)
-    add_metadata(card.data, recipe, found, model.resolve().name)
+    add_metadata(card.data, recipe, found, model)
     license = card.data.get("license")
     card.text = _with_section(card.text, _section(results, license))
     text = str(card)
@@ -70,7 +70,7 @@ def write_card(results: Results, model: Path) -> CardFiles:
         raise OutputError(
             "The card cannot be written.", [f"{model}", why(error)], "make the folder writable."
         ) from None
-    off_hub = dict.fromkeys(m.row.cell.task for m in found if m.dataset is None)
+    off_hub = dict.fromkeys(m.row.cell.task for m in found if m.task_id is None)
     return CardFiles(tuple(paths), tuple(off_hub), license)
 
 

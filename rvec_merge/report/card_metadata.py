@@ -8,12 +8,14 @@ from typing import Any
 
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData
 
-from rvec_merge.errors import RvecError
 from rvec_merge.evaluation import wording
 from rvec_merge.evaluation.conditions import Cell, State
 from rvec_merge.evaluation.flips import Flips
 from rvec_merge.evaluation.reading import Recorded, TaskSettings, damaged, read_as
 from rvec_merge.evaluation.summary import Row
+from rvec_merge.hub.benchmarks import benchmark_task
+from rvec_merge.hub.card import pipeline_tag
+from rvec_merge.hub.origin import origin_of, recipe_sources
 from rvec_merge.recipe import Recipe
 from rvec_merge.report.results import Results
 
@@ -28,6 +30,7 @@ class Measured:
 
     Attributes:
         dataset: the Hub's dataset; None where not all of its items, or others, were used.
+        task_id: what the dataset calls its task; None where it is no benchmark of the Hub.
         date: when it was evaluated.
     """
 
@@ -37,6 +40,7 @@ class Measured:
     dataset: str | None
     config: str | None
     split: str | None
+    task_id: str | None
     date: str
 
     @property
@@ -70,76 +74,52 @@ def measured(results: Results) -> list[Measured]:
         if row.cell == Cell(row.cell.task, vector, row.cell.prompt):
             settings, date = _lm_eval(results, flips)
             dataset = _hub_dataset(settings) if _is_whole(results, row.cell.task) else None
-            found.append(
-                Measured(
-                    row,
-                    flips.metric,
-                    results.binary(row.cell.task),
-                    dataset,
-                    settings.dataset_name,
-                    settings.test_split or settings.validation_split,
-                    date,
-                )
-            )
+            name = settings.dataset_name
+            split = settings.test_split or settings.validation_split
+            task_id = None if dataset is None else benchmark_task(dataset, name, split)
+            binary = results.binary(row.cell.task)
+            found.append(Measured(row, flips.metric, binary, dataset, name, split, task_id, date))
     return found
 
 
-def add_metadata(data: ModelCardData, recipe: Recipe, found: Sequence[Measured], name: str) -> None:
+def add_metadata(
+    data: ModelCardData, recipe: Recipe, found: Sequence[Measured], model: Path
+) -> None:
     """Add what the merge and the experiment know; what the card says already is kept."""
-    bases = [str(r) for r in _models(recipe) if not Path(str(r)).exists()]
-    if bases:
-        data.base_model = bases
+    origin = origin_of(recipe_sources(recipe))
+    if origin.models:
+        data.base_model = [reference.repo_id for reference in origin.models]
         data["base_model_relation"] = "merge"
     elif not data.base_model:
         data.base_model = None  # mergekit writes an empty list, which means nothing
     data.tags = _joined(data.tags, TAGS)
     data.library_name = data.library_name or "transformers"
-    data.datasets = _joined(data.datasets, [m.dataset for m in found if m.dataset]) or None
+    data.pipeline_tag = data.pipeline_tag or pipeline_tag(model)
     data["arxiv"] = _joined(data.get("arxiv"), [PAPER])
     if not any(data.get(key) for key in _LICENSE_KEYS):
-        data.license = shared_license(recipe)
+        data.license = origin.shared_license
     ours = [_eval_result(m) for m in found]
     named = {(r.dataset_name, r.metric_name) for r in ours}
     kept = [r for r in data.eval_results or [] if (r.dataset_name, r.metric_name) not in named]
-    data.model_name = data.model_name or name
+    data.model_name = data.model_name or model.resolve().name
     data.eval_results = kept + ours
 
 
 def eval_entries(found: Sequence[Measured]) -> dict[str, list[EvalResultEntry]]:
-    """The Hub's ``.eval_results`` files by name; only datasets that are on the Hub have one."""
+    """The Hub's ``.eval_results`` files by name; only its benchmarks have one."""
     return {
         f"{m.row.cell.variant}.yaml": [
             EvalResultEntry(
                 dataset_id=m.dataset,
-                task_id=m.config or "default",
+                task_id=m.task_id,
                 value=m.value,
                 date=m.date,
                 notes=m.notes,
             )
         ]
         for m in found
-        if m.dataset
+        if m.dataset and m.task_id
     }
-
-
-def shared_license(recipe: Recipe) -> str | None:
-    """The licence that every input states, where they all state the same."""
-    from rvec_merge.checkpoint import Checkpoint
-    from rvec_merge.vector.provenance import describe
-
-    found: set[str | None] = set()
-    for reference in _models(recipe):
-        try:
-            checkpoint = Checkpoint.open(Path(str(reference)))
-            found.add(describe(reference, checkpoint, hash_files=False).license)
-        except RvecError:
-            return None  # not on this disk, so nobody here knows
-    return found.pop() if len(found) == 1 else None
-
-
-def _models(recipe: Recipe) -> list[Any]:
-    target = recipe.config.base_model
-    return sorted(recipe.config.referenced_models(), key=lambda r: (r != target, str(r)))
 
 
 def _eval_result(found: Measured) -> EvalResult:

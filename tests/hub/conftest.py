@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from rvec_merge.merge import merge
+from rvec_merge.recipe import parse_recipe
+from rvec_merge.vector.extract import extract_compact
+from rvec_merge.vector.inputs import open_donors
+from tests.conftest import RECIPE as LOCAL_RECIPE
 from tests.hub.server import serving
 from tests.hub.state import Hub
 
@@ -95,6 +100,23 @@ def shared(hub: Hub, triple: dict[str, Path]) -> dict[str, str]:
         name: hub.put(f"org/{name}", {**folder_files(folder), "README.md": card})
         for name, folder in triple.items()
     }
+
+
+@pytest.fixture(scope="session")
+def vector(triple, tmp_path_factory):
+    """The tiny triple's compact vector, in several shards; read-only."""
+    out = tmp_path_factory.mktemp("vector") / "compact"
+    extract_compact(open_donors(triple["grpo"], triple["sft"]), out, shard_size=5_000)
+    return out
+
+
+@pytest.fixture(scope="session")
+def merged(triple, tmp_path_factory):
+    """The tiny triple merged from its folders; read-only."""
+    text = LOCAL_RECIPE.format(**triple, scale=1.0, out_dtype="bfloat16")
+    out = tmp_path_factory.mktemp("merged") / "out"
+    merge(parse_recipe(text), out)
+    return out
 
 
 @pytest.fixture

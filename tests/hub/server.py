@@ -70,6 +70,8 @@ class Handler(Api, BaseHTTPRequestHandler):
             return self.moved("/".join(parts[:2]), new)
         if BATCH.fullmatch(self.plain):
             return self.batch()
+        if parts[0] == "datasets" and len(parts) > 5 and parts[3] == "resolve":
+            return self._resolve("/".join(parts[:3]), parts[4], "/".join(parts[5:]))
         if len(parts) > 4 and parts[2] == "resolve":
             return self._resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
         return self.refuse(404, "EntryNotFound")

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from rvec_merge.cli import rvec as group
 from tests.hub.conftest import folder_files
+from tests.hub.server import Handler
 from tests.hub.state import Hub
 
 pytestmark = pytest.mark.usefixtures("shared")
@@ -85,6 +86,31 @@ def test_recipes_on_the_hub(hub: Hub, recipe_file: Path):
     (found,) = json.loads(run("recipes", "--hub", "--json").stdout)
     assert found["name"] == "hf://me/recipe"
     assert "hf://me/recipe" in run("recipes", "--hub").stdout
+
+
+def test_a_server_that_filters_and_sorts_nothing(hub: Hub):
+    def all_of_them(handler: Handler) -> bool:
+        recipe = ["reasoning-vector", "rvec-recipe", "base_model:adapter:org/t", "base_model:org/t"]
+        listed = [
+            {"id": "org/model", "tags": ["merge", "reasoning-vector"], "downloads": 10**6},
+            {"id": "me/old", "tags": recipe, "lastModified": "2026-01-01T00:00:00.000Z"},
+            {
+                "id": "me/new",
+                "tags": recipe,
+                "lastModified": "2026-03-01T00:00:00.000Z",
+                "likes": 2,
+            },
+            {"id": "me/undated"},
+        ]
+        handler.answer(listed)
+        return True
+
+    hub.fail("GET", "hub:/api/models", all_of_them, times=2)
+    assert json.loads(run("recipes", "--hub", "--json").stdout) == [
+        {"name": "hf://me/new", "target": "org/t", "likes": 2, "updated": "2026-03-01"},
+        {"name": "hf://me/old", "target": "org/t", "likes": 0, "updated": "2026-01-01"},
+    ]
+    assert "downloads" not in run("recipes", "--hub").stdout
 
 
 def test_offline_the_cache_is_enough_to_check(hub: Hub, rvec, recipe_file: Path, tmp_path: Path):

@@ -5,37 +5,18 @@ import pytest
 
 from rvec_merge.errors import CheckpointError, OutputError
 from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.layout import KINDS
 from rvec_merge.hub.pull import pull
 from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import HubReference
+from rvec_merge.hub.secrets import refuse_secrets
 from rvec_merge.merge import merge
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import RECIPE as LOCAL_RECIPE
 from tests.hub.conftest import folder_files
 from tests.hub.state import Hub
-
-SHARD_SIZE = 5_000
-
-
-@pytest.fixture(scope="session")
-def vector(triple, tmp_path_factory):
-    """The tiny triple's compact vector, in several shards; read-only."""
-    out = tmp_path_factory.mktemp("vector") / "compact"
-    extract_compact(open_donors(triple["grpo"], triple["sft"]), out, shard_size=SHARD_SIZE)
-    return out
-
-
-@pytest.fixture(scope="session")
-def merged(triple, tmp_path_factory):
-    """The tiny triple merged from its folders; read-only."""
-    from rvec_merge.recipe import parse_recipe
-
-    text = LOCAL_RECIPE.format(**triple, scale=1.0, out_dtype="bfloat16")
-    out = tmp_path_factory.mktemp("merged") / "out"
-    merge(parse_recipe(text), out)
-    return out
 
 
 def test_a_vector_comes_back_as_it_was_pushed(hub: Hub, vector: Path, tmp_path: Path):
@@ -100,48 +81,6 @@ def test_a_recipe_is_pinned_with_its_comments(
     assert open_recipe("hf://me/recipe").text == wanted
 
 
-def test_the_card_is_what_the_hub_indexes(hub: Hub, shared, recipe_file, vector, merged):
-    from huggingface_hub import ModelCard
-
-    push(prepare("recipe", recipe_file, "me/recipe", license="mit"))
-    data = ModelCard(hub.files("me/recipe")["README.md"].decode()).data.to_dict()
-    assert data["library_name"] == "rvec-merge"
-    assert data["license"] == "mit"
-    assert data["base_model"] == ["org/target", "org/grpo", "org/sft"]
-    assert data["base_model_relation"] == "merge"
-    assert {"reasoning-vector", "mergekit", "merge", "arxiv:2509.01363"} <= set(data["tags"])
-    # A merge keeps the body that the merge wrote; folders of this machine are no base model.
-    upload = prepare("merge", merged, "me/merge", license="mit")
-    assert "effective scale" in upload.files["README.md"]
-    assert "base_model" not in ModelCard(upload.files["README.md"]).data.to_dict()
-    assert len(upload.local) == 3
-
-
-def test_results_go_with_a_recipe_or_alone(hub: Hub, shared, recipe_file, tmp_path):
-    results = write_results(tmp_path / "results")
-    push(prepare("results", results, "me/results", license="mit"))
-    push(prepare("recipe", recipe_file, "me/recipe", license="mit", results=results))
-    inside = folder_files(results)
-    found = hub.files("me/results")
-    assert {n: found[n] for n in inside} == inside
-    assert "It helped." in found["README.md"].decode()
-    assert "results/summary.json" in hub.files("me/recipe")
-    assert "It helped." in hub.files("me/recipe")["README.md"].decode()
-    assert pull(HubReference("me/recipe"), tmp_path / "pulled").kind.name == "recipe"
-    assert pull(HubReference("me/results"), tmp_path / "pulled2").kind.name == "results"
-
-
-def write_results(folder: Path) -> Path:
-    from rvec_merge.evaluation.store import Store
-
-    store = Store(folder)
-    with store.writing({"plan": "a plan"}):
-        store.write("summary.md", "# Summary\n\nIt helped.\n")
-        store.write("summary.json", "{}\n")
-    (folder / ".lock").unlink()
-    return folder
-
-
 def test_a_second_push_replaces_the_first_in_one_commit(hub: Hub, triple, vector, tmp_path):
     push(prepare("vector", vector, "me/vector", license="mit"))
     before = set(hub.repos["me/vector"].commits)
@@ -150,16 +89,6 @@ def test_a_second_push_replaces_the_first_in_one_commit(hub: Hub, triple, vector
     push(prepare("vector", whole, "me/vector", license="mit"))
     assert len(set(hub.repos["me/vector"].commits) - before) == 1
     assert set(hub.files("me/vector")) == {".gitattributes", "README.md", *folder_files(whole)}
-
-
-def test_a_branch_a_pull_request_and_a_private_repo(hub: Hub, vector):
-    upload = prepare("vector", vector, "me/vector", license="mit")
-    push(upload, private=True, revision="next")
-    assert hub.repos["me/vector"].private
-    assert set(hub.files("me/vector")) == {".gitattributes"}
-    assert set(hub.files("me/vector", "next")) > set(folder_files(vector))
-    assert push(upload, as_pr=True).endswith("/discussions/1")
-    assert set(hub.files("me/vector")) == {".gitattributes"}
 
 
 def test_nothing_is_sent_while_preparing(hub: Hub, vector):
@@ -242,16 +171,12 @@ def test_refuses_the_users_own_token_in_packed_samples(hub: Hub, tmp_path, monke
     import gzip
 
     monkeypatch.setenv("HF_TOKEN", "an odd but real token")
-    results = write_results(tmp_path / "results")
-    cell = results / "cells" / ("a" * 64)
-    cell.mkdir()
-    with gzip.open(cell / "samples_x_2026.jsonl.gz", "wt") as file:
+    samples = tmp_path / "samples_x_2026.jsonl.gz"
+    with gzip.open(samples, "wt") as file:
         file.write('{}\n{"x": "an odd but real token"}\n')
     with pytest.raises(HubError, match="looks like an access token") as caught:
-        prepare("results", results, "me/results", license="mit")
-    assert caught.value.facts == (
-        f"cells/{'a' * 64}/samples_x_2026.jsonl.gz, line 2: your own Hub token",
-    )
+        refuse_secrets({"cells/x/samples.jsonl.gz": samples})
+    assert caught.value.facts == ("cells/x/samples.jsonl.gz, line 2: your own Hub token",)
 
 
 def test_refuses_links_and_leaves_strange_files_out(hub: Hub, vector, tmp_path):
@@ -262,6 +187,26 @@ def test_refuses_links_and_leaves_strange_files_out(hub: Hub, vector, tmp_path):
     (copy / "tokenizer.json").symlink_to("/etc/hostname")
     with pytest.raises(HubError, match="holds a link"):
         prepare("vector", copy, "me/vector", license="mit")
+
+
+def test_what_merges_copy_beside_the_weights_is_shared():
+    """mergekit's own lists: an image-text model without its preprocessor cannot be used."""
+    from importlib.resources import files
+
+    listed: set[str] = set()
+    for path in files("mergekit").joinpath("_data", "architectures").iterdir():
+        if path.name.endswith(".json"):
+            listed |= set(json.loads(path.read_text()).get("tagalong_files") or [])
+    assert "preprocessor_config.json" in listed
+    assert set(KINDS["merge"].known(listed)) == listed
+
+
+def test_what_nobody_could_pull_is_not_pushed(hub: Hub, vector, monkeypatch):
+    from rvec_merge.hub import push as module
+
+    monkeypatch.setattr(module, "MOST_FILES", len(folder_files(vector)))
+    with pytest.raises(HubError, match="more files than a repo may have"):
+        prepare("vector", vector, "me/vector", license="mit")
 
 
 def test_refuses_a_recipe_over_folders(hub: Hub, triple, tmp_path):

@@ -12,6 +12,8 @@ from rvec_merge.cli.card import command
 from rvec_merge.errors import CheckpointError, ResultsError
 from rvec_merge.report.card import FIGURE, write_card
 from rvec_merge.report.results import Results, read_results
+from tests.hub.conftest import over_http
+from tests.hub.state import Hub
 
 PROSE = """\
 ---
@@ -102,23 +104,79 @@ def test_what_a_person_wrote_is_kept(results: Results, model: Path) -> None:
         assert names == ["Another set", "rvec_tiny", "rvec_sciq"]
 
 
-def test_the_hub_gets_bases_datasets_and_result_files(copy: Path, model: Path) -> None:
+EVAL = """\
+name: GSM8K
+evaluation_framework: inspect-ai
+tasks:
+  - {id: gsm8k_main, config: main, split: test, scorers: [{name: match}]}
+  - {id: gsm8k_socratic, config: socratic}
+"""
+
+
+@over_http
+def test_the_hub_gets_bases_licences_and_result_files(hub: Hub, copy: Path, model: Path) -> None:
+    for name in ("target", "grpo", "sft"):
+        hub.put(f"org/{name}", {"README.md": b"---\nlicense: mit\n---\n"})
+    hub.put("datasets/openai/gsm8k", {"eval.yaml": EVAL.encode()})
     results = on_the_hub(copy, model, limit=None)
     written = write_card(results, model)
     card = ModelCard((model / "README.md").read_text())
     assert card.data.base_model == ["org/target", "org/grpo", "org/sft"]
     assert card.data["base_model_relation"] == "merge"
-    assert card.data.datasets == ["openai/gsm8k"]
-    assert card.data.license is None  # nobody here can read the inputs' cards
-    assert "Licence:" in card.text
+    assert card.data.datasets is None  # those a model was trained on
+    assert card.data.license == written.license == "mit"
+    assert "Licence: the inputs" not in card.text
     (path,) = (model / ".eval_results").iterdir()
     assert path in written.paths
     (entry,) = parse_eval_result_entries(yaml.safe_load(path.read_text()))
-    assert (entry.dataset_id, entry.task_id) == ("openai/gsm8k", "main")
+    assert (entry.dataset_id, entry.task_id) == ("openai/gsm8k", "gsm8k_main")
     row = next(r for r in results.summary.rows if r.cell.condition == "target + 0.5 vector")
     assert entry.value == pytest.approx(100 * row.level.mean, abs=1e-4)
     assert "n = 32" in entry.notes
     assert written.off_hub == ("rvec_sciq",)
+
+
+@over_http
+@pytest.mark.parametrize(
+    "stated",
+    [
+        None,
+        "name: no tasks",
+        "tasks: [{id: a, config: socratic, split: test}, {id: b, config: main, split: train}]",
+        "tasks: [{id: a}]",  # the dataset's default configuration, which nobody here knows
+        "tasks: [{id: a, config: main}, {id: b, config: main}]",
+        "tasks: {id: a}",
+        "- [a",
+        "tasks: [main, {id: 3, config: main}]",
+    ],
+)
+def test_what_is_no_benchmark_gets_no_result_file(
+    hub: Hub, copy: Path, model: Path, stated: str | None
+) -> None:
+    hub.put("datasets/openai/gsm8k", {"eval.yaml": stated.encode()} if stated else {"x": b""})
+    written = write_card(on_the_hub(copy, model, limit=None), model)
+    assert not (model / ".eval_results").exists()
+    assert written.off_hub == ("rvec_tiny", "rvec_sciq")
+
+
+def test_without_the_hub_the_card_says_what_it_does_not_know(copy: Path, model: Path) -> None:
+    written = write_card(on_the_hub(copy, model, limit=None), model)
+    card = ModelCard((model / "README.md").read_text())
+    assert card.data.base_model == ["org/target", "org/grpo", "org/sft"]
+    assert card.data.license is None
+    assert "Licence: the inputs" in card.text
+    assert written.off_hub == ("rvec_tiny", "rvec_sciq")
+
+
+def test_bases_are_plain_ids(copy: Path, model: Path) -> None:
+    results = on_the_hub(copy, model, limit=None)
+    for path in (copy / "experiment.json", model / "mergekit_config.yml"):
+        path.write_text(path.read_text().replace("org/grpo", f"org/grpo@{'0' * 40}"))
+    write_card(read_results(copy), model)
+    card = ModelCard((model / "README.md").read_text())
+    assert card.data.base_model == ["org/target", "org/grpo", "org/sft"]
+    assert f"org/grpo@{'0' * 40}" in card.text
+    assert results.recipe not in card.text
 
 
 def test_a_part_of_a_dataset_is_not_passed_off_as_the_whole(copy: Path, model: Path) -> None:
@@ -168,5 +226,5 @@ def test_the_command_tells_what_it_wrote(folder: Path, model: Path) -> None:
         str(model / FIGURE),
         str(model / "README.md"),
         "No .eval_results file for rvec_tiny, rvec_sciq: "
-        "not measured on a whole dataset of the Hub.",
+        "not measured on a whole benchmark of the Hub, or the Hub did not answer.",
     ]
