@@ -116,8 +116,11 @@ def test_inputs_are_no_outputs(tmp_path, monkeypatch, where, overwrite):
 # Overwrites an output, and is hit by a signal right after its n-th change of the disk.
 STRUCK = """
 import os, sys
+from signal import SIGINT, default_int_handler, signal as handle
 from rvec_merge import work_folder
 from rvec_merge.atomic import new_folder
+
+handle(SIGINT, default_int_handler)  # a shell's background job, and its children, ignore it
 
 out, step, signal, exchange = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "True"
 if not exchange:
