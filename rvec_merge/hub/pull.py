@@ -13,6 +13,7 @@ from rvec_merge.hub.limits import check_headers, read_object
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import too_large
 from rvec_merge.hub.snapshot import Snapshot, open_snapshot
+from rvec_merge.names import below
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ def pull(reference: HubReference, out: Path) -> Content:
     check_space(out, sum((content.folder / name).stat().st_size for name in content.names))
     with new_folder(out) as folder:
         for name in content.names:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(content.folder / name, folder / name)
+            path = below(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(content.folder / name, path)
     return Content(content.reference, content.kind, out, content.names, content.ignored)
 
 
