@@ -84,7 +84,7 @@ def verdicts(triple, tmp_path_factory) -> dict[str, tuple[str, float]]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=500,
         )
     told = [json.loads(line) for line in child.stdout.splitlines()]
     assert len(told) == len(CASES), child.stderr[-2000:]
