@@ -21,8 +21,10 @@ from rvec_merge.evaluation.reading import Budget, read_object, read_rows
 from rvec_merge.evaluation.store import Store
 from rvec_merge.report.card import write_card
 from rvec_merge.report.results import Results, read_results
+from tests.hub.conftest import over_http
+from tests.hub.state import Hub
 
-from .test_card import on_the_hub
+from .test_card import EVAL, on_the_hub
 
 _JUNK: tuple[Any, ...] = (
     None, -1, 2**70, 1e308, float("nan"), float("inf"), "", "../../x", "\u202e", "\ud800",
@@ -193,7 +195,11 @@ def test_a_name_that_is_none_is_refused_wherever_it_is_read(copy: Path, name: st
         read_results(copy)
 
 
-def test_a_card_is_not_written_through_a_linked_folder(copy: Path, tmp_path: Path) -> None:
+@over_http
+def test_a_card_is_not_written_through_a_linked_folder(
+    hub: Hub, copy: Path, tmp_path: Path
+) -> None:
+    hub.put("datasets/openai/gsm8k", {"eval.yaml": EVAL.encode()})
     model, outside = tmp_path / "merged", tmp_path / "outside"
     for folder in (model, outside):
         folder.mkdir()
