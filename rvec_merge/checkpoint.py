@@ -14,6 +14,7 @@ import torch
 from rvec_merge.errors import CheckpointError, why
 from rvec_merge.no_weights import no_weights
 from rvec_merge.plain_folder import check_plain
+from rvec_merge.weight_files import NAMED, PICKLED, check_shard, first_files, is_index
 
 DTYPES = {
     "BF16": torch.bfloat16,
@@ -29,13 +30,10 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 HEADER_LIMIT = 25_000_000  # bytes of one file's header; the Hub's client has the same limit
 MOST_TENSORS = 250_000  # of one checkpoint; the largest that are shared have a third of it
 _JSON_LIMIT = 64 << 20  # bytes
 _DIMENSIONS = 64  # as many as torch allows
-PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pretrained."
 
 
@@ -69,16 +67,20 @@ class Checkpoint:
         tensors: every tensor by name, in the order of the files.
         metadata: the ``__metadata__`` of the first file.
         pickled: the weights are pickled; torch must load them.
+        files: the names of what was read: the weights, and their index.
+        first_files: see ``weight_files.first_files``.
     """
 
     root: Path
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
     pickled: bool = False
+    files: tuple[str, ...] = ()
+    first_files: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, root: str | Path, *, allow_pickle: bool = False) -> "Checkpoint":
-        """Read the index and every header under ``root``; no weight is read.
+        """Read the headers of the files that transformers would load; no weight is read.
 
         Args:
             allow_pickle: where there are no safetensors, read pickled weights' names and shapes
@@ -89,25 +91,20 @@ class Checkpoint:
                 leaves the folder, or a header is malformed.
         """
         root = Path(root)
+        firsts = _first_files(root, allow_pickle)
+        first = root / firsts[0]
+        files = _indexed(root, first) if is_index(first.name) else {first: set[str]()}
         tensors: dict[str, TensorInfo] = {}
         metadata: dict[str, str] = {}
-        files = _files(root, allow_pickle)
         check_plain(root)
-        read = 0
-        for path, names in files.items():
+        for path, promised in sorted(files.items()):
             found, meta = (_unpickled(path), {}) if _is_pickled(path) else read_header(path)
             metadata = metadata or meta
-            missing = sorted(names - found.keys()) if names is not None else []
-            if missing:
-                raise CheckpointError(
-                    f"{path.name} lacks {len(missing)} of the tensors its index promises.",
-                    [f"{path}", *missing[:5]],
-                    _REFETCH,
-                )
-            tensors.update(found if names is None else {n: found[n] for n in found if n in names})
-            read += len(found)
-            _check_count(read, root)
-        return cls(root, tensors, metadata, any(_is_pickled(path) for path in files))
+            check_shard(path.name, path, found, promised, tensors)
+            tensors.update(found)
+            _check_count(len(tensors), root)
+        read = tuple(sorted({first.name, *(path.name for path in files)}))
+        return cls(root, tensors, metadata, any(map(_is_pickled, files)), read, firsts)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -235,34 +232,37 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _files(root: Path, allow_pickle: bool) -> dict[Path, set[str] | None]:
-    """The weight files, each with the names its index gives it (None: all it holds)."""
+def _first_files(root: Path, allow_pickle: bool) -> tuple[str, ...]:
+    """See ``weight_files.first_files``; at least one."""
     if not root.is_dir():
         raise CheckpointError("A checkpoint does not exist.", [f"{root}"], "correct the path.")
-    single, index = SINGLE, INDEX
-    if not (root / single).is_file() and not (root / index).is_file():
-        pickled = [name for name in PICKLED if (root / name).is_file()]
-        if pickled and not allow_pickle:
-            raise CheckpointError(
-                "The checkpoint is pickled, and unpickling can run code.",
-                [f"{root}", *pickled],
-                "convert it (load it with transformers, call save_pretrained), or let torch "
-                "unpickle tensors alone: rvec merge --allow-pickle.",
-            )
-        if pickled:
-            single, index = PICKLED
-    if (root / index).is_file():
-        return _indexed(root, root / index)
-    if (root / single).is_file():
-        return {root / single: None}
+    names = {path.name for path in root.iterdir() if path.is_file()}
+    config = read_json(root / "config.json") if "config.json" in names else {}
+    firsts = first_files(names, config)
+    if firsts and firsts[0] in PICKLED and not allow_pickle:
+        raise CheckpointError(
+            "The checkpoint is pickled, and unpickling can run code.",
+            [f"{root}", *firsts],
+            "convert it (load it with transformers, call save_pretrained), or let torch "
+            "unpickle tensors alone: rvec merge --allow-pickle.",
+        )
+    if firsts:
+        return firsts
+    if config.get(NAMED) is not None:
+        raise CheckpointError(
+            "The weights that a config names are not there.",
+            [f"{root}", f"config.json: {NAMED}: {config[NAMED]!r}"],
+            f"correct or remove {NAMED} in config.json, or download the weights.",
+        )
     raise no_weights(root)
 
 
-def _indexed(root: Path, index: Path) -> dict[Path, set[str] | None]:
+def _indexed(root: Path, index: Path) -> dict[Path, set[str]]:
+    """The shards, each with the names that the index gives it."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
         raise CheckpointError(f"{index.name} has no weight_map.", [f"{index}"], _REFETCH)
-    files: dict[Path, set[str] | None] = {}
+    files: dict[Path, set[str]] = {}
     for name, file in weight_map.items():
         # A plain file name: Hub caches link files to a shared store, so resolving says nothing.
         if file in {"", ".", ".."} or "/" in file or "\\" in file or "\0" in file:
@@ -271,13 +271,11 @@ def _indexed(root: Path, index: Path) -> dict[Path, set[str] | None]:
                 [f"{index}", f"{name}: {file!r}"],
                 "do not use this checkpoint; its index was tampered with or is broken.",
             )
-        names = files.setdefault(root / file, set())
-        assert names is not None
-        names.add(name)
+        files.setdefault(root / file, set()).add(name)
     for path in files:
         if not os.path.isfile(path):  # Path.is_file raises where a name is too long for the system
             raise CheckpointError("A shard that the index names is missing.", [f"{path}"], _REFETCH)
-        if _is_pickled(path) and index.name == INDEX:
+        if _is_pickled(path) and index.name not in PICKLED:
             raise CheckpointError(
                 "A safetensors index names a pickled file.", [f"{index}", f"{path}"], _REFETCH
             )

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvec_merge.errors import CheckpointError
+from rvec_merge.weight_files import ADAPTER_MARK, INDEX, SINGLE
 
-ADAPTER_MARK = "adapter_config.json"
-_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+_SAFETENSORS = (SINGLE, INDEX)
 _PICKLES = (".bin", ".pt", ".pth")
 
 

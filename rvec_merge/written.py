@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-from rvec_merge.checkpoint import DTYPES, INDEX
+from rvec_merge.checkpoint import DTYPES
 from rvec_merge.errors import OutputError, shortened
+from rvec_merge.weight_files import INDEX
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 

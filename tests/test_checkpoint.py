@@ -96,7 +96,7 @@ def test_too_many_tensors_in_all_shards_are_refused(tmp_path, monkeypatch):
         save_file(tensors, tmp_path / f"{shard}.safetensors")
     index = tmp_path / "model.safetensors.index.json"
     index.write_text('{"weight_map": {"a1": "a.safetensors"}}')
-    assert list(Checkpoint.open(tmp_path).tensors) == ["a1"]
+    assert len(Checkpoint.open(tmp_path).tensors) == 6
     index.write_text('{"weight_map": {"a1": "a.safetensors", "b1": "b.safetensors"}}')
     with pytest.raises(CheckpointError, match="too many tensors"):
         Checkpoint.open(tmp_path)

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from rvec_merge.checkpoint import DTYPES, INDEX
+from rvec_merge.checkpoint import DTYPES
 from rvec_merge.engine.plan import PlannedTensor
+from rvec_merge.weight_files import INDEX
 
 # The order of the safetensors library's dtypes: wider ones first, so that all are aligned.
 _RANKS = [

@@ -20,6 +20,7 @@ from rvec_merge.preflight import see_local
 from rvec_merge.preflight.plan import resolve_seen
 from rvec_merge.recipe import Recipe, parse_recipe
 from rvec_merge.vector.stored import StoredTensor
+from rvec_merge.weight_files import refuse_second_set
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def verify(
         progress: is told of elements done, and of all there are.
 
     Raises:
-        CheckpointError: ``out`` or an input cannot be read.
+        CheckpointError: ``out`` or an input cannot be read, or ``out`` holds weights beside those
+            that transformers loads.
         RecipeError: mergekit's executor made the output; only a streamed merge can be verified.
     """
     recorded = read_provenance(out)
@@ -78,6 +80,7 @@ def verify(
     given = recipe or parse_recipe(recorded.recipe, source=f"{out}")
     plan = _plan(given)
     written = Checkpoint.open(out)
+    refuse_second_set(out, (path.name for path in out.iterdir()), written.files)
     wanted = {tensor.name: tensor for tensor in plan.tensors}
     chosen = [name for name in wanted if name in written.tensors]
     if sample is not None and sample < len(chosen):

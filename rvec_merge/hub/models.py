@@ -1,23 +1,17 @@
 """Bring a model from the Hub into its cache: weights, tokenizer, templates, at one commit."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rvec_merge.checkpoint import INDEX, SINGLE
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import CARD, KINDS
 from rvec_merge.hub.limits import check_headers
 from rvec_merge.hub.references import HubReference
-from rvec_merge.hub.remote import hub_reference, small_files, weight_files
-from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snapshot, pinned
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
+from rvec_merge.hub.remote import small_files, weight_files
+from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snapshot
+from rvec_merge.weight_files import INDEX, PICKLED, SINGLE
 
 _ADAPTER = ("adapter_model.safetensors",)
-_PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-_WEIGHTS = (SINGLE, INDEX, KINDS["vector"].mark, *_PICKLED)
+_WEIGHTS = (SINGLE, INDEX, KINDS["vector"].mark, *PICKLED)
 
 
 def fetch_model(reference: HubReference) -> Path:
@@ -38,21 +32,6 @@ def fetch_model(reference: HubReference) -> Path:
     fetch_files(snapshot, names)
     check_headers([folder / n for n in names if n.endswith(".safetensors")], snapshot.reference)
     return folder
-
-
-def show_to_mergekit(references: Iterable["ModelReference"]) -> None:
-    """Tell mergekit's loader where fetched models lie; it would ask the Hub again, even offline."""
-    from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex
-    from mergekit.io.tasks import LoaderCache
-
-    for reference in references:
-        hub = hub_reference(reference)
-        if hub is None or reference.lora is not None:
-            continue
-        folder = _cached_folder(pinned(hub))
-        if folder is not None and not (folder / KINDS["vector"].mark).is_file():
-            index = ShardedTensorIndex.from_disk(str(folder))
-            LoaderCache().loaders[reference] = LazyTensorLoader(index)
 
 
 def _weights(snapshot: Snapshot, folder: Path) -> list[str]:

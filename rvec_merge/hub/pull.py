@@ -14,6 +14,7 @@ from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import too_large
 from rvec_merge.hub.snapshot import Snapshot, open_snapshot
 from rvec_merge.names import below
+from rvec_merge.weight_files import refuse_second_set
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,14 @@ def _check(content: Content) -> None:
     elif content.kind.name == "vector":
         from rvec_merge.vector.read import CompactVector
 
-        CompactVector.open(folder).verify()
+        vector = CompactVector.open(folder)
+        vector.verify()
+        refuse_second_set(where, content.names, vector.files)
     elif content.kind.name == "merge":
         from rvec_merge.engine.provenance import read_provenance
 
         read_provenance(folder)
-        Checkpoint.open(folder)
+        refuse_second_set(where, content.names, Checkpoint.open(folder).files)
     for name in content.names:
         if name.endswith(".json") and Path(name).name not in LISTS:
             read_object(folder / name, where)

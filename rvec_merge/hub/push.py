@@ -19,6 +19,7 @@ from rvec_merge.hub.repo import destination, repo_for_push, through_xet
 from rvec_merge.hub.secrets import refuse_secrets
 from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
 from rvec_merge.vector.provenance import EXTRACTION
+from rvec_merge.weight_files import refuse_second_set
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,9 @@ def _verify(kind: Kind, path: Path) -> None:
     elif kind.name == "vector":
         from rvec_merge.vector.read import CompactVector
 
-        CompactVector.open(path).verify()
+        vector = CompactVector.open(path)
+        vector.verify()
+        refuse_second_set(path, plain_files(path), vector.files)
     elif kind.name == "merge":
         from rvec_merge.engine.verify import verify
 

@@ -157,7 +157,7 @@ def fetch_models(recipe: Recipe) -> bool:
         HubError: a download fails.
     """
     from rvec_merge.hub.fetch import Damaged, damaged
-    from rvec_merge.hub.models import fetch_model, show_to_mergekit
+    from rvec_merge.hub.models import fetch_model
     from rvec_merge.hub.remote import hub_reference
 
     references = sorted(recipe.config.referenced_models(), key=str)
@@ -172,7 +172,6 @@ def fetch_models(recipe: Recipe) -> bool:
             facts += error.facts
     if facts:
         raise damaged(facts)
-    show_to_mergekit(references)
     return bool(wanted)
 
 

@@ -1,19 +1,10 @@
 """See a model on the Hub without its weights: small files, and headers by range request."""
 
-from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.checkpoint import (
-    DTYPES,
-    INDEX,
-    PICKLED,
-    SINGLE,
-    TensorInfo,
-    read_header,
-    read_json,
-)
+from rvec_merge.checkpoint import DTYPES, TensorInfo, read_header, read_json
 from rvec_merge.errors import CheckpointError
 from rvec_merge.hashes import known_sha256
 from rvec_merge.hub.errors import HubError, explained
@@ -24,6 +15,12 @@ from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, open_snapshot
 from rvec_merge.no_weights import no_weights
 from rvec_merge.preflight import COMPACT_MARK, Model, see_local
+from rvec_merge.weight_files import (
+    PICKLED,
+    check_shard,
+    first_files,
+    is_index,
+)
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -64,8 +61,8 @@ def _see_remote(
             raise _pickled(hub, pickled)
         return Model(reference, label, folder, None, config, pickled=True)
     tensors = tensor_infos(snapshot, folder)
-    _show_to_mergekit(reference, folder, tensors)
-    return Model(reference, label, folder, tensors, config)
+    firsts = first_files(snapshot.files, config)
+    return Model(reference, label, folder, tensors, config, first_files=firsts)
 
 
 def small_files(snapshot: Snapshot) -> list[str]:
@@ -91,19 +88,24 @@ def small_files(snapshot: Snapshot) -> list[str]:
     return names
 
 
-def weight_files(snapshot: Snapshot, folder: Path) -> dict[str, list[str] | None]:
-    """The safetensors files of a model, each with the names its index gives it (None: all)."""
-    if INDEX in snapshot.files:
-        weight_map = plain_index(
-            read_object(folder / INDEX, snapshot.reference), snapshot.files, snapshot.reference
-        )
-        files: dict[str, list[str] | None] = {}
-        for name, file in weight_map.items():
-            names = files.setdefault(file, [])
-            assert names is not None
-            names.append(name)
-        return files
-    return {SINGLE: None} if SINGLE in snapshot.files else {}
+def weight_files(snapshot: Snapshot, folder: Path) -> dict[str, list[str]]:
+    """The safetensors files of a model that transformers would load.
+
+    Each with the names that the index gives it; none where there is no index.
+    """
+    path = folder / "config.json"
+    firsts = first_files(snapshot.files, read_json(path) if path.is_file() else {})
+    if not firsts or firsts[0] in PICKLED:
+        return {}
+    if not is_index(first := firsts[0]):
+        return {first: []}
+    weight_map = plain_index(
+        read_object(folder / first, snapshot.reference), snapshot.files, snapshot.reference
+    )
+    files: dict[str, list[str]] = {}
+    for name, file in weight_map.items():
+        files.setdefault(file, []).append(name)
+    return dict(sorted(files.items()))
 
 
 def tensor_infos(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:
@@ -127,18 +129,11 @@ def headers_of(snapshot: Snapshot, folder: Path) -> dict[str, dict[str, TensorIn
         CheckpointError: a header contradicts its file, or lacks what the index promises.
     """
     files = weight_files(snapshot, folder)
-    found: dict[str, dict[str, TensorInfo]] = {}
-    for file, header in _headers(snapshot, list(files)).items():
-        names = files[file]
-        lacking = [n for n in names or () if n not in header]
-        if lacking:
-            raise CheckpointError(
-                f"{file} lacks {len(lacking)} of the tensors its index promises.",
-                [f"{snapshot.reference}", *lacking[:5]],
-                _BAD,
-            )
-        kept = header.keys() if names is None else set(names)
-        found[file] = {name: info for name, info in header.items() if name in kept}
+    found = _headers(snapshot, list(files))
+    seen: set[str] = set()
+    for file, header in found.items():
+        check_shard(file, snapshot.reference, header, files[file], seen)
+        seen |= header.keys()
     return found
 
 
@@ -231,19 +226,6 @@ def _compact(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:
             payload.nbytes,
         )
     return tensors
-
-
-def _show_to_mergekit(
-    reference: "ModelReference", folder: Path, tensors: Mapping[str, TensorInfo]
-) -> None:
-    """Let mergekit's planner see the tensors' names; it would download the weights for them."""
-    from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex, ShardInfo
-    from mergekit.io.tasks import LoaderCache
-
-    if reference.lora is None:
-        shard = ShardInfo(SINGLE, list(tensors))
-        index = ShardedTensorIndex(str(folder), True, dict.fromkeys(tensors, SINGLE), [shard])
-        LoaderCache().loaders[reference] = LazyTensorLoader(index)
 
 
 def too_large(snapshot: Snapshot, name: str, most: int) -> HubError:

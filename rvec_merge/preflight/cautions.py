@@ -29,6 +29,23 @@ def about_inputs(
     """Descent and dtypes of the inputs."""
     if config.merge_method == METHOD:
         yield from _descent(list(models.values()))
+    rivals = {
+        # Pickles beside safetensors are usual: the same weights for older loaders.
+        model.name: [name for name in model.first_files if ".safetensors" in name]
+        for model in models.values()
+    }
+    two = [
+        f"{name}: {files[0]} is read, {', '.join(files[1:])} is not"
+        for name, files in rivals.items()
+        if len(files) > 1
+    ]
+    if two:
+        yield Notice(
+            "A folder says twice what its weights are.",
+            tuple(two),
+            "The merge reads what transformers loads; mergekit on its own reads the index. Remove "
+            "the one that is not meant.",
+        )
     dtypes = {m.name: _dtypes(m) for m in models.values() if m.tensors and not m.compact}
     if len(set(dtypes.values())) > 1:
         facts = tuple(f"{name}: {', '.join(found)}" for name, found in dtypes.items())

@@ -6,16 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rvec_merge.checkpoint import (
-    INDEX,
-    PICKLED,
-    SINGLE,
-    Checkpoint,
-    TensorInfo,
-    read_json,
-)
+from rvec_merge.checkpoint import Checkpoint, TensorInfo, read_json
 from rvec_merge.errors import CheckpointError, RvecError
 from rvec_merge.problems import Finding, Notice
+from rvec_merge.weight_files import first_files, is_index
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -38,6 +32,7 @@ class Model:
         config: ``config.json``.
         compact: it is a compact vector file.
         pickled: its weights are pickled, and only mergekit can read them.
+        first_files: see ``weight_files.first_files``.
     """
 
     reference: "ModelReference"
@@ -47,6 +42,7 @@ class Model:
     config: Mapping[str, Any] = field(repr=False)
     compact: bool = False
     pickled: bool = False
+    first_files: tuple[str, ...] = ()
 
     @property
     def is_vector(self) -> bool:
@@ -177,7 +173,13 @@ def _see(reference: "ModelReference", label: str, folder: Path, allow_pickle: bo
         return Model(reference, label, folder, tensors, vector.config, compact=True)
     checkpoint = Checkpoint.open(folder, allow_pickle=allow_pickle)
     return Model(
-        reference, label, folder, checkpoint.tensors, checkpoint.config, pickled=checkpoint.pickled
+        reference,
+        label,
+        folder,
+        checkpoint.tensors,
+        checkpoint.config,
+        pickled=checkpoint.pickled,
+        first_files=checkpoint.first_files,
     )
 
 
@@ -193,11 +195,13 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _has_weights(folder: Path) -> bool:
-    if (folder / INDEX).is_file():
-        files = read_json(folder / INDEX).get("weight_map")
-        if not isinstance(files, dict):
-            return True  # `Checkpoint.open` says what is wrong with it
-        return all((folder / str(file)).exists() for file in files.values())
-    if (folder / COMPACT_MARK).is_file():
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    firsts = first_files(names, _config(folder))
+    if not firsts and COMPACT_MARK in names:
         return any(folder.glob("vector*.safetensors"))
-    return any((folder / name).is_file() for name in (SINGLE, *PICKLED))
+    if not firsts or not is_index(firsts[0]):
+        return bool(firsts)
+    files = read_json(folder / firsts[0]).get("weight_map")
+    if not isinstance(files, dict):
+        return True  # `Checkpoint.open` says what is wrong with it
+    return all(str(file) in names for file in files.values())

@@ -62,14 +62,14 @@ def resolve_seen(
         RecipeError: mergekit cannot plan the recipe.
     """
     seen = {reference for reference, model in models.items() if model.tensors is not None}
-    wanted = recipe.config.referenced_models()
-    if not set(wanted) <= seen:
-        return []
     from mergekit.options import MergeOptions
 
     from rvec_merge.resolve import resolve
 
-    with _shown_tensors(models):
+    # Also where nothing can be planned yet: what is here is read by mergekit as it is shown.
+    with _shown_tensors({reference: models[reference] for reference in seen}):
+        if not set(recipe.config.referenced_models()) <= seen:
+            return []
         return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
 
 
@@ -189,10 +189,11 @@ def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["Resolve
 
 @contextmanager
 def _shown_tensors(models: Mapping["ModelReference", Model]) -> Iterator[None]:
-    """Tell mergekit's planner which tensors there are.
+    """Tell mergekit which tensors there are, and in which files.
 
-    It cannot open a compact vector, maps whole files to see their headers, and remembers for the
-    process's life what a folder held when it first looked.
+    It takes an index where transformers takes the file beside it, asks the Hub again for what the
+    cache has, even offline, cannot open a compact vector, maps whole files to see their headers,
+    and remembers for the process's life what a folder held when it first looked.
     """
     from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex, ShardInfo
     from mergekit.io.tasks import LoaderCache

@@ -15,6 +15,7 @@ from rvec_merge.preflight import identity, tensors
 from rvec_merge.preflight.models import COMPACT_MARK, cached_snapshot, local_folder
 from rvec_merge.problems import Notice
 from rvec_merge.recipe import Recipe, check_config, parse_recipe
+from rvec_merge.weight_files import INDEX
 
 LOG = logging.getLogger(__name__)
 _checked: list[Any] = []  # the configuration of the run checked last; mergekit asks per tensor
@@ -132,7 +133,8 @@ def check_checkpoints(input_ids: Sequence[Hashable], target: Hashable) -> None:
 
     Raises:
         RecipeError: one checkpoint stands under two names, or the target is a donor too.
-        CheckpointError: an input is not a readable checkpoint.
+        CheckpointError: an input is not a readable checkpoint, or mergekit would read other weights
+            of it than transformers.
         IncompatibleTensorsError: a tensor's shape differs between inputs.
     """
     folders = {i: folder for i in input_ids if (folder := local_folder(i)) is not None}
@@ -156,6 +158,14 @@ def _check_shapes(folders: tuple[tuple[Hashable, Path], ...], target: Hashable) 
         # A compact vector's index leads to packed bytes, whose shapes say nothing.
         if any(f.glob("model*.safetensors*")) and not (f / COMPACT_MARK).is_file()
     }
+    for reference, checkpoint in opened.items():
+        first, *others = checkpoint.first_files
+        if INDEX in others:
+            raise CheckpointError(
+                "A folder says twice what its weights are.",
+                [f"{reference}", f"mergekit would read {INDEX}, transformers reads {first}"],
+                "remove the one that is not meant, or use `rvec merge`.",
+            )
     if target not in opened:
         return
     wanted = opened[target].tensors

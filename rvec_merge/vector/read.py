@@ -18,6 +18,7 @@ from rvec_merge.errors import CheckpointError, why
 from rvec_merge.plain_folder import check_plain
 from rvec_merge.vector.codec import BITS, BLOCK, CorruptBlockError, decode
 from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, HEAD, Head, TensorRecord, read_head
+from rvec_merge.weight_files import INDEX
 
 LOG = logging.getLogger(__name__)
 OFFSET = np.dtype("<u8")  # of the table that ends a payload
@@ -205,6 +206,12 @@ class CompactVector:
     def names(self) -> list[str]:
         """The tensors' names, in the order of the files."""
         return list(self.payloads)
+
+    @property
+    def files(self) -> set[str]:
+        """The names of the files that hold its payloads; version 1 has an index of them too."""
+        index = {INDEX} if self.head.version == 1 else set()
+        return {*index, *(info.path.name for info in self.payloads.values())}
 
     def tensor(self, name: str) -> CompactTensor:
         """A source for one thread."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from rvec_merge.checkpoint import DTYPES, INDEX
+from rvec_merge.checkpoint import DTYPES
+from rvec_merge.weight_files import INDEX
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 _WIDEST = 10**15  # bytes; no offset has more digits

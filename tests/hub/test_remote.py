@@ -191,7 +191,10 @@ def test_a_branch_that_moves_in_between_changes_nothing(
         ({"model.safetensors": b"short"}, HubError, "header on the Hub is malformed"),
         ({"config.json": b"[1]"}, CheckpointError, "holds no JSON object"),
         (
-            {"model.safetensors.index.json": b'{"weight_map": {"a": "../../x.safetensors"}}'},
+            {
+                "model.safetensors": None,
+                "model.safetensors.index.json": b'{"weight_map": {"a": "../../x.safetensors"}}',
+            },
             HubError,
             "does not hold beside it",
         ),
@@ -206,6 +209,24 @@ def test_what_is_wrong_with_a_model_is_said_before_the_download(
         fetch_and_merge(recipe_file, tmp_path / "out")
     assert isinstance(caught.value, error)
     assert hub.sent(WEIGHTS, "cdn") <= 3 * 100_001
+
+
+def test_a_stale_index_on_the_hub_is_passed_over_and_told(
+    hub: Hub, shared, recipe_file: Path, tmp_path: Path
+):
+    """As in a folder: what transformers would download is what is seen, fetched and merged."""
+    index = b'{"metadata": {}, "weight_map": {"model.norm.weight": "old.safetensors"}}'
+    stale = {**hub.files("org/grpo"), "model.safetensors.index.json": index}
+    fetch_and_merge(recipe_file, tmp_path / "right")
+    hub.put("org/grpo", {**stale, "old.safetensors": hub.files("org/sft")["model.safetensors"]})
+    report = examine(open_recipe(recipe_file), None, resolver=see)
+    told = "model.safetensors is read, model.safetensors.index.json is not"
+    assert any(told in str(notice) for notice in report.warnings)
+    assert not report.errors
+    fetch_and_merge(recipe_file, tmp_path / "out")
+    name = "model.safetensors"
+    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "right" / name).read_bytes()
+    assert not list((tmp_path / "hf").rglob("old.safetensors"))
 
 
 def test_one_checkpoint_in_two_repos_is_known_by_its_hash(

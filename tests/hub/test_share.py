@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.errors import CheckpointError, OutputError
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.layout import KINDS
@@ -230,3 +231,30 @@ def copied(source: Path, to: Path) -> Path:
 
     shutil.copytree(source, to)
     return to
+
+
+def test_a_second_set_of_weights_is_neither_pushed_nor_pulled(
+    hub: Hub, merged: Path, vector: Path, tmp_path: Path
+):
+    """Good shards with their index, and a file beside them that loaders would take instead."""
+    poisoned = (merged / "model.safetensors").read_bytes()
+    index = {"metadata": {}, "weight_map": {}}
+    shard = "model-00001-of-00001.safetensors"
+    index["weight_map"] = dict.fromkeys(Checkpoint.open(merged).tensors, shard)
+    both = {
+        **folder_files(merged),
+        shard: poisoned,
+        "model.safetensors.index.json": json.dumps(index).encode(),
+    }
+    strays = {**folder_files(vector), "vector-00099-of-00099.safetensors": poisoned}
+    for kind, files in (("merge", both), ("vector", strays)):
+        folder = tmp_path / kind
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        with pytest.raises(CheckpointError, match="second set of weights"):
+            prepare(kind, folder, f"me/{kind}", license="mit")
+        hub.put(f"me/{kind}", files)
+        with pytest.raises(CheckpointError, match="second set of weights"):
+            pull(HubReference(f"me/{kind}"), tmp_path / "out")
+        assert not (tmp_path / "out").exists()

@@ -147,3 +147,33 @@ dtype: bfloat16
     run(recipe, tmp_path / "out")
     with pytest.raises(RecipeError, match="Only a streamed merge"):
         verify(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "pytorch_model.bin",
+        "adapter_config.json",
+    ],
+)
+def test_a_second_set_of_weights_is_refused(merged, name):
+    """Loaders would take it, or could: what was verified would not be what is loaded."""
+    (merged / "training_args.bin").write_text("no weights")
+    assert verify(merged).holds
+    shutil.copy(merged / "model.safetensors", merged / name)
+    with pytest.raises(CheckpointError, match="second set of weights") as caught:
+        verify(merged)
+    assert f"beside them: {name}" in caught.value.facts
+
+
+def test_a_poisoned_file_that_config_json_names_is_found(merged):
+    shutil.copy(merged / "model.safetensors", merged / "other.safetensors")
+    config = json.loads((merged / "config.json").read_text())
+    config["transformers_weights"] = "other.safetensors"
+    (merged / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="second set of weights"):
+        verify(merged)
+    (merged / "model.safetensors").unlink()
+    assert verify(merged).holds

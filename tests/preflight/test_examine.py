@@ -108,6 +108,7 @@ def test_a_cached_index_without_a_weight_map_is_refused(
     trio: Trio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = trio.folder("sft")
+    (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text('{"weight_map": []}')
     monkeypatch.setattr("rvec_merge.preflight.models.cached_snapshot", lambda _: folder)
     trio.donor("sft")["model"] = "org/sft"
