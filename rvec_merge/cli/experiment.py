@@ -100,6 +100,8 @@ def command(
     experiment = prepare(plan)
     outline = experiment.outline(max(experiment.plan.scales))
     show_outline(console, experiment.plan.scales, outline)
+    for caution in experiment.cautions():
+        click.echo(f"Warning: {caution}", err=True)
     if dry_run:
         return
     if out is None:

@@ -16,8 +16,12 @@ from rvec_merge.evaluation.outputs import describe, outcomes
 from rvec_merge.evaluation.plan import Plan, TaskPlan, read_plan
 from rvec_merge.evaluation.runner import CellRunner, versions
 from rvec_merge.evaluation.significance import Outcomes
+from rvec_merge.evaluation.states import DONORS, donor_of
 from rvec_merge.evaluation.store import CellResult, Store
 from rvec_merge.evaluation.task_book import TaskBook
+from rvec_merge.preflight import Model, prompts, see_local
+from rvec_merge.preflight.models import see_models
+from rvec_merge.problems import Notice
 from rvec_merge.recipe import Recipe
 from rvec_merge.safe_yaml import load_yaml
 
@@ -48,14 +52,16 @@ class Experiment:
     """A plan with its recipe and tasks, checked as far as can be without running anything.
 
     Raises:
-        PlanError: a task, prompt, perturbation, metric or filter does not exist, or a task has
-            too few items to split.
+        PlanError: a task, prompt, perturbation, metric or filter does not exist, a task has too
+            few items to split, or the recipe has no donors of one pair to evaluate.
     """
 
     def __init__(self, plan: Plan, recipe: Recipe, book: TaskBook) -> None:
         self.plan = plan
         self.recipe = recipe
         self.book = book
+        for role in DONORS if plan.donors else ():
+            donor_of(recipe, role)
         # Any scale will do: which tasks and items there are does not depend on it.
         self._check(self.outline(max(plan.scales)))
 
@@ -113,6 +119,21 @@ class Experiment:
         names = self._names(cell, "report")
         rows = [row for row in result.samples() if row["doc_id"] in names[row["task"]]]
         return {**result.facts, **describe(rows, result.facts["lengths"])}
+
+    def cautions(self) -> list[Notice]:
+        """What to know of the donors' rows: how the donors are prompted otherwise than the target.
+
+        Of inputs that are here; those on the Hub alone are not looked at.
+        """
+        seen = see_models(self.recipe.config, see_local, False) if self.plan.donors else ()
+        models = {model.reference: model for model in seen if isinstance(model, Model)}
+        lines = prompts.differences(models)
+        if not lines:
+            return []
+        own = "Each donor is evaluated with its own."
+        targets = "Donors are evaluated with the target's; donors: own_prompts takes their own."
+        advice = own if self.plan.donors == "own_prompts" else targets
+        return [Notice(prompts.HEADLINE, tuple(lines), advice)]
 
     def head(self) -> dict[str, object]:
         """What a results folder says about its experiment."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rvec_merge.engine.inputs import fetch
 from rvec_merge.evaluation.conditions import State
+from rvec_merge.evaluation.states import has_one_scale
 from rvec_merge.hashes import file_sha256
 from rvec_merge.recipe import Recipe
 
@@ -25,8 +26,7 @@ def weights_fingerprint(recipe: Recipe, state: State) -> str:
     if state.kind == "target":
         used = [config.base_model]
     content = config.model_dump(mode="json", exclude_none=True)
-    scale = (config.parameters or {}).get("scale")
-    if isinstance(scale, int | float):
+    if has_one_scale(config):
         content["parameters"].pop("scale")  # the experiment's own takes its place
     depends = {
         "state": [state.kind, state.scale, state.seed],

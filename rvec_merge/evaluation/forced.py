@@ -65,6 +65,13 @@ class SweepLM(HFLM):  # type: ignore[misc]
     _steps: Mapping[str, int]
     _batch: Sequence[int]
 
+    def __init__(self, model: Any, **options: Any) -> None:
+        # HFLM ties the output embeddings once more, and would lose a stored head that differs from
+        # the input's: transformers keeps it.
+        model.tie_weights = lambda: None
+        super().__init__(pretrained=model, **options)
+        del model.tie_weights
+
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         if self.withholding is not None:
             field = self.withholding.steps

@@ -78,7 +78,8 @@ class Plan(_Strict):
         perturbations: evaluated for the target, the vector and one control.
         scales: the candidates for the one scale that is reported. They take the place of the
             recipe's scale where that is one number, and multiply it where it is a mask.
-        donors: whether both donors are evaluated.
+        donors: how both donors are evaluated: with the target's tokenizer, chat template, config
+            and generation config, or each as its folder alone would be; False: not at all.
         subtract: whether −vector is evaluated.
         precision: the dtype of the weights that are evaluated.
         forced_steps: whether to withhold the answer until the steps are written, where a task
@@ -94,7 +95,7 @@ class Plan(_Strict):
     perturbations: tuple[Perturbation, ...] = ()
     scales: tuple[Scale, ...] = Field(min_length=1)
     controls: Controls = Controls()
-    donors: bool = True
+    donors: Literal["target_prompts", "own_prompts", False] = "target_prompts"
     subtract: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
     selection: Selection
@@ -104,6 +105,11 @@ class Plan(_Strict):
     chat_template: bool = True
     seed: int = Field(default=0, ge=0)
     generation: Generation = Generation()
+
+    @field_validator("donors", mode="before")
+    @classmethod
+    def _true_is_the_default(cls, value: Any) -> Any:
+        return "target_prompts" if value is True else value
 
     @field_validator("tasks", mode="before")
     @classmethod

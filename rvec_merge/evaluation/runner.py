@@ -1,13 +1,12 @@
 """Run one cell, as every engine does: set the weights, evaluate with lm-eval, file the results."""
 
+import gc
 import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rvec_merge.engine.inputs import fetch
-from rvec_merge.errors import CheckpointError, why
-from rvec_merge.evaluation.conditions import Cell
+from rvec_merge.evaluation.conditions import TARGET, Cell
 from rvec_merge.evaluation.fingerprint import weights_fingerprint
-from rvec_merge.evaluation.forced import SweepLM
 from rvec_merge.evaluation.outputs import describe, lengths
 from rvec_merge.evaluation.plan import Plan
 from rvec_merge.evaluation.quiet import quiet
+from rvec_merge.evaluation.resident import Resident
+from rvec_merge.evaluation.states import DONORS, donor_of
 from rvec_merge.evaluation.store import packed
 from rvec_merge.evaluation.task_book import TaskBook
 from rvec_merge.evaluation.weights import ResidentWeights
@@ -29,10 +28,8 @@ from rvec_merge.recipe import Recipe
 
 if TYPE_CHECKING:
     from lm_eval.loggers import EvaluationTracker
+    from mergekit.common import ModelReference
 
-# Parameters. Below this, torch's threads cost more than they save: an embedded model of 0.8 M took
-# three times as long with two on a busy machine.
-_SMALL = 20_000_000
 _VERSIONED = ("rvec-merge", "lm-eval", "transformers", "torch", "tokenizers")
 
 
@@ -59,19 +56,6 @@ class Evaluated:
     seconds: float
 
 
-@contextmanager
-def _by_transformers(target: str) -> Iterator[None]:
-    """Word what transformers, or a full device, says of the target: it may be anything."""
-    try:
-        yield
-    except Exception as error:
-        raise CheckpointError(
-            "transformers cannot load the target.",
-            [target, f"{type(error).__name__}: {why(error)}"],
-            "see that AutoModelForCausalLM and AutoTokenizer load it, and that it fits the device.",
-        ) from error
-
-
 class CellRunner:
     """One loaded model and the tasks of one plan.
 
@@ -90,6 +74,9 @@ class CellRunner:
         self.book = book
         self.device = device
         self.spread = spread
+        self._resident: Resident | None = None
+        self._holds: ModelReference | None = None
+        self._weights: ResidentWeights | None = None
 
     def depends(self, cell: Cell) -> dict[str, Any]:
         """All that the cell's outcome depends on: weights, items, settings, versions."""
@@ -99,6 +86,7 @@ class CellRunner:
             "precision": plan.precision,
             "task": self.book.fingerprint(cell.variant, plan.limit),
             "variant": cell.variant,
+            "own_prompts": self._own(cell) is not None,
             "forced": cell.forced,
             "generation": plan.generation.model_dump(exclude_none=True),
             "chat_template": plan.chat_template,
@@ -116,7 +104,7 @@ class CellRunner:
 
     def load(self) -> None:
         """Load the target and map the donors; ``run`` does it otherwise."""
-        _ = self._lm, self._weights
+        self._at(Cell("", TARGET))
 
     def run(self, cell: Cell) -> Evaluated:
         """Evaluate a cell."""
@@ -124,20 +112,22 @@ class CellRunner:
 
         began = time.perf_counter()
         depends = self.depends(cell)  # first: lm-eval writes what it was told into the tasks
-        self._weights.become(cell.state)
-        self._lm.withholding = self.book.withholding(cell.variant) if cell.forced else None
+        resident = self._at(cell)
+        resident.lm.withholding = self.book.withholding(cell.variant) if cell.forced else None
         with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
             tracker = EvaluationTracker(output_path=scratch)
-            samples = self._evaluate(cell, tracker)
+            samples = self._evaluate(cell, resident, tracker)
             rows = [{**row, "task": task} for task in sorted(samples) for row in samples[task]]
-            long = lengths(rows, lambda text: len(self._tokenizer.encode(text)))
+            long = lengths(rows, lambda text: len(resident.tokenizer.encode(text)))
             facts = {**describe(rows, long), "lengths": long}
-            effect = self._weights.effect
+            effect = self._weights and self._weights.effect
             facts["effective_scale"] = effect.effective_scale if effect else None
             files = packed(Path(scratch))
         return Evaluated(cell, depends, facts, files, time.perf_counter() - began)
 
-    def _evaluate(self, cell: Cell, tracker: "EvaluationTracker") -> dict[str, Any]:
+    def _evaluate(
+        self, cell: Cell, resident: Resident, tracker: "EvaluationTracker"
+    ) -> dict[str, Any]:
         from lm_eval import simple_evaluate
 
         from rvec_merge.evaluation.machine import one_look_at_the_machine
@@ -146,10 +136,11 @@ class CellRunner:
         plan = self.plan
         tasks = self.book.tasks(cell.variant)
         generation = plan.generation.model_dump(exclude_none=True)
+        evaluated = self._own(cell) or self.recipe.config.base_model
         with quiet(), fast_templates(), one_look_at_the_machine():
             results = simple_evaluate(
-                self._lm,
-                model_args=f"pretrained={self.recipe.config.base_model},{cell.condition}",
+                resident.lm,
+                model_args=f"pretrained={evaluated},{cell.condition}",
                 tasks=list(tasks.values()),
                 task_manager=self.book.manager(cell.variant),
                 batch_size=plan.batch_size,
@@ -157,7 +148,7 @@ class CellRunner:
                 bootstrap_iters=0,  # the intervals that are reported are paired, and ours
                 evaluation_tracker=tracker,
                 apply_chat_template=plan.chat_template
-                and self._tokenizer.chat_template is not None,
+                and resident.tokenizer.chat_template is not None,
                 gen_kwargs=generation or None,
                 random_seed=plan.seed,
                 numpy_random_seed=plan.seed,
@@ -172,41 +163,28 @@ class CellRunner:
                 tracker.save_results_samples(task_name=name, samples=rows)
         return samples
 
-    @cached_property
-    def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        with _by_transformers(self._target):
-            return AutoTokenizer.from_pretrained(self._target)
-
-    @cached_property
-    def _model(self) -> Any:
-        from transformers import AutoModelForCausalLM
-
-        dtype = getattr(torch, self.plan.precision)
-        placed = {"device_map": "auto"} if self.spread else {}
-        with quiet(), _by_transformers(self._target):
-            model = AutoModelForCausalLM.from_pretrained(self._target, dtype=dtype, **placed)
-            if model.num_parameters() < _SMALL:
-                torch.set_num_threads(1)
-            return (model if self.spread else model.to(self.device)).eval()
-
-    @cached_property
-    def _lm(self) -> SweepLM:
-        with quiet():
-            return SweepLM(
-                pretrained=self._model,
-                tokenizer=self._tokenizer,
-                batch_size=self.plan.batch_size,
-                device=self.device,
-            )
-
-    @cached_property
-    def _weights(self) -> ResidentWeights:
-        with quiet():
-            return ResidentWeights(self.recipe, self._model)
-
-    @property
-    def _target(self) -> str:
+    def _at(self, cell: Cell) -> Resident:
+        """The model that evaluates a cell, with the cell's weights. One is in memory at a time."""
+        donor = self._own(cell)
         # The same files that the weights are recomputed from, at the recipe's revision.
-        return str(fetch(self.recipe.config.base_model))
+        folder = fetch(self.recipe.config.base_model if donor is None else donor)
+        # By donor, not by folder: a donor may be the target, whose weights change in memory.
+        if self._resident is None or self._holds != donor:
+            self._resident = self._weights = None
+            gc.collect()
+            if self.device != "cpu":
+                torch.cuda.empty_cache()
+            self._resident = Resident.load(folder, self.plan, self.device, spread=self.spread)
+            self._holds = donor
+        if donor is None:
+            if self._weights is None:
+                with quiet():
+                    self._weights = ResidentWeights(self.recipe, self._resident.model)
+            self._weights.become(cell.state)
+        return self._resident
+
+    def _own(self, cell: Cell) -> "ModelReference | None":
+        """The donor that evaluates a cell as its folder alone would be; None for the target."""
+        if self.plan.donors != "own_prompts" or cell.state.kind not in DONORS:
+            return None
+        return donor_of(self.recipe, cell.state.kind)

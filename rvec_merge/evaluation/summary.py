@@ -56,6 +56,8 @@ class Summary:
         verdicts: one per task, by ``rule``.
         rows: every reported condition, in the plan's order.
         candidates: the scale curve, on the items that chose the scale.
+        donors: whose tokenizer, chat template, config and generation config the donors had; None
+            where they were not evaluated, and in results of a version that did not say.
         inputs: the checkpoints; empty in results of a version that did not record them.
         flips: which items changed, a record per row; kept in a file of its own.
     """
@@ -66,6 +68,7 @@ class Summary:
     verdicts: tuple[Verdict, ...]
     rows: tuple[Row, ...]
     candidates: tuple[Candidate, ...]
+    donors: str | None = None
     inputs: tuple[ModelInput, ...] = ()
     flips: tuple[Flips, ...] = ()
 
@@ -87,6 +90,7 @@ class Summary:
             "verdicts": [{**asdict(v), "finding": v.finding.value} for v in self.verdicts],
             "rows": rows,
             "candidates": [asdict(c) for c in self.candidates],
+            "donors": self.donors,
             "inputs": [asdict(i) for i in self.inputs],
         }
 
@@ -146,6 +150,7 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
         judge(questions, seed=plan.seed),
         tuple(rows),
         tuple(candidates),
+        plan.donors or None,
         model_inputs(experiment.recipe),
         tuple(flips(experiment, c, found[c.baseline], found[c], results[c]) for c in reported),
     )

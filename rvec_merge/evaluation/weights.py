@@ -1,6 +1,6 @@
 """A resident model whose weights are recomputed in memory, with the bits a merge would write."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from rvec_merge.engine.plan import NotStreamable, PlannedTensor, plan_merge
 from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import IncompatibleTensorsError, PlanError
 from rvec_merge.evaluation.conditions import State
+from rvec_merge.evaluation.states import DONORS, donor_of, has_one_scale
 from rvec_merge.kernel import (
     BLOCK,
     BlockMerger,
@@ -54,9 +55,10 @@ class ResidentWeights:
                 [str(reason)],
                 "merge it with `rvec merge`, and evaluate the output with lm_eval.",
             ) from None
-        self._numeric = _is_number((recipe.config.parameters or {}).get("scale"))
+        self._one_scale = has_one_scale(recipe.config)
+        self._recipe = recipe
         self._sample = Sample.of(sum(tensor.numel for tensor in self._plan.tensors))
-        self._parameters = dict(model.named_parameters(remove_duplicate=False))
+        self._held = _held(model, [tensor.name for tensor in self._plan.tensors])
         self.state: State | None = None
         self.effect: Effect | None = None
 
@@ -72,11 +74,11 @@ class ResidentWeights:
         self.state = None  # a failure half-way leaves neither the old weights nor the new
 
         def write(tensor: PlannedTensor) -> list[Sums]:
-            out = self._parameters[tensor.name].data
+            out = self._held[tensor.name].data
             return _write(out, *self._inputs(tensor, state), tensor, state.scale, self._sample)
 
-        # A tied name has no parameter of its own; a buffer is the target's.
-        written = [t for t in self._plan.tensors if t.name in self._parameters and t.value is None]
+        # transformers leaves out what the model does not hold; a buffer is the target's.
+        written = [t for t in self._plan.tensors if t.name in self._held and t.value is None]
         # The largest first, so that no thread is left alone with one at the end.
         largest = sorted(written, key=lambda tensor: -tensor.numel)
         with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
@@ -86,30 +88,51 @@ class ResidentWeights:
         self.state = state
 
     def _inputs(self, tensor: PlannedTensor, state: State) -> tuple[Source, list[Delta]]:
-        if state.kind in {"sft", "grpo"}:
-            roles: Mapping[object, str] = tensor.parameters["role"]
-            donors = [s for r, s in tensor.inputs.items() if roles.get(r) == state.kind]
-            if len(donors) != 1:
+        if state.kind in {"target", *DONORS}:
+            one = tensor.target if state.kind == "target" else donor_of(self._recipe, state.kind)
+            stored = tensor.inputs.get(one)
+            if stored is None:
                 raise PlanError(
-                    f"The recipe has {len(donors)} {state.kind} donors.",
-                    [f"for {tensor.name}"],
-                    "set donors: false in the plan; only the donors of one pair are evaluated.",
+                    f"The {state.kind} donor does not store {tensor.name}.",
+                    [f"{one}"],
+                    "set donors: own_prompts in the plan, which loads each donor by itself.",
                 )
-            return donors[0].source(), []
-        own = 1.0 if self._numeric else tensor.scale
+            # As it is stored: a recipe's dtype rounds what is merged.
+            return stored.model.source(stored.name), []
+        own = 1.0 if self._one_scale else tensor.scale
         control = state.kind if state.kind in {"random", "permuted"} else "none"
         changed = {"scale": own * state.scale, "control": control, "seed": state.seed}
         target, deltas = replace(tensor, parameters={**tensor.parameters, **changed}).open()
-        return target, deltas if state.scale else []
+        return target, deltas
 
 
-def _is_number(setting: object) -> bool:
-    """Whether a scale is one number, also one that YAML reads as text (``5e-1``); else a mask."""
-    try:
-        float(setting)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
+def _held(model: torch.nn.Module, planned: Iterable[str]) -> dict[str, Tensor]:
+    """The model's tensors by name; planned ones that are tied are parted.
+
+    A checkpoint that stores both has two tensors, and transformers ties them only where they are
+    equal.
+
+    Raises:
+        PlanError: a parameter is in no checkpoint under its name: it would keep its old weights.
+    """
+    held: dict[str, Tensor] = model.state_dict(keep_vars=True)
+    written: set[int] = set()
+    for name in planned:
+        if name not in held:
+            continue
+        if id(held[name]) in written:
+            place, _, leaf = name.rpartition(".")
+            held[name] = torch.nn.Parameter(held[name].detach().clone(), requires_grad=False)
+            setattr(model.get_submodule(place), leaf, held[name])
+        written.add(id(held[name]))
+    lacking = [name for name, p in model.named_parameters() if id(p) not in written]
+    if lacking:
+        raise PlanError(
+            "The recipe cannot be evaluated in memory.",
+            [f"{len(lacking)} parameters have other names in the checkpoints", *lacking[:5]],
+            "merge it with `rvec merge`, and evaluate the output with lm_eval.",
+        )
+    return held
 
 
 def _write(

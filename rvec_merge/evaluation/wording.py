@@ -5,6 +5,21 @@ from __future__ import annotations
 from rvec_merge.evaluation.significance import Comparison, Mean
 
 
+def donors(choice: str | bool) -> str:
+    """How a plan's donors were prompted, as a sentence; empty where they were not evaluated."""
+    if not choice:
+        return ""
+    if choice == "own_prompts":
+        return (
+            "Each donor was evaluated as its folder alone would be: with its own tokenizer, chat "
+            "template, config and generation config."
+        )
+    return (
+        "Donors were evaluated with the target's tokenizer, chat template, config and generation "
+        "config."
+    )
+
+
 def level(mean: Mean, *, binary: bool) -> str:
     """``62.4 ± 1.3``: a mean (per cent for 0/1 outcomes) and its standard error."""
     if binary:

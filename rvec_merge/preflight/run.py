@@ -13,6 +13,7 @@ from rvec_merge.preflight import (
     forms,
     identity,
     plan,
+    prompts,
     reading,
     tensors,
     tokenizers,
@@ -83,6 +84,7 @@ def examine(
     findings += identity.check(recipe.config, models)
     findings += configs.check(recipe.config, models, trust_remote_code, allowed)
     findings += tokenizers.check(recipe.config, models)
+    findings += prompts.check(recipe.config, models)
     findings += cautions.about_inputs(recipe.config, plain)
     resolved: list[ResolvedTensor] = []
     facts = None

@@ -142,5 +142,6 @@ def _check_ties(known: Mapping["ModelReference", Model]) -> Iterator[Finding]:
         yield Notice(
             f"Some inputs store {HEAD} although it is tied to the embeddings.",
             tuple(lines),
-            "Loaders take the embeddings in its place.",
+            "transformers takes a stored head that differs from the embeddings as it is, and the "
+            "embeddings where none is stored; the merge does the same. Other loaders may not.",
         )

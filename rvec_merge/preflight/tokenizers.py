@@ -119,7 +119,7 @@ def _from_tokenizer(data: Mapping[str, Any]) -> Vocabulary:
         {t["content"]: t["id"] for t in extra if not t.get("special")},
         {t["content"]: t["id"] for t in extra if t.get("special")},
         model.get("merges"),
-        (data.get("normalizer"), data.get("pre_tokenizer")),
+        tuple(data.get(name) for name in ("normalizer", "pre_tokenizer", "post_processor")),
     )
 
 
@@ -156,7 +156,7 @@ def _compare(first: Model, other: Model, a: Vocabulary, b: Vocabulary) -> Iterat
     elif a.rules and b.rules and (a.rules != b.rules or not _same_merges(a.merges, b.merges)):
         yield Notice(
             f"The tokenizers of {other.label} and {first.label} split text differently.",
-            (first.name, other.name, "same ids; other merges, normalizer or pre-tokenizer"),
+            (first.name, other.name, "same ids; other merges, normalizer, pre- or post-processing"),
             "The merge takes the target's.",
         )
 

@@ -11,6 +11,7 @@ import yaml
 from huggingface_hub import ModelCard, eval_result_entries_to_yaml, parse_eval_result_entries
 
 from rvec_merge.errors import OutputError, ResultsError, why
+from rvec_merge.evaluation import wording
 from rvec_merge.evaluation.habit import habits
 from rvec_merge.evaluation.tables import conditions_table
 from rvec_merge.evaluation.verdict import Finding
@@ -147,7 +148,8 @@ def _section(results: Results, license: str | None) -> str:
     parts += [
         "Differences are from the target on the same items with the same prompt; ± is one standard "
         "error, the interval a paired bootstrap, p is adjusted (Holm) over all rows of the "
-        "experiment. Controls are vectors of the same norm that carry no skill.",
+        "experiment. Controls are vectors of the same norm that carry no skill. "
+        + wording.donors(results.plan.donors),
         "### Limits",
         "\n".join(f"- {limit}" for limit in _limits(results, license)),
         "### Recipe",

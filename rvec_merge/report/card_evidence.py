@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import CheckpointError, ResultsError
+from rvec_merge.evaluation.states import has_one_scale
 from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
 from rvec_merge.report.results import Results
 
@@ -34,7 +35,7 @@ def evaluated_recipe(results: Results, model: Path) -> Recipe:
     facts = _differences(evaluated.config, merged.config)
     scale, reported = _scale(merged.config), results.summary.scale
     # A scale that differs by layer is what the experiment multiplied with its own.
-    own = scale if isinstance(scale, int | float) else 1.0
+    own = float(scale) if has_one_scale(merged.config) else 1.0
     if not isclose(own, reported):
         facts.append(f"scale: {own:g} in the model, {reported:g} in the results")
     if facts:
@@ -57,7 +58,7 @@ def _differences(evaluated: "MergeConfiguration", merged: "MergeConfiguration") 
 
 def _content(config: "MergeConfiguration") -> dict[str, Any]:
     content: dict[str, Any] = config.model_dump(mode="json", exclude_none=True, exclude=_BESIDE)
-    if isinstance(_scale(config), int | float):
+    if has_one_scale(config):
         content["parameters"].pop("scale")
     return content
 

@@ -91,6 +91,7 @@ def render_page(results: Results, vector: HeatMap | str) -> str:
         summary=results.summary,
         verdicts=[(_MARKS[v.finding], v) for v in results.summary.verdicts],
         habits=habits(results.summary.rows, results.summary.scale),
+        donors=wording.donors(results.plan.donors),
         sections=sections,
         charts=charts,
         vector=vector,

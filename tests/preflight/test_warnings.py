@@ -12,6 +12,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from tests.preflight.conftest import Trio, tokenizer
 
 ROTARY = "model.layers.0.self_attn.rotary_emb"
+INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,48 @@ WARNINGS = {
         lambda t: t.edit_tensors(
             "grpo", lambda x: x.update({"lm_head.weight": x["model.embed_tokens.weight"].clone()})
         ),
-        ("Some inputs store lm_head.weight although it is tied",),
+        (
+            "Some inputs store lm_head.weight although it is tied",
+            "takes a stored head that differs",
+        ),
+    ),
+    "a stale index": Suspicion(
+        lambda t: (t.folder("grpo") / "model.safetensors.index.json").write_text(
+            '{"weight_map": {}}'
+        ),
+        (
+            "A folder says twice what its weights are.",
+            f"model.safetensors is read, {INDEX} is not",
+        ),
+    ),
+    "a chat template of its own": Suspicion(
+        lambda t: (t.folder("sft") / "chat_template.jinja").write_text("{{ x }}"),
+        (
+            "Donors and target are not prompted alike.",
+            "sft: chat template of 7 characters, target (none)",
+            "donors: own_prompts",
+        ),
+    ),
+    "other settings": Suspicion(
+        lambda t: [
+            t.edit_json("grpo", "generation_config.json", lambda d: d.update(temperature=0.6)),
+            t.edit_json("sft", "tokenizer_config.json", lambda d: d.update(add_bos_token=True)),
+        ],
+        (
+            "grpo: generation_config.temperature 0.6, target (none)",
+            "sft: tokenizer_config.add_bos_token True, target (none)",
+        ),
+    ),
+    "an end token in a config alone": Suspicion(
+        lambda t: (
+            [(t.folder(name) / "generation_config.json").unlink() for name in ("sft", "grpo")]
+            + [t.edit_config("sft", eos_token_id=7)]
+        ),
+        ("sft: generation_config.eos_token_id 7, target (none)",),
+    ),
+    "a beginning that the tokenizer adds": Suspicion(
+        lambda t: t.edit_json("sft", "tokenizer.json", lambda d: d.update(post_processor={"x": 1})),
+        ("The tokenizers of sft and target split text differently.",),
     ),
 }
 
@@ -142,6 +184,17 @@ def test_stock_mergekit_logs_the_same_once(
     said = [r.getMessage() for r in caplog.records if r.name.startswith("rvec_merge")]
     assert len(said) == 1
     assert all(part in said[0] for part in WARNINGS[name].said), said[0]
+
+
+def test_two_spellings_of_one_prompt_are_the_same(trio: Trio) -> None:
+    """Older files hold the template among the settings, tokens as mappings, and what is unset."""
+    (trio.folder("target") / "chat_template.jinja").write_text("{{ x }}")
+    named = [{"name": "default", "template": "{{ x }}"}, {"name": "tool_use", "template": "y"}]
+    told = {"chat_template": "{{ x }}", "eos_token": {"content": "<|end|>"}, "add_bos_token": False}
+    for name, settings in (("grpo", told), ("sft", {"chat_template": named})):
+        trio.edit_json(name, "tokenizer_config.json", lambda d, s=settings: d.update(s))
+    trio.edit_json("sft", "generation_config.json", lambda d: d.update(transformers_version="4"))
+    assert "not prompted alike" not in trio.check().output
 
 
 def test_a_donor_made_from_the_other_donor_shares_its_base(trio: Trio) -> None:

@@ -72,7 +72,8 @@ def test_a_new_card_is_valid_and_says_what_was_found(results: Results, model: Pa
     card = ModelCard((model / "README.md").read_text())
     for verdict in results.summary.verdicts:
         assert verdict.sentence in card.text
-    for part in ("### Limits", "### Recipe", results.recipe.strip(), f"]({FIGURE})"):
+    prompts = "Donors were evaluated with the target's tokenizer"
+    for part in ("### Limits", "### Recipe", results.recipe.strip(), f"]({FIGURE})", prompts):
         assert part in card.text
     assert (model / FIGURE).read_bytes().startswith(b"\x89PNG")
     assert card.data.license == "apache-2.0"  # what all three inputs state

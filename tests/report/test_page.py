@@ -50,6 +50,7 @@ def test_the_page_says_what_the_summary_says(results: Results, page: str) -> Non
     for model in results.summary.inputs:
         assert model.sha256 in text
     assert "rvec experiment plan.yaml -o results/tiny" in text
+    assert "Donors were evaluated with the target's tokenizer" in text
 
 
 def test_the_page_loads_nothing(page: str) -> None:
