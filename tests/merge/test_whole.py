@@ -4,6 +4,7 @@ import filecmp
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import torch
@@ -16,8 +17,10 @@ from rvec_merge import resolve
 from rvec_merge.cli import rvec
 from rvec_merge.errors import OutputError, RecipeError, RvecError
 from rvec_merge.recipe import parse_recipe
+from rvec_merge.vector.dense import extract_dense
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
+from rvec_merge.vector.lora import extract_lora
 from tests.architectures import ARCHITECTURES, make_architecture
 from tests.conftest import RECIPE, load_tensors, make_triple
 from tests.merge.conftest import run
@@ -248,3 +251,53 @@ def test_mergekits_own_error_is_told_to_its_last_line(
         run(text_for(triple), tmp_path / "out")
     assert "line 39" in caught.value.facts
     assert len(caught.value.facts) < 30
+
+
+def spoiled(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """Let a writer append a byte to the files that it has finished."""
+    real = resolve_name(target)
+
+    def write(*args: object, **kwargs: object) -> object:
+        done = real(*args, **kwargs)
+        folders = [a for a in args if isinstance(a, Path)] or [args[0].path.parent]  # type: ignore[attr-defined]
+        for path in folders[0].iterdir():
+            if path.suffix in {".safetensors", ".part"}:
+                path.write_bytes(path.read_bytes() + b"\0")
+        return done
+
+    monkeypatch.setattr(target, write)
+
+
+WRITERS: dict[str, tuple[str, Callable[[dict[str, Path], Path], object]]] = {
+    "compact": (
+        "rvec_merge.vector.shards._Shard.close",
+        lambda m, out: extract_compact(open_donors(m["grpo"], m["sft"]), out, shard_size=10**9),
+    ),
+    "dense": (
+        "rvec_merge.vector.shards._Shard.close",
+        lambda m, out: extract_dense(open_donors(m["grpo"], m["sft"]), out, shard_size=10**9),
+    ),
+    "lora": (
+        "rvec_merge.vector.lora._run_mergekit",
+        lambda m, out: extract_lora(open_donors(m["grpo"], m["sft"]), out, rank=2),
+    ),
+    "mergekit's executor": (
+        "rvec_merge.merge.run_mergekit",
+        lambda m, out: run(
+            f"merge_method: linear\nmodels:\n  - model: {m['target']}\n  - model: {m['sft']}\n"
+            "parameters: {weight: 0.5}\ndtype: bfloat16\n",
+            out,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_whatever_writes_it_is_read_again(
+    writer: str, tmp_path: Path, triple: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, write = WRITERS[writer]
+    spoiled(monkeypatch, target)
+    with pytest.raises(OutputError, match="not what was planned"):
+        write(triple, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
