@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
+from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError, RvecError
 from rvec_merge.preflight.models import Model
 from rvec_merge.problems import Finding, Notice
 
@@ -205,11 +205,7 @@ def _against(
         else:
             minor.append(line)
     if decisive:
-        yield IncompatibleTensorsError(
-            f"{other.label} and {first.label} are not the same architecture.",
-            [first.name, other.name, *decisive.values()],
-            _fix_of({key.rpartition(".")[2] for key in decisive}),
-        )
+        yield _decisive(first, other, decisive)
     if minor:
         yield Notice(
             f"The configs of {other.label} and {first.label} differ.",
@@ -218,13 +214,21 @@ def _against(
         )
 
 
-def _fix_of(differing: set[str]) -> str:
-    if not differing <= ALLOWABLE:
-        return "use a target and donors of one architecture, from one base model."
-    options = " ".join(f"--allow {key}" for key in sorted(differing))
-    return (
+def _decisive(first: Model, other: Model, differing: Mapping[str, str]) -> RvecError:
+    keys = sorted({key.rpartition(".")[2] for key in differing})
+    facts = [first.name, other.name, *differing.values()]
+    if not ALLOWABLE.issuperset(keys):
+        return IncompatibleTensorsError(
+            f"{other.label} and {first.label} are not the same architecture.",
+            facts,
+            "use a target and donors of one architecture, from one base model.",
+        )
+    return IncompatibleTensorsError(
+        f"{other.label} and {first.label} make another use of their weights.",
+        facts,
         "use a target and donors from one base model; where the difference is meant (a longer "
-        f"context, say): rvec merge {options}. The merge takes the target's."
+        f"context, say), rvec merge {' '.join(f'--allow {key}' for key in keys)} takes the "
+        "target's.",
     )
 
 
