@@ -92,7 +92,7 @@ def test_json_tells_errors_in_three_parts(trio: Trio) -> None:
     told = json.loads(result.output)
     assert result.return_value == 1
     assert not told["ok"]
-    assert told["errors"][0]["headline"] == "sft and target are not the same architecture."
+    assert told["errors"][0]["headline"] == "sft and target make another use of their weights."
     assert told["errors"][0]["fix"]
     trio.recipe["merge_methd"] = "x"
     assert json.loads(trio.check("--json").output)["errors"][0]["headline"].startswith(
