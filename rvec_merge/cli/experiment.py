@@ -74,6 +74,7 @@ def command(
     from rich.text import Text
 
     from rvec_merge.cli.console import PlainConsole
+    from rvec_merge.cli.echo import echo
     from rvec_merge.cli.progress import CellProgress
     from rvec_merge.errors import PlanError
     from rvec_merge.evaluation.engines.base import Engine
@@ -101,7 +102,7 @@ def command(
     outline = experiment.outline(max(experiment.plan.scales))
     show_outline(console, experiment.plan.scales, outline)
     for caution in experiment.cautions():
-        click.echo(f"Warning: {caution}", err=True)
+        echo(f"Warning: {caution}", err=True)
     if dry_run:
         return
     if out is None:

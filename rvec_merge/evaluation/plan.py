@@ -86,6 +86,7 @@ class Plan(_Strict):
             can count them.
         limit: items per task; None for all.
         chat_template: whether prompts go through the tokenizer's chat template.
+        allow: settings in which the inputs' configs may differ, as ``rvec merge --allow``.
         seed: of the items set aside, the bootstrap, and lm-eval's own draws.
     """
 
@@ -103,6 +104,7 @@ class Plan(_Strict):
     limit: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=16, ge=1)
     chat_template: bool = True
+    allow: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0)
     generation: Generation = Generation()
 

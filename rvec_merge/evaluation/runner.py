@@ -179,7 +179,9 @@ class CellRunner:
         if donor is None:
             if self._weights is None:
                 with quiet():
-                    self._weights = ResidentWeights(self.recipe, self._resident.model)
+                    self._weights = ResidentWeights(
+                        self.recipe, self._resident.model, allowed=self.plan.allow
+                    )
             self._weights.become(cell.state)
         return self._resident
 

@@ -1,6 +1,6 @@
 """A resident model whose weights are recomputed in memory, with the bits a merge would write."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -38,14 +38,17 @@ class ResidentWeights:
         recipe: says what is added to what. Where its scale is one number, a state's scale takes
             its place; where it is a mask or a gradient, a state's scale multiplies it.
         model: the target, loaded in the precision that is evaluated.
+        allowed: settings in which the inputs' configs may differ.
 
     Raises:
         PlanError: the recipe needs mergekit's executor, or changes the number of layers.
         RvecError: what the preflight refuses.
     """
 
-    def __init__(self, recipe: Recipe, model: torch.nn.Module) -> None:
-        report = examine(recipe, None)
+    def __init__(
+        self, recipe: Recipe, model: torch.nn.Module, *, allowed: Sequence[str] = ()
+    ) -> None:
+        report = examine(recipe, None, allowed=allowed)
         report.raise_errors()
         try:
             self._plan = plan_merge(recipe, report.tensors, Settings(), mapped=True)

@@ -66,7 +66,7 @@ def check(
         yield RecipeError(
             f"Configs cannot be allowed to differ in {', '.join(unknown)}.",
             [f"settings that leave the weights in place: {', '.join(sorted(ALLOWABLE))}"],
-            "correct --allow.",
+            "correct --allow, or a plan's allow.",
         )
     settings = {}
     for reference, model in models.items():
@@ -228,7 +228,7 @@ def _decisive(first: Model, other: Model, differing: Mapping[str, str]) -> RvecE
         facts,
         "use a target and donors from one base model; where the difference is meant (a longer "
         f"context, say), rvec merge {' '.join(f'--allow {key}' for key in keys)} takes the "
-        "target's.",
+        f"target's (in a plan: allow: [{', '.join(keys)}]).",
     )
 
 

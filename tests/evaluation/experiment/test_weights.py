@@ -4,6 +4,7 @@ Logits are compared bit for bit: whatever reaches them was loaded, tied and reco
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from rvec_merge.errors import PlanError
+from rvec_merge.errors import IncompatibleTensorsError, PlanError
 from rvec_merge.evaluation.conditions import State
 from rvec_merge.evaluation.weights import ResidentWeights
 from rvec_merge.merge import merge
@@ -210,3 +211,23 @@ def test_donors_of_several_pairs_are_refused(folders):
     weights = ResidentWeights(parse_recipe(base), load(folders["target"]))
     with pytest.raises(PlanError, match="The recipe has 2 grpo donors"):
         weights.become(State("grpo"))
+
+
+def test_what_a_plan_allows_to_differ_is_evaluated(folders, tmp_path):
+    longer = shutil.copytree(folders["grpo"], tmp_path / "longer")
+    config = json.loads((longer / "config.json").read_text())
+    config["rope_parameters"] = {**config["rope_parameters"], "rope_theta": 5e5}
+    (longer / "config.json").write_text(json.dumps(config))
+    text = recipe({**folders, "grpo": longer}, "a number", State("vector", 1.0), "float32")
+    base, model = parse_recipe(text), load(folders["target"])
+    with pytest.raises(IncompatibleTensorsError, match=r"allow: \[rope_parameters\]"):
+        ResidentWeights(base, model)
+    weights = ResidentWeights(base, model, allowed=("rope_parameters",))
+    weights.become(State("vector", 1.0))
+    same = ResidentWeights(
+        parse_recipe(recipe(folders, "a number", State("vector", 1.0), "float32")),
+        other := load(folders["target"]),
+    )
+    same.become(State("vector", 1.0))
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
