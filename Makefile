@@ -25,8 +25,8 @@ check: setup ## Lint, format, types, stale generated files, and what a plugin im
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m rvec_merge.evaluation.generate_tasks --check
-	$(BIN)/python -m pytest tests/test_autoload.py
+	$(BIN)/python -m tools.generate_tasks --check
+	$(BIN)/python -m pytest tests/mergekit_plugin/test_autoload.py
 
 bench: setup ## Measure merges against mergekit's built-ins
 	$(BIN)/python benchmarks/run.py $(ARGS)

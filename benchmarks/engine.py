@@ -19,15 +19,15 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from rvec_merge.evaluation.conditions import Cell
-from rvec_merge.evaluation.engines.base import Engine, Failed
-from rvec_merge.evaluation.engines.cluster import Sizing, joined
-from rvec_merge.evaluation.engines.local import LocalEngine
-from rvec_merge.evaluation.engines.ray import RayEngine
-from rvec_merge.evaluation.experiment import Experiment, prepare
-from rvec_merge.evaluation.report_files import write_summary
-from rvec_merge.evaluation.runner import CellRunner, Evaluated
-from rvec_merge.evaluation.store import CellResult, Store
+from rvec_merge.experiment.conditions import Cell
+from rvec_merge.experiment.engines.base import Engine, Failed
+from rvec_merge.experiment.engines.cluster import Sizing, joined
+from rvec_merge.experiment.engines.local import LocalEngine
+from rvec_merge.experiment.engines.ray import RayEngine
+from rvec_merge.experiment.run import Experiment, prepare
+from rvec_merge.experiment.runner import CellRunner, Evaluated
+from rvec_merge.experiment.store import CellResult, Store
+from rvec_merge.results.report_files import write_summary
 
 
 class Clock:

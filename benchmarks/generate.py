@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from rvec_merge.engine.layout import Shard, lay_out
-from rvec_merge.engine.plan import PlannedTensor
+from rvec_merge.checkpoint.layout import Shard, lay_out
+from rvec_merge.plan.merge_plan import PlannedTensor
 
 ROLES = ("target", "sft", "grpo")
 BLOCK = 1 << 20  # elements

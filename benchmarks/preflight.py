@@ -25,10 +25,10 @@ import recipes
 TOKENS = 151_643
 CHECK = """\
 import json, sys, time
-from rvec_merge.engine.startup import import_mergekit
+from rvec_merge.mergekit_plugin.fast_import import import_mergekit
 import_mergekit()
 from rvec_merge.preflight import examine
-from rvec_merge.recipe import read_recipe
+from rvec_merge.recipe.read import read_recipe
 wall, cpu = time.perf_counter(), time.process_time()
 examine(read_recipe(sys.argv[1]), None).raise_errors()
 print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}))

@@ -27,11 +27,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.evaluation.conditions import Cell, report_cells, sweep_cells
-from rvec_merge.evaluation.engines.cluster import Sizing, joined
-from rvec_merge.evaluation.engines.ray import RayEngine
-from rvec_merge.evaluation.plan import Plan
-from rvec_merge.evaluation.runner import Evaluated
+from rvec_merge.experiment.conditions import Cell, report_cells, sweep_cells
+from rvec_merge.experiment.engines.cluster import Sizing, joined
+from rvec_merge.experiment.engines.ray import RayEngine
+from rvec_merge.experiment.plan import Plan
+from rvec_merge.experiment.runner import Evaluated
 
 WORKERS = (4, 8, 16, 32, 64, 128, 256, 512)
 THREADS = 128  # simulated workers in one process

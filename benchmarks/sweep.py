@@ -44,9 +44,9 @@ def compare(triple: dict[str, Path], work: Path, size: str, runs: int) -> dict[s
     import torch
     from transformers import AutoModelForCausalLM
 
-    from rvec_merge.evaluation.conditions import State
-    from rvec_merge.evaluation.weights import ResidentWeights
-    from rvec_merge.recipe import read_recipe
+    from rvec_merge.experiment.conditions import State
+    from rvec_merge.experiment.weights import ResidentWeights
+    from rvec_merge.recipe.read import read_recipe
 
     described = machine()
     recipe = recipes.write(work, "recipe", recipes.REASONING_VECTOR, triple)

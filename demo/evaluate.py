@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file
 
-from rvec_merge.controls import Control
-from rvec_merge.kernel import Delta, merge_tensor
+from rvec_merge.arithmetic.controls import Control
+from rvec_merge.arithmetic.kernel import Delta, merge_tensor
 
 from .decode import Written, answer_all
 from .language import with_think

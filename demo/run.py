@@ -99,7 +99,7 @@ def evaluate(folder: Path) -> dict[int, float]:
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    from rvec_merge.evaluation.quiet import quiet
+    from rvec_merge.experiment.quiet import quiet
 
     with quiet():
         results = simple_evaluate(
@@ -120,7 +120,7 @@ def example(item: int, target: Path, moved: Path) -> str:
     """One problem, answered by transformers with the target and with the merge."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from rvec_merge.evaluation.quiet import quiet
+    from rvec_merge.experiment.quiet import quiet
 
     items = Path("eval/tasks/tiny/data/word_problems_test.jsonl").read_text().splitlines()
     question = json.loads(items[item])["question"]
@@ -146,8 +146,8 @@ def show(scores: list[Score]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from rvec_merge.evaluation import wording
-    from rvec_merge.evaluation.significance import Outcomes, mean, paired
+    from rvec_merge.results import wording
+    from rvec_merge.stats.significance import Outcomes, mean, paired
 
     outcomes = {
         s.name: Outcomes(np.array(list(s.correct)), np.array(list(s.correct.values())))

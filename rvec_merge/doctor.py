@@ -33,7 +33,7 @@ FLAGS = (
     "HF_ENDPOINT",
 )
 HUB_TIMEOUT = 5.0
-_ENTRY_POINT = "rvec_merge.autoload:install"
+_ENTRY_POINT = "rvec_merge.mergekit_plugin.autoload:install"
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def _notices(installs: tuple[str, ...]) -> list[str]:
 
 def _doors() -> tuple[dict[str, bool], tuple[str, ...]]:
     """What shuts off generated programs here, found by running one; or why none can be run."""
-    from rvec_merge.evaluation.code_scoring import isolation
+    from rvec_merge.tasks.code_scoring import isolation
 
     try:
         return isolation().doors, ()

@@ -11,7 +11,7 @@ from rich.progress import (
 )
 
 from rvec_merge.cli.console import PlainConsole
-from rvec_merge.merge import Watcher
+from rvec_merge.merge.run import Watcher
 
 
 class BytesBar(Watcher):

@@ -8,7 +8,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 if TYPE_CHECKING:
-    from rvec_merge.evaluation.compare import Report, Row
+    from rvec_merge.results.compare import Report, Row
 
 COLUMNS = (
     "task", "filter", "metric", "n", "A ± SE", "B ± SE", "B − A", "95 % interval",
@@ -62,9 +62,9 @@ def command(
     if as_json and markdown:
         raise click.UsageError("--json and --markdown exclude each other.")
 
-    from rvec_merge.evaluation.compare import compare_runs
-    from rvec_merge.evaluation.pairing import Selection
-    from rvec_merge.evaluation.samples import read_run
+    from rvec_merge.results.compare import compare_runs
+    from rvec_merge.results.pairing import Selection
+    from rvec_merge.tasks.samples import read_run
 
     chosen = Selection(tasks, filters, metrics, by, different_prompts, common_items)
     report = compare_runs(read_run(a), read_run(b), chosen, seed=seed)
@@ -81,7 +81,7 @@ def command(
 
 def _cells(row: "Row") -> list[tuple[str, ...]]:
     """The table's lines for one row: a group has a second one, for the mean of its tasks."""
-    from rvec_merge.evaluation import wording
+    from rvec_merge.results import wording
 
     name = row.task if row.task == row.other else f"{row.task} = {row.other}"
     lines: list[tuple[str, ...]] = []

@@ -9,8 +9,8 @@ import click
 
 if TYPE_CHECKING:
     from rvec_merge.cli.console import PlainConsole
-    from rvec_merge.evaluation.engines.cluster import Cluster, Sizing
-    from rvec_merge.evaluation.experiment import Outline
+    from rvec_merge.experiment.engines.cluster import Cluster, Sizing
+    from rvec_merge.experiment.run import Outline
 
 _FOR_RAY = "With --engine ray: "
 
@@ -77,14 +77,14 @@ def command(
     from rvec_merge.cli.echo import echo
     from rvec_merge.cli.progress import CellProgress
     from rvec_merge.errors import PlanError
-    from rvec_merge.evaluation.engines.base import Engine
-    from rvec_merge.evaluation.engines.cluster import Sizing
-    from rvec_merge.evaluation.engines.local import LocalEngine
-    from rvec_merge.evaluation.engines.ray import RayEngine
-    from rvec_merge.evaluation.experiment import prepare
-    from rvec_merge.evaluation.report_files import write_summary
-    from rvec_merge.evaluation.runner import CellRunner
-    from rvec_merge.evaluation.store import Store
+    from rvec_merge.experiment.engines.base import Engine
+    from rvec_merge.experiment.engines.cluster import Sizing
+    from rvec_merge.experiment.engines.local import LocalEngine
+    from rvec_merge.experiment.engines.ray import RayEngine
+    from rvec_merge.experiment.run import prepare
+    from rvec_merge.experiment.runner import CellRunner
+    from rvec_merge.experiment.store import Store
+    from rvec_merge.results.report_files import write_summary
     from rvec_merge.shown import shown
 
     sized = {
@@ -138,7 +138,7 @@ def command(
 
 @contextmanager
 def _cluster(engine: str, address: str | None, sizing: "Sizing") -> "Iterator[Cluster | None]":
-    from rvec_merge.evaluation.engines.cluster import joined
+    from rvec_merge.experiment.engines.cluster import joined
 
     if engine == "local":
         yield None

@@ -130,8 +130,8 @@ def _open(
     if grpo is not None and sft is not None:
         names = (grpo, sft)
     else:
-        from rvec_merge.engine.startup import import_mergekit
         from rvec_merge.hub.recipes import open_recipe
+        from rvec_merge.mergekit_plugin.fast_import import import_mergekit
 
         import_mergekit()
         read = open_recipe(recipe)

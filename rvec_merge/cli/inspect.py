@@ -37,7 +37,7 @@ def command(
     recipe whose donors are at hand. Several are compared with the first: the matrix of their
     cosines. A recipe's target is the one that norms relate to, unless --target names another.
     """
-    from rvec_merge.checkpoint import Checkpoint
+    from rvec_merge.checkpoint.header import Checkpoint
     from rvec_merge.vector.inputs import locate
     from rvec_merge.vector.inspection import inspect_vector
 
@@ -70,8 +70,8 @@ def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
 
     if is_hub(reference) or not Path(reference).is_file():
         return open_vector(reference), None
-    from rvec_merge.engine.startup import import_mergekit
     from rvec_merge.hub.recipes import open_recipe
+    from rvec_merge.mergekit_plugin.fast_import import import_mergekit
 
     import_mergekit()
     recipe = open_recipe(reference)

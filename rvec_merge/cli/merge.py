@@ -10,7 +10,7 @@ from rvec_merge.cli.echo import echo
 from rvec_merge.cli.sizes import Size
 
 if TYPE_CHECKING:
-    from rvec_merge.merge import Outcome
+    from rvec_merge.merge.run import Outcome
 
 # Below this share of the scale asked for, the summary advises a wider output.
 ENOUGH = 0.9
@@ -61,12 +61,12 @@ def command(
 
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
     logging.basicConfig(level=levels[min(verbosity, 2)])
-    from rvec_merge.engine.startup import import_mergekit
+    from rvec_merge.mergekit_plugin.fast_import import import_mergekit
 
     import_mergekit(quiet=not verbosity)
-    from rvec_merge.engine.settings import Settings
     from rvec_merge.hub.recipes import fetch_inputs, open_recipe
-    from rvec_merge.merge import merge
+    from rvec_merge.merge.run import merge
+    from rvec_merge.merge.settings import Settings
 
     settings = Settings(
         device="cuda" if cuda else device,

@@ -18,7 +18,7 @@ def command(task: str, out: Path, seed: int | None, limit: int | None) -> None:
     RVEC_EVAL_DATA=OUT then evaluates exactly these items. Set RVEC_EVAL_DATA to read clean items
     from local files (`sample`: those of this package) instead of the hub.
     """
-    from rvec_merge.evaluation.realised_files import write_realised
+    from rvec_merge.tasks.realised_files import write_realised
 
     written = write_realised(task, out, seed=seed, limit=limit)
     told = written.metadata

@@ -5,9 +5,9 @@ from types import TracebackType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rvec_merge.cli.console import PlainConsole
-from rvec_merge.evaluation.conditions import Cell
-from rvec_merge.evaluation.engines.base import Failed
-from rvec_merge.evaluation.store import CellResult
+from rvec_merge.experiment.conditions import Cell
+from rvec_merge.experiment.engines.base import Failed
+from rvec_merge.experiment.store import CellResult
 from rvec_merge.shown import shown
 
 

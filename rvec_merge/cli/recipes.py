@@ -14,8 +14,8 @@ from rvec_merge.cli.echo import echo
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def command(name: str | None, show_path: bool, on_hub: bool, as_json: bool) -> None:
     """List the bundled recipes, or print the recipe NAME."""
-    from rvec_merge import catalog
-    from rvec_merge.resources import folder
+    from rvec_merge.recipe import catalog
+    from rvec_merge.recipe.resources import folder
 
     if show_path and as_json:
         raise click.UsageError("--path and --json exclude each other.")

@@ -20,8 +20,8 @@ def command(
 
         lm_eval run --include_path "$(rvec tasks --path)" --tasks rvec_gsm8k_think ...
     """
-    from rvec_merge.evaluation.tasks_index import include_path, list_tasks
-    from rvec_merge.resources import folder
+    from rvec_merge.recipe.resources import folder
+    from rvec_merge.tasks.tasks_index import include_path, list_tasks
 
     if show_path + sample_data + as_json > 1:
         raise click.UsageError("--path, --sample-data and --json exclude each other.")

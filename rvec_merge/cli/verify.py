@@ -20,12 +20,12 @@ def command(out: Path, recipe: str | None, sample: int | None, seed: int, as_jso
 
     Exits with 1 when the bits are not what the recipe gives.
     """
-    from rvec_merge.engine.startup import import_mergekit
+    from rvec_merge.mergekit_plugin.fast_import import import_mergekit
 
     import_mergekit()
-    from rvec_merge.engine.verify import verify
     from rvec_merge.errors import CheckpointError
     from rvec_merge.hub.recipes import open_recipe
+    from rvec_merge.merge.verify import verify
 
     found = verify(
         out, recipe=None if recipe is None else open_recipe(recipe), sample=sample, seed=seed

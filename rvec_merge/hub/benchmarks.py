@@ -6,7 +6,7 @@ from typing import Any
 from rvec_merge.errors import RvecError
 from rvec_merge.hub.errors import explained
 from rvec_merge.hub.snapshot import client
-from rvec_merge.safe_yaml import TEXT_LIMIT, load_yaml
+from rvec_merge.recipe.yaml import TEXT_LIMIT, load_yaml
 
 _FILE = "eval.yaml"  # a dataset that has it is a benchmark
 

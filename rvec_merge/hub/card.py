@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rvec_merge.errors import CheckpointError
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.layout import CARD, RECIPE, Kind, KindName
-from rvec_merge.safe_yaml import load_yaml
+from rvec_merge.recipe.yaml import load_yaml
 
 if TYPE_CHECKING:
     from rvec_merge.hub.origin import Origin
@@ -62,7 +62,7 @@ def write_card(
 
 def pipeline_tag(model: Path) -> str | None:
     """What a checkpoint is for, as the Hub calls it; None where transformers has no word for it."""
-    from rvec_merge.checkpoint import read_json
+    from rvec_merge.checkpoint.header import read_json
 
     try:
         config = read_json(model / "config.json")

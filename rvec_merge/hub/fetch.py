@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rvec_merge.hashes import hashes
+from rvec_merge.files.hashes import hashes
 from rvec_merge.hub.bounded import SLOWEST_FILE, at_most
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.listing import RemoteFile

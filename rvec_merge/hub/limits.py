@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.checkpoint import HEADER_LIMIT, MOST_TENSORS
+from rvec_merge.checkpoint.header import HEADER_LIMIT, MOST_TENSORS
 from rvec_merge.errors import why
 from rvec_merge.hub.errors import HubError
 

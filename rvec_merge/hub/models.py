@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from rvec_merge.checkpoint.weight_files import INDEX, PICKLED, SINGLE
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import CARD, KINDS
 from rvec_merge.hub.limits import check_headers
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import small_files, weight_files
 from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snapshot
-from rvec_merge.weight_files import INDEX, PICKLED, SINGLE
 
 _ADAPTER = ("adapter_model.safetensors",)
 _WEIGHTS = (SINGLE, INDEX, KINDS["vector"].mark, *PICKLED)

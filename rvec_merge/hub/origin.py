@@ -9,7 +9,7 @@ from rvec_merge.hub.errors import HubError, Missing, Unreachable, explained
 from rvec_merge.hub.layout import KindName
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import TIMEOUT, client
-from rvec_merge.recipe import Recipe
+from rvec_merge.recipe.read import Recipe
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def folder_sources(kind: KindName, path: Path) -> list[Source]:
         donors = sorted(read_head(path).donors.items(), key=lambda item: item[0] != "sft")
         return [Source(d.reference, d.revision, d.license) for _, d in donors]
     if kind == "merge":
-        from rvec_merge.engine.provenance import read_provenance
-        from rvec_merge.recipe import parse_recipe
+        from rvec_merge.merge.provenance import read_provenance
+        from rvec_merge.recipe.read import parse_recipe
 
         provenance = read_provenance(path)
         target = str(parse_recipe(provenance.recipe).config.base_model)

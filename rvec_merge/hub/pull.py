@@ -4,8 +4,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvec_merge.atomic import check_output, check_space, new_folder
-from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.checkpoint.header import Checkpoint
+from rvec_merge.checkpoint.weight_files import refuse_second_set
+from rvec_merge.files.atomic import check_output, check_space, new_folder
+from rvec_merge.files.names import below
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import LISTS, RESULTS, Kind, KindName, kind_of
@@ -13,8 +15,6 @@ from rvec_merge.hub.limits import check_headers, read_object
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import too_large
 from rvec_merge.hub.snapshot import Snapshot, open_snapshot
-from rvec_merge.names import below
-from rvec_merge.weight_files import refuse_second_set
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def check_results(folder: Path) -> None:
     Raises:
         ResultsError: they are.
     """
-    from rvec_merge.evaluation.report_files import read_summary
-    from rvec_merge.evaluation.store import Store
+    from rvec_merge.experiment.store import Store
+    from rvec_merge.results.report_files import read_summary
 
     store = Store(folder)
     store.head()
@@ -130,7 +130,7 @@ def _check(content: Content) -> None:
         vector.verify()
         refuse_second_set(where, content.names, vector.files)
     elif content.kind.name == "merge":
-        from rvec_merge.engine.provenance import read_provenance
+        from rvec_merge.merge.provenance import read_provenance
 
         read_provenance(folder)
         refuse_second_set(where, content.names, Checkpoint.open(folder).files)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.hub.card import read_card, write_card
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.layout import CARD, KINDS, RECIPE, RESULTS, Kind, KindName, plain_files
@@ -19,7 +20,6 @@ from rvec_merge.hub.repo import destination, repo_for_push, through_xet
 from rvec_merge.hub.secrets import refuse_secrets
 from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
 from rvec_merge.vector.provenance import EXTRACTION
-from rvec_merge.weight_files import refuse_second_set
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _refuse_mixture(upload: Upload, present: list[str]) -> None:
 
 def _recipe_files(path: Path, results: Path | None) -> tuple[dict[str, Path | str], Origin, str]:
     from rvec_merge.hub.recipes import check_inputs, pin
-    from rvec_merge.recipe import read_recipe
+    from rvec_merge.recipe.read import read_recipe
 
     recipe = pin(read_recipe(path), strict=True)
     check_inputs(recipe)
@@ -168,7 +168,7 @@ def _verify(kind: Kind, path: Path) -> None:
         vector.verify()
         refuse_second_set(path, plain_files(path), vector.files)
     elif kind.name == "merge":
-        from rvec_merge.engine.verify import verify
+        from rvec_merge.merge.verify import verify
 
         found = verify(path)
         if not found.holds:

@@ -11,12 +11,12 @@ from rvec_merge.errors import RecipeError
 from rvec_merge.hub.errors import HubError, Unreachable
 from rvec_merge.hub.references import HubReference, is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import is_offline, pinned
-from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
+from rvec_merge.recipe.read import Recipe, parse_recipe, read_recipe
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
 
-    from rvec_merge.engine.settings import Settings
+    from rvec_merge.merge.settings import Settings
 
 _NAMES = frozenset({"model", "base_model", "source", "tokenizer_source"})  # keys that name a model
 
@@ -126,9 +126,9 @@ def check_inputs(recipe: Recipe) -> None:
     Raises:
         RvecError: every problem that `rvec check` finds.
     """
-    from rvec_merge.engine.prepare import prepare
-    from rvec_merge.engine.settings import Settings
     from rvec_merge.hub.remote import see
+    from rvec_merge.merge.prepare import prepare
+    from rvec_merge.merge.settings import Settings
 
     prepare(recipe, None, Settings(), see).report.raise_errors()
 
@@ -140,8 +140,8 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None
         RvecError: the preflight refuses what the headers say, before any weight is fetched; or a
             download fails.
     """
-    from rvec_merge.engine.prepare import prepare
     from rvec_merge.hub.remote import hub_reference, see
+    from rvec_merge.merge.prepare import prepare
 
     if all(hub_reference(reference) is None for reference in recipe.config.referenced_models()):
         return

@@ -4,23 +4,23 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.checkpoint import DTYPES, TensorInfo, read_header, read_json
+from rvec_merge.checkpoint.header import DTYPES, TensorInfo, read_header, read_json
+from rvec_merge.checkpoint.no_weights import no_weights
+from rvec_merge.checkpoint.weight_files import (
+    PICKLED,
+    check_shard,
+    first_files,
+    is_index,
+)
 from rvec_merge.errors import CheckpointError
-from rvec_merge.hashes import known_sha256
+from rvec_merge.files.hashes import known_sha256
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import SMALL_FILES, limit_of
 from rvec_merge.hub.limits import check_count, check_headers, plain_index, read_object
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, open_snapshot
-from rvec_merge.no_weights import no_weights
 from rvec_merge.preflight import COMPACT_MARK, Model, see_local
-from rvec_merge.weight_files import (
-    PICKLED,
-    check_shard,
-    first_files,
-    is_index,
-)
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

@@ -11,17 +11,17 @@ from pathlib import Path
 from threading import Lock, local
 from typing import Any
 
-from rvec_merge.checkpoint import Checkpoint, TensorInfo, read_header
+from rvec_merge.arithmetic.kernel import Delta
+from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_header
+from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.hub.fetch import damaged, difference, download, fetch_files, forget
 from rvec_merge.hub.limits import check_headers
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import headers_of, small_files
 from rvec_merge.hub.snapshot import cached_file, open_snapshot
-from rvec_merge.kernel import Delta
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.inputs import check_twins
 from rvec_merge.vector.provenance import describe
-from rvec_merge.vector.stored import StoredTensor
 
 _LOCK = "rvec-shards.lock"
 

@@ -9,7 +9,7 @@ from rvec_merge.errors import RecipeError
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.references import SCHEME, is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import pinned
-from rvec_merge.recipe import Recipe
+from rvec_merge.recipe.read import Recipe
 from rvec_merge.vector.inputs import choose_pair
 
 if TYPE_CHECKING:

@@ -1,8 +1,12 @@
 """What can be refused before a weight is read: from recipes, configs, tokenizers and headers."""
 
+from rvec_merge.mergekit_plugin.checks import (
+    check_checkpoints,
+    check_stock_run,
+    refuse_input_as_output,
+)
 from rvec_merge.preflight.models import COMPACT_MARK, Model, Resolver, local_folder, see_local
 from rvec_merge.preflight.run import PreflightReport, examine
-from rvec_merge.preflight.stock import check_checkpoints, check_stock_run, refuse_input_as_output
 
 __all__ = [
     "COMPACT_MARK",

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rvec_merge.checkpoint import TensorInfo, read_header
+from rvec_merge.checkpoint.header import TensorInfo, read_header
+from rvec_merge.checkpoint.weight_files import ADAPTER_MARK
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RvecError, shortened
 from rvec_merge.preflight.models import Model
-from rvec_merge.weight_files import ADAPTER_MARK
 
 _FACTOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])\.weight$")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rvec_merge.checkpoint import TensorInfo
+from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import IncompatibleTensorsError, shortened
 from rvec_merge.preflight import configs
 from rvec_merge.preflight.models import Model
@@ -14,7 +14,7 @@ from rvec_merge.problems import Finding, Notice
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
 
-    from rvec_merge.resolve import ResolvedTensor
+    from rvec_merge.plan.by_mergekit import ResolvedTensor
 
 _LAYER = re.compile(r"^.*?\.\d+\.")
 _HEADS = ("lm_head.weight", "embed_out.weight")

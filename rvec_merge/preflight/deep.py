@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from rvec_merge.checkpoint import TensorInfo
+from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import CheckpointError, NonFiniteError, RecipeError
-from rvec_merge.preflight import identity
+from rvec_merge.preflight import same_model as identity
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import find
 from rvec_merge.preflight.scales import place
@@ -21,7 +21,7 @@ from rvec_merge.problems import Finding, Notice
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
 
-    from rvec_merge.resolve import ResolvedTensor
+    from rvec_merge.plan.by_mergekit import ResolvedTensor
 
 SAMPLE = 1 << 16  # elements of a tensor, in RUNS stretches spread evenly over it
 RUNS = 16

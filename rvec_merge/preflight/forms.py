@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from rvec_merge.arithmetic.kernel import is_weight
 from rvec_merge.errors import CheckpointError, RvecError, shortened
-from rvec_merge.kernel import is_weight
 from rvec_merge.preflight.models import Model
 
 # By the names of the tensors that the formats add.

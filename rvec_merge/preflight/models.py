@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rvec_merge.checkpoint import Checkpoint, TensorInfo, read_json
+from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_json
+from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, RvecError
 from rvec_merge.problems import Finding, Notice
-from rvec_merge.weight_files import first_files, is_index
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -115,7 +115,7 @@ def local_folder(reference: Hashable) -> Path | None:
 
 def labels(config: "MergeConfiguration") -> dict["ModelReference", str]:
     """What to call each input, the target first: its role, and its pair if there are several."""
-    from rvec_merge.recipe import METHOD, declared_donors
+    from rvec_merge.recipe.read import METHOD, declared_donors
 
     if config.merge_method != METHOD:
         target = {config.base_model: "target"} if config.base_model else {}

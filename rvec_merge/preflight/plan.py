@@ -15,13 +15,13 @@ from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Row, find
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
 from rvec_merge.problems import Finding
-from rvec_merge.recipe import METHOD, Recipe, parameter_blocks
+from rvec_merge.recipe.read import METHOD, Recipe, parameter_blocks
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
     from mergekit.config import MergeConfiguration
 
-    from rvec_merge.resolve import ResolvedTensor
+    from rvec_merge.plan.by_mergekit import ResolvedTensor
 
 _PROBE = 1 << 18  # elements
 
@@ -64,7 +64,7 @@ def resolve_seen(
     seen = {reference for reference, model in models.items() if model.tensors is not None}
     from mergekit.options import MergeOptions
 
-    from rvec_merge.resolve import resolve
+    from rvec_merge.plan.by_mergekit import resolve
 
     # Also where nothing can be planned yet: what is here is read by mergekit as it is shown.
     with _shown_tensors({reference: models[reference] for reference in seen}):
@@ -134,7 +134,7 @@ def output_dtype(
     """The dtype that mergekit writes a tensor in."""
     from mergekit.common import dtype_from_name
 
-    from rvec_merge.kernel import accumulation_dtype
+    from rvec_merge.arithmetic.kernel import accumulation_dtype
 
     given: torch.dtype | None = dtype_from_name(out_dtype)
     if given is not None:
@@ -169,9 +169,9 @@ def _filters(setting: Any) -> Iterator[str]:
 
 def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["ResolvedTensor"]) -> float:
     """Elements per second of this plan's arithmetic, on one thread."""
-    from rvec_merge.kernel import merge_tensor
-    from rvec_merge.method import deltas
-    from rvec_merge.threads import one_thread_each
+    from rvec_merge.arithmetic.kernel import merge_tensor
+    from rvec_merge.arithmetic.threads import one_thread_each
+    from rvec_merge.mergekit_plugin.method import deltas
 
     tensor = max(resolved, key=lambda t: t.parameters["density"] < 1)
     stored = {}

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.checkpoint import read_json
+from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import RvecError
 from rvec_merge.preflight.models import Model
 from rvec_merge.problems import Notice
-from rvec_merge.recipe import METHOD
+from rvec_merge.recipe.read import METHOD
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from rvec_merge.checkpoint import TensorInfo
+from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.preflight.models import Model
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
 
-    from rvec_merge.resolve import InputTensor, ResolvedTensor
+    from rvec_merge.plan.by_mergekit import InputTensor, ResolvedTensor
 
 # One tensor: where each input has it; None where it lacks it.
 Row: TypeAlias = tuple[str, Mapping["ModelReference", TensorInfo | None]]

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 from rvec_merge.errors import OutputError, RvecError
 from rvec_merge.preflight import (
     adapters,
-    cautions,
     configs,
     forms,
-    identity,
     plan,
     prompts,
     reading,
     tensors,
     tokenizers,
 )
+from rvec_merge.preflight import advice as cautions
+from rvec_merge.preflight import same_model as identity
 from rvec_merge.preflight.models import Model, Resolver, see_local, see_models
 from rvec_merge.problems import Finding, Notice, Problems, combined
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
 
-    from rvec_merge.recipe import Recipe
-    from rvec_merge.resolve import ResolvedTensor
+    from rvec_merge.plan.by_mergekit import ResolvedTensor
+    from rvec_merge.recipe.read import Recipe
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _output_findings(
     facts: plan.PlanFacts | None,
     overwrite: bool,
 ) -> Iterator[Finding]:
-    from rvec_merge.atomic import check_output, check_space
+    from rvec_merge.files.atomic import check_output, check_space
 
     problems = Problems()
     with problems.noted():

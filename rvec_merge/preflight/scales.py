@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rvec_merge.pairs import Pair, form_pairs
+from rvec_merge.recipe.pairs import Pair, form_pairs
 
 if TYPE_CHECKING:
-    from rvec_merge.resolve import ResolvedTensor
+    from rvec_merge.plan.by_mergekit import ResolvedTensor
 
 COLUMNS = ("attention", "mlp", "norm", "other")
 _LAYER = re.compile(r"\.(\d+)\.")
@@ -68,7 +68,7 @@ def scale_tables(resolved: Sequence["ResolvedTensor"]) -> Iterator[ScaleTable]:
 
 
 def _pairs(tensor: "ResolvedTensor") -> list[Pair]:
-    from rvec_merge.method import donors_of
+    from rvec_merge.mergekit_plugin.method import donors_of
 
     donors = donors_of(tensor.inputs, tensor.target, tensor.parameters)
     return form_pairs(donors, where=tensor.name, target=tensor.target)

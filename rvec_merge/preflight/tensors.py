@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mergekit.common import ModelReference
     from mergekit.config import MergeConfiguration
 
-    from rvec_merge.resolve import ResolvedTensor
+    from rvec_merge.plan.by_mergekit import ResolvedTensor
 
 HEAD = "lm_head.weight"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.checkpoint import read_json
+from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RvecError
 from rvec_merge.preflight.models import Model
 from rvec_merge.problems import Finding, Notice

@@ -11,16 +11,16 @@ import yaml
 from huggingface_hub import ModelCard, eval_result_entries_to_yaml, parse_eval_result_entries
 
 from rvec_merge.errors import OutputError, ResultsError, why
-from rvec_merge.evaluation import wording
-from rvec_merge.evaluation.habit import habits
-from rvec_merge.evaluation.tables import conditions_table
-from rvec_merge.evaluation.verdict import Finding
-from rvec_merge.names import below, write_below
+from rvec_merge.files.names import below, write_below
 from rvec_merge.report.card_evidence import evaluated_recipe
 from rvec_merge.report.card_metadata import PAPER, add_metadata, eval_entries, measured
 from rvec_merge.report.charts import scale_chart
 from rvec_merge.report.figures import draw
 from rvec_merge.report.results import Results
+from rvec_merge.results import wording
+from rvec_merge.results.steps import habits
+from rvec_merge.results.tables import conditions_table
+from rvec_merge.stats.verdict import Finding
 
 FIGURE = "rvec_scale.png"
 ENTRIES = ".eval_results"

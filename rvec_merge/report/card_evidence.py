@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import CheckpointError, ResultsError
-from rvec_merge.evaluation.states import has_one_scale
-from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
+from rvec_merge.experiment.states import has_one_scale
+from rvec_merge.recipe.read import Recipe, parse_recipe, read_recipe
 from rvec_merge.report.results import Results
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from rvec_merge.evaluation import wording
-from rvec_merge.evaluation.conditions import TARGET, Cell, State
-from rvec_merge.evaluation.significance import ALPHA, Mean
-from rvec_merge.evaluation.summary import Row
+from rvec_merge.experiment.conditions import TARGET, Cell, State
 from rvec_merge.report.results import Results
+from rvec_merge.results import wording
+from rvec_merge.results.summary import Row
+from rvec_merge.stats.significance import ALPHA, Mean
 
 Z = 1.959964  # standard errors on either side of a 95 % interval
 Family = Literal["target", "vector", "control", "donor"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rvec_merge.errors import OutputError, why
-from rvec_merge.names import write_below
+from rvec_merge.files.names import write_below
 from rvec_merge.report.charts import (
     Chart,
     Estimate,

@@ -6,7 +6,7 @@ from rvec_merge.errors import RvecError
 from rvec_merge.report.charts import HeatMap, HeatPanel
 from rvec_merge.report.results import Results
 from rvec_merge.vector.inspection import Inspection, Row, inspect_vector
-from rvec_merge.vector.places import Place
+from rvec_merge.vector.module_names import Place
 
 
 def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
@@ -14,9 +14,9 @@ def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
 
     Only what lies on this disk is read: a report downloads nothing.
     """
-    from rvec_merge.checkpoint import Checkpoint
+    from rvec_merge.checkpoint.header import Checkpoint
     from rvec_merge.preflight.models import local_folder
-    from rvec_merge.recipe import parse_recipe
+    from rvec_merge.recipe.read import parse_recipe
     from rvec_merge.vector.inputs import locate, open_recipe_vector
 
     try:

@@ -15,14 +15,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from rvec_merge.errors import OutputError, why
-from rvec_merge.evaluation import wording
-from rvec_merge.evaluation.habit import habits
-from rvec_merge.evaluation.summary import Row
-from rvec_merge.evaluation.verdict import Finding
-from rvec_merge.names import write_below
+from rvec_merge.files.names import write_below
 from rvec_merge.report.charts import Chart, HeatMap, forest_chart, robust_chart, scale_chart
 from rvec_merge.report.items import packed_items
 from rvec_merge.report.results import Results
+from rvec_merge.results import wording
+from rvec_merge.results.steps import habits
+from rvec_merge.results.summary import Row
+from rvec_merge.stats.verdict import Finding
 
 GENERATOR = "rvec report"  # names the page's maker in its head, and what may be overwritten
 _ASSETS = files("rvec_merge.report") / "assets"

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvec_merge.errors import why
-from rvec_merge.evaluation.conditions import TARGET, Cell, State
-from rvec_merge.evaluation.flips import Flips
-from rvec_merge.evaluation.plan import Plan
-from rvec_merge.evaluation.reading import damaged
-from rvec_merge.evaluation.report_files import FLIPS, SUMMARY, read_summary
-from rvec_merge.evaluation.store import HEAD, CellResult, Store
-from rvec_merge.evaluation.summary import Row, Summary
+from rvec_merge.experiment.conditions import TARGET, Cell, State
+from rvec_merge.experiment.plan import Plan
+from rvec_merge.experiment.store import HEAD, CellResult, Store
+from rvec_merge.files.reading import damaged
+from rvec_merge.results.flips import Flips
+from rvec_merge.results.report_files import FLIPS, SUMMARY, read_summary
+from rvec_merge.results.summary import Row, Summary
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from rvec_merge.arithmetic.kernel import BlockMerger, Delta, Source, accumulation_dtype
+from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import NonFiniteError
-from rvec_merge.kernel import BlockMerger, Delta, Source, accumulation_dtype
-from rvec_merge.threads import one_thread_each
 from rvec_merge.vector.codec import BLOCK
 from rvec_merge.vector.inputs import Vector
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 
-from rvec_merge.atomic import new_folder
-from rvec_merge.checkpoint import read_json
+from rvec_merge.checkpoint.header import read_json
+from rvec_merge.checkpoint.shards import ShardWriter, write_index
+from rvec_merge.checkpoint.written import Wanted, check_written
+from rvec_merge.files.atomic import new_folder
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
 from rvec_merge.vector.inputs import PackedVector, Vector
 from rvec_merge.vector.output import Progress, copy_companions, silent, write_text
 from rvec_merge.vector.provenance import record_extraction
-from rvec_merge.vector.shards import ShardWriter, write_index
 from rvec_merge.vector.statistics import finite_squares
-from rvec_merge.written import Wanted, check_written
 
 _STEM = "model"
 

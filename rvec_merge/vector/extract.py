@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rvec_merge.atomic import new_folder
+from rvec_merge.checkpoint.shards import ShardWriter
+from rvec_merge.checkpoint.written import Wanted, check_written
+from rvec_merge.files.atomic import new_folder
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
 from rvec_merge.vector.codec import BITS, Bits, Encoder
 from rvec_merge.vector.format import (
@@ -30,9 +32,7 @@ from rvec_merge.vector.inputs import PackedVector, Vector
 from rvec_merge.vector.output import Progress, copy_companions, silent, write_text
 from rvec_merge.vector.provenance import CREATED_BY
 from rvec_merge.vector.read import OFFSET
-from rvec_merge.vector.shards import ShardWriter
 from rvec_merge.vector.statistics import Measured, measure
-from rvec_merge.written import Wanted, check_written
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from rvec_merge.checkpoint import read_json
+from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import CheckpointError
 
 HEAD = "rvec_vector.json"  # stock mergekit's planning-time check knows a compact vector by it

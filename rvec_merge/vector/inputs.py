@@ -6,15 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.arithmetic.kernel import Delta, is_weight
+from rvec_merge.checkpoint.header import Checkpoint
+from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
-from rvec_merge.kernel import Delta, is_weight
-from rvec_merge.pairs import Pair
-from rvec_merge.recipe import Recipe
+from rvec_merge.recipe.pairs import Pair
+from rvec_merge.recipe.read import Recipe
 from rvec_merge.vector.format import HEAD, DonorRecord, DonorRole
 from rvec_merge.vector.provenance import describe
 from rvec_merge.vector.read import CompactVector
-from rvec_merge.vector.stored import StoredTensor
 
 
 class Vector(Protocol):

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.checkpoint.header import Checkpoint
+from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.errors import IncompatibleTensorsError
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows, windows_of
 from rvec_merge.vector.format import TensorRecord
 from rvec_merge.vector.inputs import DonorPair, PackedVector, Vector
-from rvec_merge.vector.places import Place, place
+from rvec_merge.vector.module_names import Place, place
 from rvec_merge.vector.rank import stable_rank
 from rvec_merge.vector.statistics import Measured, measure_values
-from rvec_merge.vector.stored import StoredTensor
 
 Gram = NDArray[np.float64]
 Sum = TypeVar("Sum", Measured, Gram)

@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rvec_merge.atomic import new_folder
-from rvec_merge.checkpoint import TensorInfo, read_header
+from rvec_merge.arithmetic.threads import one_thread_each
+from rvec_merge.checkpoint.header import TensorInfo, read_header
+from rvec_merge.checkpoint.tensor import StoredTensor
+from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.errors import CheckpointError, RecipeError, said_by
-from rvec_merge.threads import one_thread_each
+from rvec_merge.files.atomic import new_folder
 from rvec_merge.vector.blocks import DeltaReader, Window, windows_of
 from rvec_merge.vector.inputs import DonorPair, Vector
 from rvec_merge.vector.output import write_text
 from rvec_merge.vector.provenance import record_extraction
-from rvec_merge.vector.stored import StoredTensor
-from rvec_merge.written import Wanted, check_written
 
 _ADAPTER = "adapter_model.safetensors"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge import __version__
-from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import RvecError
-from rvec_merge.hashes import file_sha256, known_sha256
-from rvec_merge.safe_yaml import load_yaml
+from rvec_merge.files.hashes import file_sha256, known_sha256
+from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.output import write_text
 

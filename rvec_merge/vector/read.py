@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rvec_merge.checkpoint import TensorInfo, read_header, read_json
+from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json
+from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, why
-from rvec_merge.plain_folder import check_plain
+from rvec_merge.files.plain_folder import check_plain
 from rvec_merge.vector.codec import BITS, BLOCK, CorruptBlockError, decode
 from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, HEAD, Head, TensorRecord, read_head
-from rvec_merge.weight_files import INDEX
 
 LOG = logging.getLogger(__name__)
 OFFSET = np.dtype("<u8")  # of the table that ends a payload

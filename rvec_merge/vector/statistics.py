@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rvec_merge.kernel import Source
+from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.vector.blocks import Window
 from rvec_merge.vector.codec import BITS, Bits
 

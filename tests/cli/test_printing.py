@@ -76,7 +76,7 @@ def test_what_the_system_refuses_is_one_error(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "x"))
 
-    monkeypatch.setattr("rvec_merge.evaluation.tasks_index.list_tasks", full)
+    monkeypatch.setattr("rvec_merge.tasks.tasks_index.list_tasks", full)
     done = run("tasks")
     assert str(done.exception).splitlines() == [
         "The disk is full.",

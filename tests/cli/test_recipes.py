@@ -3,10 +3,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from rvec_merge.catalog import bundled
 from rvec_merge.cli import rvec
 from rvec_merge.errors import RecipeError
-from rvec_merge.resources import folder
+from rvec_merge.recipe.catalog import bundled
+from rvec_merge.recipe.resources import folder
 
 
 def run(*arguments):

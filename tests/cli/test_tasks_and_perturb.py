@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from rvec_merge.cli import rvec
 from rvec_merge.errors import OutputError, RvecError
-from rvec_merge.evaluation.tasks_index import include_path
+from rvec_merge.tasks.tasks_index import include_path
 
 
 def run(*arguments: str) -> str:
@@ -53,7 +53,7 @@ def test_perturb_writes_a_set_that_evaluates_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rvec_merge.evaluation.task_error import TaskError
-    from rvec_merge.evaluation.variants import load_variant
+    from rvec_merge.tasks.variants import load_variant
 
     out = tmp_path / "shared"
     told = run("perturb", "rvec_gsm8k_numeric", str(out), "--seed", "3", "--limit", "5")

@@ -16,13 +16,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from rvec_merge.checkpoint import Checkpoint, read_header
+from rvec_merge.checkpoint.header import Checkpoint, read_header
 from rvec_merge.errors import RvecError
-from rvec_merge.evaluation.samples import read_run
-from rvec_merge.evaluation.store import Store
-from rvec_merge.recipe import parse_recipe
+from rvec_merge.experiment.store import Store
+from rvec_merge.recipe.read import parse_recipe
+from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.report.results import read_results
-from rvec_merge.safe_yaml import load_yaml
+from rvec_merge.tasks.samples import read_run
 from rvec_merge.vector.codec import CorruptBlockError, Encoder, decode
 from rvec_merge.vector.format import HEAD, read_head
 from rvec_merge.vector.read import CompactVector

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.merge import merge
-from rvec_merge.recipe import parse_recipe
+from rvec_merge.merge.run import merge
+from rvec_merge.recipe.read import parse_recipe
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import RECIPE as LOCAL_RECIPE

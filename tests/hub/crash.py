@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rvec_merge import hashes
 from rvec_merge.errors import RvecError
+from rvec_merge.files import hashes
 from rvec_merge.hub import fetch
 from rvec_merge.hub.references import parse_reference
 from rvec_merge.hub.snapshot import open_snapshot

@@ -14,7 +14,7 @@ from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import fetch_inputs, open_recipe
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.vectors import fetched
-from rvec_merge.merge import merge
+from rvec_merge.merge.run import merge
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import over_http
@@ -82,7 +82,7 @@ def assert_runs(command: str, folder: Path) -> None:
 
 @pytest.fixture
 def merged_from_hub(hub: Hub, shared, recipe_file: Path, tmp_path: Path) -> Path:
-    from rvec_merge.engine.settings import Settings
+    from rvec_merge.merge.settings import Settings
 
     recipe = open_recipe(recipe_file)
     fetch_inputs(recipe, tmp_path / "merged", Settings())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge import hashes
+from rvec_merge.files import hashes
 from rvec_merge.hub import snapshot
 from rvec_merge.hub.errors import HubError, Unreachable
 from rvec_merge.hub.fetch import Damaged

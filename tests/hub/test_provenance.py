@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from mergekit.io.tasks import LoaderCache
 
-from rvec_merge.engine.verify import verify
-from rvec_merge.evaluation.fingerprint import checkpoint_fingerprint
+from rvec_merge.experiment.fingerprint import checkpoint_fingerprint
 from rvec_merge.hub.fetch import Damaged
 from rvec_merge.hub.models import fetch_model
 from rvec_merge.hub.references import HubReference
+from rvec_merge.merge.verify import verify
 from rvec_merge.vector.inputs import open_donors
 from rvec_merge.vector.lora import extract_lora
 from tests.hub.conftest import folder_files

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RvecError
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.recipes import fetch_inputs, open_recipe
 from rvec_merge.hub.remote import see
-from rvec_merge.merge import merge
+from rvec_merge.merge.run import merge
+from rvec_merge.merge.settings import Settings
 from rvec_merge.preflight import examine
 from tests.conftest import load_tensors
 from tests.hub.conftest import folder_files

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import CheckpointError, OutputError
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.layout import KINDS
@@ -12,7 +12,7 @@ from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.secrets import refuse_secrets
-from rvec_merge.merge import merge
+from rvec_merge.merge.run import merge
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import RECIPE as LOCAL_RECIPE
@@ -50,8 +50,8 @@ out_dtype: bfloat16
     (tmp_path / "recipe.yaml").write_text(text)
     push(prepare("recipe", tmp_path / "recipe.yaml", "me/recipe", license="mit"))
     recipe = open_recipe("hf://me/recipe")
-    from rvec_merge.engine.settings import Settings
     from rvec_merge.hub.recipes import fetch_inputs
+    from rvec_merge.merge.settings import Settings
 
     out = tmp_path / "out"
     fetch_inputs(recipe, out, Settings())

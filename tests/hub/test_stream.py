@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.checkpoint import TensorInfo
+from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.stream import _Donor, _scratch, streamed_donors
 from rvec_merge.vector.extract import extract_compact

@@ -38,7 +38,7 @@ assert not any(name.startswith("rvec_merge.") and "autoload" not in name for nam
 STOCK = """
 from mergekit.scripts.run_yaml import main
 main(sys.argv[1:], standalone_mode=False)
-import rvec_merge.evaluation.store, rvec_merge.vector.read, rvec_merge.report.card  # readers
+import rvec_merge.experiment.store, rvec_merge.vector.read, rvec_merge.report.card  # readers
 try:
     exec("import fcntl", {"__name__": "rvec_merge.other"})
 except ModuleNotFoundError:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rvec_merge.engine.settings import Settings
-from rvec_merge.merge import Outcome, merge
-from rvec_merge.recipe import parse_recipe
+from rvec_merge.merge.run import Outcome, merge
+from rvec_merge.merge.settings import Settings
+from rvec_merge.recipe.read import parse_recipe
 from tests.conftest import REPOSITORY, load_tensors
 
 # Ours say more: the card tells what the merge did, and the provenance is ours alone.

@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 
-from rvec_merge.engine.plan import NotStreamable, plan_merge
-from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import RvecError
-from rvec_merge.recipe import parse_recipe
+from rvec_merge.merge.settings import Settings
+from rvec_merge.plan.merge_plan import NotStreamable, plan_merge
+from rvec_merge.recipe.read import parse_recipe
 from tests.conftest import RECIPE, load_tensors, make_triple
 from tests.merge.conftest import add_tokenizer, assert_same_folder, run
 

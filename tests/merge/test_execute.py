@@ -10,15 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rvec_merge.checkpoint import Checkpoint
-from rvec_merge.engine import execute as engine
-from rvec_merge.engine.effect import BUDGET, STRIP, Sample, Sums, combine
-from rvec_merge.engine.inputs import Input
-from rvec_merge.engine.layout import lay_out, write_index
-from rvec_merge.engine.plan import MergePlan, PlannedTensor, Stored
-from rvec_merge.engine.sources import Cast, OnDevice
+from rvec_merge.arithmetic.effect import BUDGET, STRIP, Sample, Sums, combine
+from rvec_merge.arithmetic.kernel import Delta, merge_tensor
+from rvec_merge.checkpoint.header import Checkpoint
+from rvec_merge.checkpoint.layout import lay_out, write_index
+from rvec_merge.checkpoint.sources import Cast, OnDevice
 from rvec_merge.errors import CheckpointError, NonFiniteError
-from rvec_merge.kernel import Delta, merge_tensor
+from rvec_merge.merge import execute as engine
+from rvec_merge.plan.inputs import Input
+from rvec_merge.plan.merge_plan import MergePlan, PlannedTensor, Stored
 from tests.conftest import load_tensors
 
 CPU = torch.device("cpu")

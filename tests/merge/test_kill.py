@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import OutputError
-from rvec_merge.merge import merge
-from rvec_merge.recipe import parse_recipe
+from rvec_merge.merge.run import merge
+from rvec_merge.merge.settings import Settings
+from rvec_merge.recipe.read import parse_recipe
 from tests.conftest import RECIPE
 
 KILLS = 20
@@ -37,7 +37,7 @@ def big(tmp_path_factory):
 def server():
     """Starts processes that have everything imported already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["rvec_merge.merge", "mergekit.merge", "torch"])
+    context.set_forkserver_preload(["rvec_merge.merge.run", "mergekit.merge", "torch"])
     return context
 
 

@@ -6,9 +6,9 @@ import shutil
 import pytest
 import torch
 
-from rvec_merge.engine.verify import verify
 from rvec_merge.errors import CheckpointError, RecipeError
-from rvec_merge.recipe import parse_recipe
+from rvec_merge.merge.verify import verify
+from rvec_merge.recipe.read import parse_recipe
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import RECIPE, make_triple

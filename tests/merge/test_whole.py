@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from rvec_merge import resolve
 from rvec_merge.cli import rvec
 from rvec_merge.errors import OutputError, RecipeError, RvecError
-from rvec_merge.recipe import parse_recipe
+from rvec_merge.plan import by_mergekit as resolve
+from rvec_merge.recipe.read import parse_recipe
 from rvec_merge.vector.dense import extract_dense
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
@@ -118,7 +118,7 @@ def test_files_that_no_loader_opens_are_not_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = make_architecture(tmp_path, "qwen2_5_vl")
-    monkeypatch.setattr("rvec_merge.resolve._distinct", list)  # the fault that left gaps
+    monkeypatch.setattr("rvec_merge.plan.by_mergekit._distinct", list)  # the fault that left gaps
     with pytest.raises(OutputError, match="not what was planned") as caught:
         run(text_for(folders), tmp_path / "out")
     assert "model.safetensors: " in str(caught.value)
@@ -270,11 +270,11 @@ def spoiled(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
 
 WRITERS: dict[str, tuple[str, Callable[[dict[str, Path], Path], object]]] = {
     "compact": (
-        "rvec_merge.vector.shards._Shard.close",
+        "rvec_merge.checkpoint.shards._Shard.close",
         lambda m, out: extract_compact(open_donors(m["grpo"], m["sft"]), out, shard_size=10**9),
     ),
     "dense": (
-        "rvec_merge.vector.shards._Shard.close",
+        "rvec_merge.checkpoint.shards._Shard.close",
         lambda m, out: extract_dense(open_donors(m["grpo"], m["sft"]), out, shard_size=10**9),
     ),
     "lora": (
@@ -282,7 +282,7 @@ WRITERS: dict[str, tuple[str, Callable[[dict[str, Path], Path], object]]] = {
         lambda m, out: extract_lora(open_donors(m["grpo"], m["sft"]), out, rank=2),
     ),
     "mergekit's executor": (
-        "rvec_merge.merge.run_mergekit",
+        "rvec_merge.merge.run.run_mergekit",
         lambda m, out: run(
             f"merge_method: linear\nmodels:\n  - model: {m['target']}\n  - model: {m['sft']}\n"
             "parameters: {weight: 0.5}\ndtype: bfloat16\n",

@@ -179,7 +179,7 @@ def test_deep_sees_a_model_in_a_vectors_place(trio: Trio) -> None:
 def test_a_sample_is_spread_over_the_whole_tensor(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from rvec_merge.checkpoint import Checkpoint
+    from rvec_merge.checkpoint.header import Checkpoint
     from rvec_merge.preflight.deep import RUNS, SAMPLE, sample
 
     values = torch.arange(3 * SAMPLE + 7, dtype=torch.float32)

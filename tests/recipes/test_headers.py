@@ -2,8 +2,8 @@
 
 import pytest
 
-from rvec_merge.catalog import bundled
-from rvec_merge.recipe import read_recipe
+from rvec_merge.recipe.catalog import bundled
+from rvec_merge.recipe.read import read_recipe
 
 RECIPES = {recipe.name: recipe for recipe in bundled()}
 FIELDS = ("Triple", "Run", "Download", "Licence", "Published", "Run by us", "Precision")

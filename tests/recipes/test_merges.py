@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rvec_merge.catalog import bundled
+from rvec_merge.recipe.catalog import bundled
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = {r.name: r for r in bundled() if r.target.startswith("demo/family")}

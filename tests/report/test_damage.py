@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 from rvec_merge.cli import rvec
 from rvec_merge.errors import OutputError, ResultsError, RvecError
-from rvec_merge.evaluation import reading
-from rvec_merge.evaluation.reading import Budget, read_object, read_rows
-from rvec_merge.evaluation.store import Store
+from rvec_merge.experiment.store import Store
+from rvec_merge.files import reading
+from rvec_merge.files.reading import Budget, read_object, read_rows
 from rvec_merge.report.card import write_card
 from rvec_merge.report.results import Results, read_results
 from tests.hub.conftest import over_http
@@ -247,7 +247,7 @@ def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
     code = (
         "import resource, sys\n"
         "from rvec_merge.cli import main\n"
-        "import rvec_merge.evaluation.samples\n"
+        "import rvec_merge.tasks.samples\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (700 << 20),) * 2)\n"
         "main()\n"

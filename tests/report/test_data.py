@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from rvec_merge.errors import ResultsError
-from rvec_merge.evaluation.report_files import read_summary
-from rvec_merge.evaluation.store import Store
+from rvec_merge.experiment.store import Store
 from rvec_merge.report.charts import (
     HeatMap,
     _apart,
@@ -24,6 +23,7 @@ from rvec_merge.report.charts import (
 from rvec_merge.report.inspect_vector import vector_map
 from rvec_merge.report.items import packed_items
 from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.report_files import read_summary
 
 from .conftest import HOSTILE, rewrite_samples
 

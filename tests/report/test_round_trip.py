@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from rvec_merge.cli import rvec
 from rvec_merge.errors import ResultsError
-from rvec_merge.evaluation.store import Store
+from rvec_merge.experiment.store import Store
 from rvec_merge.hub.errors import HubError
 from tests.hub.conftest import folder_files, over_http
 from tests.hub.state import Hub

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from rvec_merge.checkpoint.shards import write_index
 from rvec_merge.vector.codec import BLOCK
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
-from rvec_merge.vector.shards import write_index
 
 SHARD_SIZE = 5_000_000_000
 

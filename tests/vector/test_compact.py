@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rvec_merge.arithmetic.kernel import Delta, merge_tensor
 from rvec_merge.errors import (
     CheckpointError,
     IncompatibleTensorsError,
@@ -18,7 +19,6 @@ from rvec_merge.errors import (
     RecipeError,
     RvecError,
 )
-from rvec_merge.kernel import Delta, merge_tensor
 from rvec_merge.vector.codec import BLOCK
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors, open_vector
@@ -69,7 +69,7 @@ def test_applying_it_gives_the_bits_of_the_donors(compact, name, out_dtype):
 
 
 def test_density_and_controls_see_the_same_delta(compact):
-    from rvec_merge.controls import Control
+    from rvec_merge.arithmetic.controls import Control
 
     grpo, sft = TENSORS["blocks"]
     target = moved(tuple(grpo.shape), 1.0, torch.bfloat16, torch.bfloat16, 77)[0]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import IncompatibleTensorsError
 from rvec_merge.vector.dense import extract_dense
 from rvec_merge.vector.extract import extract_compact

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rvec_merge.checkpoint import Checkpoint
+from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import IncompatibleTensorsError, OutputError
 from rvec_merge.vector.dense import extract_dense
 from rvec_merge.vector.extract import extract_compact

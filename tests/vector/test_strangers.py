@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rvec_merge.checkpoint.shards import write_index
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from rvec_merge.vector.read import CompactVector
-from rvec_merge.vector.shards import write_index
 from tests.vector.conftest import SHARD_SIZE
 from tests.vector.test_dense import VECTOR_RECIPE
 

@@ -1,0 +1,1 @@
+"""The arithmetic on tensors: one definition, blockwise, rounded once."""

@@ -1,0 +1,1 @@
+"""Checkpoints on disk: their headers, reading their tensors, writing new ones."""

@@ -1,0 +1,89 @@
+"""A checkpoint's tensor, read or mapped: a source for the kernel."""
+
+import os
+import weakref
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rvec_merge.checkpoint.header import TensorInfo
+from rvec_merge.errors import CheckpointError
+
+
+class MappedTensor:
+    """A tensor in a file that stays mapped: what is read again costs nothing. Any thread's.
+
+    Args:
+        info: where it lies; at a multiple of its dtype's size.
+        file: the whole file's bytes, as ``map_file`` gives them.
+    """
+
+    def __init__(self, info: TensorInfo, file: Tensor) -> None:
+        self.dtype = info.dtype
+        self.shape = info.shape
+        self._flat = file[info.start : info.start + info.nbytes].view(info.dtype)
+
+    def numel(self) -> int:
+        """Elements of the tensor."""
+        return self._flat.numel()
+
+    def __getitem__(self, window: slice) -> Tensor:
+        """Elements ``start`` to ``stop`` of the flattened tensor."""
+        return self._flat[window]
+
+
+def map_file(path: Path) -> Tensor:
+    """A file's bytes, ``(size,)`` uint8, read by the system when they are looked at."""
+    return torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+
+
+class StoredTensor:
+    """A tensor in a file; a slice reads its bytes into a buffer that the next slice reuses.
+
+    Asked twice for one window it reads once. One thread's.
+    """
+
+    def __init__(self, info: TensorInfo) -> None:
+        self.dtype = info.dtype
+        self.shape = info.shape
+        self._info = info
+        self._buffer = bytearray()
+        self._window = (0, 0)
+        self._file: int | None = None
+
+    def numel(self) -> int:
+        """Elements of the tensor."""
+        return self._info.nbytes // self.dtype.itemsize
+
+    def __getitem__(self, window: slice) -> Tensor:
+        """Elements ``start`` to ``stop`` of the flattened tensor.
+
+        Raises:
+            CheckpointError: the file has become shorter than its header says.
+        """
+        start, stop, _ = window.indices(self.numel())
+        if start >= stop:
+            return torch.empty(0, dtype=self.dtype)
+        if self._window != (start, stop):
+            self._read(start * self.dtype.itemsize, stop * self.dtype.itemsize)
+            self._window = (start, stop)
+        return torch.frombuffer(self._buffer, dtype=self.dtype, count=stop - start)
+
+    def _read(self, low: int, high: int) -> None:
+        if len(self._buffer) < high - low:
+            self._buffer = bytearray(high - low)
+        view = memoryview(self._buffer)[: high - low]
+        if self._file is None:
+            self._file = os.open(self._info.path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._file)
+        place = self._info.start + low
+        while view:
+            count = os.preadv(self._file, [view], place)
+            if not count:
+                raise CheckpointError(
+                    f"{self._info.path.name} ends early.",
+                    [f"{self._info.path}", f"{self._info.name} lacks {len(view)} bytes"],
+                    "fetch the checkpoint again.",
+                )
+            view, place = view[count:], place + count

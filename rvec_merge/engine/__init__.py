@@ -1,1 +1,0 @@
-"""The streaming engine: mergekit's plan, executed block by block into preallocated files."""

@@ -1,0 +1,1 @@
+"""The controlled experiment: its plan, conditions, cells and their results on disk."""

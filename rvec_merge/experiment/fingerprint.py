@@ -1,0 +1,74 @@
+"""What a condition's weights depend on, as a hash: the recipe's content and the checkpoints'."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from rvec_merge.experiment.conditions import State
+from rvec_merge.experiment.states import has_one_scale
+from rvec_merge.files.hashes import file_sha256
+from rvec_merge.plan.inputs import fetch
+from rvec_merge.recipe.read import Recipe
+
+_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
+
+
+def weights_fingerprint(recipe: Recipe, state: State) -> str:
+    """sha256 of what decides the weights of ``state``.
+
+    The target's depends on the target alone, a donor's on the donors: a plan that changes the
+    vector does not make them stale.
+    """
+    config = recipe.config
+    used = sorted(config.referenced_models(), key=str)
+    if state.kind == "target":
+        used = [config.base_model]
+    content = config.model_dump(mode="json", exclude_none=True)
+    if has_one_scale(config):
+        content["parameters"].pop("scale")  # the experiment's own takes its place
+    depends = {
+        "state": [state.kind, state.scale, state.seed],
+        "recipe": None if state.kind == "target" else content,
+        "dtype": config.dtype,
+        "checkpoints": {str(r): checkpoint_fingerprint(fetch(r)) for r in used},
+        "target": checkpoint_fingerprint(fetch(config.base_model)),
+    }
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """A checkpoint that a recipe reads.
+
+    Attributes:
+        reference: as the recipe names it.
+        revision: the Hub's commit; None for a folder that is not of the Hub's cache.
+        sha256: over its weights, config and tokenizer.
+    """
+
+    reference: str
+    revision: str | None
+    sha256: str
+
+
+def model_inputs(recipe: Recipe) -> tuple[ModelInput, ...]:
+    """Every checkpoint of a recipe, the target first."""
+    target = recipe.config.base_model
+    used = sorted(recipe.config.referenced_models(), key=lambda r: (r != target, str(r)))
+    found = []
+    for reference in used:
+        folder = fetch(reference)
+        revision = folder.name if folder.parent.name == "snapshots" else None
+        found.append(ModelInput(str(reference), revision, checkpoint_fingerprint(folder)))
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def checkpoint_fingerprint(folder: Path) -> str:
+    """sha256 over the names and contents of a checkpoint's weights, config and tokenizer."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in _SUFFIXES and p.is_file()):
+        digest.update(f"{path.name}\0{file_sha256(path)}\0".encode())
+    return digest.hexdigest()

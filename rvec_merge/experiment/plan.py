@@ -1,0 +1,199 @@
+"""The experiment plan: a strict YAML file that fixes what is run and reported before it runs."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rvec_merge.errors import PlanError, why
+from rvec_merge.files.names import NAME
+from rvec_merge.recipe.yaml import load_yaml
+
+Perturbation = Literal["typos", "distractor", "shuffle", "numeric", "range"]
+Prompt = Literal["plain", "think"]
+TaskName = Annotated[str, Field(pattern=rf"^{NAME}$")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Scale = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskPlan(_Strict):
+    """One task or group, and how its items are used.
+
+    Attributes:
+        task: the name of the plain variant, e.g. ``rvec_gsm8k``.
+        validation: the task whose items choose the scale, where ``selection.by`` is validation.
+        metric, filter: the one that is tested; by default the task's first.
+        selects: whether this task takes part in choosing the scale.
+        prompts, perturbations: instead of the plan's, for a task that lacks some variants.
+    """
+
+    task: TaskName
+    validation: TaskName | None = None
+    metric: str | None = None
+    filter: str | None = None
+    selects: bool = True
+    prompts: tuple[Prompt, ...] | None = None
+    perturbations: tuple[Perturbation, ...] | None = None
+
+
+class Controls(_Strict):
+    """How many draws of each control are evaluated, with seeds 0, 1, …"""
+
+    random: int = Field(default=3, ge=0, le=100)
+    permuted: int = Field(default=1, ge=0, le=100)
+
+
+class Selection(_Strict):
+    """On which items the scale is chosen: others than those reported, or the plan says so.
+
+    Attributes:
+        by: ``validation`` uses each task's validation task; ``share`` sets a seeded share of the
+            items aside; ``same_items`` chooses and reports on the same items.
+        share: the share of items set aside.
+    """
+
+    by: Literal["validation", "share", "same_items"]
+    share: Share = 0.3
+
+
+class Generation(_Strict):
+    """Overrides of the tasks' generation settings."""
+
+    max_gen_toks: int | None = Field(default=None, ge=1)
+    do_sample: bool | None = None
+    temperature: float | None = Field(default=None, ge=0)
+
+
+class Plan(_Strict):
+    """Conditions × tasks × scales of one experiment.
+
+    Attributes:
+        recipe: path of the recipe, from the current folder or else from the plan's; or a recipe
+            repo on the Hub, ``hf://REPO_ID[@revision]``.
+        prompts: ``think`` adds the think conditions.
+        perturbations: evaluated for the target, the vector and one control.
+        scales: the candidates for the one scale that is reported. They take the place of the
+            recipe's scale where that is one number, and multiply it where it is a mask.
+        donors: how both donors are evaluated: with the target's tokenizer, chat template, config
+            and generation config, or each as its folder alone would be; False: not at all.
+        subtract: whether −vector is evaluated.
+        precision: the dtype of the weights that are evaluated.
+        forced_steps: whether to withhold the answer until the steps are written, where a task
+            can count them.
+        limit: items per task; None for all.
+        chat_template: whether prompts go through the tokenizer's chat template.
+        allow: settings in which the inputs' configs may differ, as ``rvec merge --allow``.
+        seed: of the items set aside, the bootstrap, and lm-eval's own draws.
+    """
+
+    recipe: str
+    tasks: tuple[TaskPlan, ...] = Field(min_length=1)
+    prompts: tuple[Prompt, ...] = ("plain", "think")
+    perturbations: tuple[Perturbation, ...] = ()
+    scales: tuple[Scale, ...] = Field(min_length=1)
+    controls: Controls = Controls()
+    donors: Literal["target_prompts", "own_prompts", False] = "target_prompts"
+    subtract: bool = True
+    precision: Literal["float32", "bfloat16"] = "float32"
+    selection: Selection
+    forced_steps: bool = False
+    limit: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    chat_template: bool = True
+    allow: tuple[str, ...] = ()
+    seed: int = Field(default=0, ge=0)
+    generation: Generation = Generation()
+
+    @field_validator("donors", mode="before")
+    @classmethod
+    def _true_is_the_default(cls, value: Any) -> Any:
+        return "target_prompts" if value is True else value
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _names_are_tasks(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [{"task": item} if isinstance(item, str) else item for item in value]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Plan":
+        for what, values in (
+            ("scale", self.scales),
+            ("task", [t.task for t in self.tasks]),
+            ("prompt", self.prompts),
+            ("perturbation", self.perturbations),
+        ):
+            if len(set(values)) != len(values):
+                raise ValueError(f"a {what} is listed twice")
+        if "plain" not in self.prompts:
+            raise ValueError("prompts must include plain: every baseline is")
+        bare = [t.task for t in self.tasks if t.prompts is not None and "plain" not in t.prompts]
+        if bare:
+            raise ValueError(f"prompts of {', '.join(bare)} must include plain")
+        validating = [t.validation for t in self.tasks if t.validation is not None]
+        if len(set(validating)) != len(validating) or {t.task for t in self.tasks} & {*validating}:
+            raise ValueError("a validation task must be no other task, and of one task alone")
+        choosing = [t for t in self.tasks if t.selects]
+        if not choosing:
+            raise ValueError("at least one task must choose the scale (selects: true)")
+        if self.selection.by == "validation" and len(self.scales) > 1:
+            missing = [t.task for t in choosing if t.validation is None]
+            if missing:
+                raise ValueError(f"no validation task is named for {', '.join(missing)}")
+        return self
+
+
+def read_plan(path: str | Path) -> tuple[Plan, str]:
+    """Read a plan; returns it with its recipe's path, or its ``hf://`` reference.
+
+    Raises:
+        PlanError: the file is missing or no YAML, a key is unknown, a value is out of range, or
+            the recipe does not exist.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(
+            "The plan cannot be read.",
+            [f"{path}", why(error)],
+            "correct the path; eval/experiments holds examples.",
+        ) from None
+    data = load_yaml(text, source=str(path), error=PlanError)
+    try:
+        plan = Plan.model_validate(data)
+    except ValidationError as error:
+        facts = [_fact(item) for item in error.errors()[:8]]
+        raise PlanError(
+            "The plan is not valid.", [f"{path}", *facts], "correct these keys."
+        ) from None
+    if plan.recipe.startswith("hf://"):
+        return plan, plan.recipe
+    candidates = [Path(plan.recipe), path.parent / plan.recipe]
+    recipe = next((p for p in candidates if p.is_file()), None)
+    if recipe is None:
+        raise PlanError(
+            "The plan names a recipe that does not exist.",
+            [f"recipe: {plan.recipe}", f"looked at {', '.join(map(str, candidates))}"],
+            "correct recipe; `rvec recipes --path` shows where the bundled ones are.",
+        )
+    return plan, str(recipe)
+
+
+def _fact(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    said = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        said = "there is no such key"
+    elif error["type"] == "string_pattern_mismatch":
+        said = (
+            f"no name of a task: letters, digits and _ . ( ) + - alone (it is {error['input']!r})"
+        )
+    elif error["type"] not in {"value_error", "missing"}:
+        said = f"{said} (it is {error['input']!r})"
+    return f"{where}: {said}" if where else said

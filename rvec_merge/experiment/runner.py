@@ -1,0 +1,192 @@
+"""Run one cell, as every engine does: set the weights, evaluate with lm-eval, file the results."""
+
+import gc
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rvec_merge.experiment.conditions import TARGET, Cell
+from rvec_merge.experiment.fingerprint import weights_fingerprint
+from rvec_merge.experiment.plan import Plan
+from rvec_merge.experiment.quiet import quiet
+from rvec_merge.experiment.resident import Resident
+from rvec_merge.experiment.states import DONORS, donor_of
+from rvec_merge.experiment.store import packed
+from rvec_merge.experiment.tasks import TaskBook
+from rvec_merge.experiment.weights import ResidentWeights
+from rvec_merge.plan.inputs import fetch
+from rvec_merge.recipe.read import Recipe
+from rvec_merge.tasks.outputs import describe, lengths
+
+if TYPE_CHECKING:
+    from lm_eval.loggers import EvaluationTracker
+    from mergekit.common import ModelReference
+
+_VERSIONED = ("rvec-merge", "lm-eval", "transformers", "torch", "tokenizers")
+
+
+def versions() -> dict[str, str]:
+    """The versions that a cell's outcome depends on."""
+    return {name: version(name) for name in _VERSIONED}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A cell that was run, not filed yet.
+
+    Attributes:
+        depends: what its outcome depended on, where it ran.
+        facts: see ``outputs.describe``.
+        files: what lm-eval wrote, as ``store.packed`` packs it.
+        seconds: that running it took.
+    """
+
+    cell: Cell
+    depends: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    seconds: float
+
+
+class CellRunner:
+    """One loaded model and the tasks of one plan.
+
+    Loading happens with the first cell that has to be run, so a finished experiment costs none.
+
+    Args:
+        device: cpu, or the CUDA device that holds the model.
+        spread: whether all visible CUDA devices hold a share of the model instead.
+    """
+
+    def __init__(
+        self, plan: Plan, recipe: Recipe, book: TaskBook, device: str, *, spread: bool = False
+    ) -> None:
+        self.plan = plan
+        self.recipe = recipe
+        self.book = book
+        self.device = device
+        self.spread = spread
+        self._resident: Resident | None = None
+        self._holds: ModelReference | None = None
+        self._weights: ResidentWeights | None = None
+
+    def depends(self, cell: Cell) -> dict[str, Any]:
+        """All that the cell's outcome depends on: weights, items, settings, versions."""
+        plan = self.plan
+        return {
+            "weights": weights_fingerprint(self.recipe, cell.state),
+            "precision": plan.precision,
+            "task": self.book.fingerprint(cell.variant, plan.limit),
+            "variant": cell.variant,
+            "own_prompts": self._own(cell) is not None,
+            "forced": cell.forced,
+            "generation": plan.generation.model_dump(exclude_none=True),
+            "chat_template": plan.chat_template,
+            "batch_size": plan.batch_size,
+            "limit": plan.limit,
+            "seed": plan.seed,
+            "device": torch.device(self.device).type,
+            "versions": versions(),
+        }
+
+    def key(self, cell: Cell) -> str:
+        """Hash of what the cell depends on; finished cells are filed under it."""
+        text = json.dumps(self.depends(cell), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def load(self) -> None:
+        """Load the target and map the donors; ``run`` does it otherwise."""
+        self._at(Cell("", TARGET))
+
+    def run(self, cell: Cell) -> Evaluated:
+        """Evaluate a cell."""
+        from lm_eval.loggers import EvaluationTracker
+
+        began = time.perf_counter()
+        depends = self.depends(cell)  # first: lm-eval writes what it was told into the tasks
+        resident = self._at(cell)
+        resident.lm.withholding = self.book.withholding(cell.variant) if cell.forced else None
+        with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
+            tracker = EvaluationTracker(output_path=scratch)
+            samples = self._evaluate(cell, resident, tracker)
+            rows = [{**row, "task": task} for task in sorted(samples) for row in samples[task]]
+            long = lengths(rows, lambda text: len(resident.tokenizer.encode(text)))
+            facts = {**describe(rows, long), "lengths": long}
+            effect = self._weights and self._weights.effect
+            facts["effective_scale"] = effect.effective_scale if effect else None
+            files = packed(Path(scratch))
+        return Evaluated(cell, depends, facts, files, time.perf_counter() - began)
+
+    def _evaluate(
+        self, cell: Cell, resident: Resident, tracker: "EvaluationTracker"
+    ) -> dict[str, Any]:
+        from lm_eval import simple_evaluate
+
+        from rvec_merge.experiment.machine_facts import one_look_at_the_machine
+        from rvec_merge.tasks.templates import fast_templates
+
+        plan = self.plan
+        tasks = self.book.tasks(cell.variant)
+        generation = plan.generation.model_dump(exclude_none=True)
+        evaluated = self._own(cell) or self.recipe.config.base_model
+        with quiet(), fast_templates(), one_look_at_the_machine():
+            results = simple_evaluate(
+                resident.lm,
+                model_args=f"pretrained={evaluated},{cell.condition}",
+                tasks=list(tasks.values()),
+                task_manager=self.book.manager(cell.variant),
+                batch_size=plan.batch_size,
+                limit=plan.limit,
+                bootstrap_iters=0,  # the intervals that are reported are paired, and ours
+                evaluation_tracker=tracker,
+                apply_chat_template=plan.chat_template
+                and resident.tokenizer.chat_template is not None,
+                gen_kwargs=generation or None,
+                random_seed=plan.seed,
+                numpy_random_seed=plan.seed,
+                torch_random_seed=plan.seed,
+                fewshot_random_seed=plan.seed,
+                confirm_run_unsafe_code=True,  # the command has asked
+            )
+            samples: dict[str, Any] = results.pop("samples")
+            # Written as lm-eval writes them, so that its tools, and `rvec compare`, read them.
+            tracker.save_results_aggregated(results=results, samples=samples)
+            for name, rows in samples.items():
+                tracker.save_results_samples(task_name=name, samples=rows)
+        return samples
+
+    def _at(self, cell: Cell) -> Resident:
+        """The model that evaluates a cell, with the cell's weights. One is in memory at a time."""
+        donor = self._own(cell)
+        # The same files that the weights are recomputed from, at the recipe's revision.
+        folder = fetch(self.recipe.config.base_model if donor is None else donor)
+        # By donor, not by folder: a donor may be the target, whose weights change in memory.
+        if self._resident is None or self._holds != donor:
+            self._resident = self._weights = None
+            gc.collect()
+            if self.device != "cpu":
+                torch.cuda.empty_cache()
+            self._resident = Resident.load(folder, self.plan, self.device, spread=self.spread)
+            self._holds = donor
+        if donor is None:
+            if self._weights is None:
+                with quiet():
+                    self._weights = ResidentWeights(
+                        self.recipe, self._resident.model, allowed=self.plan.allow
+                    )
+            self._weights.become(cell.state)
+        return self._resident
+
+    def _own(self, cell: Cell) -> "ModelReference | None":
+        """The donor that evaluates a cell as its folder alone would be; None for the target."""
+        if self.plan.donors != "own_prompts" or cell.state.kind not in DONORS:
+            return None
+        return donor_of(self.recipe, cell.state.kind)

@@ -1,0 +1,49 @@
+"""What a recipe means by a state: which model a donor is, and whose scale counts."""
+
+from typing import TYPE_CHECKING
+
+from rvec_merge.errors import PlanError
+from rvec_merge.recipe.read import Recipe, parameter_blocks
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+    from mergekit.config import MergeConfiguration
+
+DONORS = ("sft", "grpo")
+
+
+def donor_of(recipe: Recipe, role: str) -> "ModelReference":
+    """The recipe's donor of a role.
+
+    Raises:
+        PlanError: there is none, or there are several.
+    """
+    found = {
+        getattr(pair, role): pair.name
+        for pairs in recipe.pairs()
+        for pair in pairs
+        if pair.sft is not None
+    }
+    if len(found) != 1:
+        raise PlanError(
+            f"The recipe has {len(found)} {role} donors.",
+            [recipe.source, *(f"pair {name!r}: {donor}" for donor, name in found.items())],
+            "set donors: false in the plan; only the donors of one pair are evaluated.",
+        )
+    (donor,) = found
+    return donor
+
+
+def has_one_scale(config: "MergeConfiguration") -> bool:
+    """Whether a recipe's scale is one number, whose place a state's scale takes; else a mask.
+
+    A number is also what YAML reads as text (``5e-1``). Where a slice has a scale of its own, the
+    recipe's is one value of several.
+    """
+    scales = [
+        block["scale"] for _, block, _ in parameter_blocks(config) if "scale" in (block or {})
+    ]
+    try:
+        return [float(scale) for scale in scales] == [float(config.parameters["scale"])]
+    except (KeyError, TypeError, ValueError):
+        return False

@@ -1,0 +1,1 @@
+"""`rvec merge` and `rvec verify`, from end to end."""

@@ -1,0 +1,86 @@
+"""A merge, as far as it goes before a weight is read: what `rvec check` tells, and what follows."""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rvec_merge.checkpoint.header import Checkpoint
+from rvec_merge.errors import RecipeError
+from rvec_merge.merge.copied_files import write_config
+from rvec_merge.merge.settings import Settings
+from rvec_merge.plan.inputs import Input, read_input
+from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, output_config, plan_merge
+from rvec_merge.preflight import PreflightReport, examine, see_local
+from rvec_merge.preflight.models import Model, Resolver
+from rvec_merge.problems import Problems
+from rvec_merge.recipe.read import Recipe
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe that was checked and planned.
+
+    Attributes:
+        report: what the checks and the planning found.
+        plan: what is streamed; None where there is an error, or mergekit's executor is needed.
+        reason: why mergekit's executor is needed; None where it is not.
+    """
+
+    report: PreflightReport
+    plan: MergePlan | None = None
+    reason: str | None = None
+
+
+def prepare(
+    recipe: Recipe, out: Path | None, settings: Settings, resolver: Resolver = see_local
+) -> Prepared:
+    """Check a recipe and plan its merge; what stands in the way is in the report.
+
+    Of inputs that are not here yet, headers alone are seen and the values of buffers are not.
+    """
+    report = examine(
+        recipe,
+        out,
+        allow_pickle=settings.allow_pickle,
+        trust_remote_code=settings.trust_remote_code,
+        overwrite=settings.overwrite,
+        allowed=settings.allowed,
+        resolver=resolver,
+    )
+    if report.errors or not report.tensors:
+        return Prepared(report, reason="the inputs' tensors could not be seen")
+    problems = Problems()
+    with problems.noted():
+        inputs = {model.reference: _input(model, settings) for model in report.models}
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                write_config(recipe, output_config(recipe, settings)[1], Path(folder))
+            return Prepared(report, plan_merge(recipe, report.tensors, settings, inputs=inputs))
+        except NotStreamable as reason:
+            _refuse_compact(report.models, str(reason))
+            return Prepared(report, reason=str(reason))
+    return Prepared(replace(report, errors=tuple(problems.errors)))
+
+
+def _input(model: Model, settings: Settings) -> Input:
+    headers = Checkpoint(model.folder, model.tensors or {}, {}, model.pickled)
+    seen = Input(model.reference, model.folder, headers)
+    if not seen.here:
+        return seen
+    return read_input(model.reference, model.folder, allow_pickle=settings.allow_pickle)
+
+
+def _refuse_compact(models: Iterable[Model], reason: str) -> None:
+    """A compact vector's deltas are known to our executor alone.
+
+    Raises:
+        RecipeError: one is among the inputs.
+    """
+    compact = [model.name for model in models if model.compact]
+    if compact:
+        raise RecipeError(
+            "mergekit's executor is needed, and cannot read a compact vector file.",
+            [*compact, f"needed because {reason}"],
+            "make it a dense one: rvec extract --vector VECTOR --format dense OUT.",
+        )

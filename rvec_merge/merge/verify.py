@@ -1,0 +1,176 @@
+"""Recompute a merge from its provenance, and compare bits."""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rvec_merge.arithmetic.kernel import (
+    BLOCK,
+    BlockMerger,
+    accumulation_dtype,
+    non_finite,
+    sparsified,
+)
+from rvec_merge.checkpoint.header import Checkpoint, TensorInfo
+from rvec_merge.checkpoint.tensor import StoredTensor
+from rvec_merge.checkpoint.weight_files import refuse_second_set
+from rvec_merge.errors import CheckpointError, RecipeError
+from rvec_merge.files.hashes import file_sha256
+from rvec_merge.merge.provenance import Provenance, read_provenance
+from rvec_merge.merge.settings import Settings
+from rvec_merge.plan.inputs import Input, fetch
+from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, PlannedTensor, plan_merge
+from rvec_merge.preflight import see_local
+from rvec_merge.preflight.plan import resolve_seen
+from rvec_merge.recipe.read import Recipe, parse_recipe
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether an output's bits are what its recipe gives.
+
+    Attributes:
+        checked: how many tensors were recomputed, of how many.
+        total: how many the recipe gives.
+        differing: tensors whose bits differ, with the number of elements that do.
+        missing, extra: tensors that the output lacks, or has beyond the recipe.
+        changed: inputs that are not the files the merge read, as far as sizes and hashes tell.
+        recipe_differs: the recipe given is not the one recorded.
+    """
+
+    checked: int
+    total: int
+    differing: Mapping[str, int]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    changed: tuple[str, ...]
+    recipe_differs: bool
+
+    @property
+    def holds(self) -> bool:
+        """The bits are what the recipe gives."""
+        return not (self.differing or self.missing or self.extra)
+
+
+def verify(
+    out: Path,
+    *,
+    recipe: Recipe | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verification:
+    """Recompute ``out`` and compare it bit by bit.
+
+    Args:
+        recipe: instead of the recorded one; its paths are taken as they are written.
+        sample: so many tensors only, drawn with ``seed``.
+        progress: is told of elements done, and of all there are.
+
+    Raises:
+        CheckpointError: ``out`` or an input cannot be read, or ``out`` holds weights beside those
+            that transformers loads.
+        RecipeError: mergekit's executor made the output; only a streamed merge can be verified.
+    """
+    recorded = read_provenance(out)
+    if hashlib.sha256(recorded.recipe.encode()).hexdigest() != recorded.recipe_sha256:
+        raise CheckpointError(
+            "The recorded recipe was changed.",
+            [f"{out}", "its sha256 is not the recorded one"],
+            "verify against the recipe you know: --recipe.",
+        )
+    given = recipe or parse_recipe(recorded.recipe, source=f"{out}")
+    plan = _plan(given)
+    written = Checkpoint.open(out)
+    refuse_second_set(out, (path.name for path in out.iterdir()), written.files)
+    wanted = {tensor.name: tensor for tensor in plan.tensors}
+    chosen = [name for name in wanted if name in written.tensors]
+    if sample is not None and sample < len(chosen):
+        chosen = random.Random(seed).sample(chosen, sample)
+    total, done = sum(wanted[name].numel for name in chosen), 0
+    differing = {}
+    for name in chosen:
+        if count := _differing(wanted[name], written.tensors[name]):
+            differing[name] = count
+        done += wanted[name].numel
+        progress(done, total)
+    return Verification(
+        checked=len(chosen),
+        total=len(wanted),
+        differing=differing,
+        missing=tuple(name for name in wanted if name not in written.tensors),
+        extra=tuple(name for name in written.tensors if name not in wanted),
+        changed=tuple(_changed(recorded, plan.inputs.values())),
+        recipe_differs=given.text != recorded.recipe,
+    )
+
+
+def _plan(recipe: Recipe) -> MergePlan:
+    from rvec_merge.hub.recipes import fetch_models
+    from rvec_merge.hub.snapshot import no_downloads
+
+    fetch_models(recipe)
+    models = {}
+    for reference in recipe.config.referenced_models():
+        fetch(reference)
+        if (seen := see_local(reference, "input")) is not None:
+            models[reference] = seen
+    try:
+        with no_downloads():
+            return plan_merge(recipe, resolve_seen(recipe, models, False), Settings())
+    except NotStreamable as reason:
+        raise RecipeError(
+            "Only a streamed merge can be recomputed.",
+            [recipe.source, f"mergekit's executor made it, because {reason}"],
+            "merge it again with mergekit and compare the files.",
+        ) from None
+
+
+def _differing(tensor: PlannedTensor, info: TensorInfo) -> int:
+    """How many elements differ; all of them where dtype or shape do."""
+    if info.dtype != tensor.dtype or info.shape != tensor.shape:
+        return max(tensor.numel, 1)
+    found = StoredTensor(info)
+    if tensor.value is not None:
+        return int((tensor.value.reshape(-1) != found[0 : tensor.numel]).sum())
+    target, deltas = tensor.open()
+    inputs = [target, *(source for delta in deltas for _, source in delta.inputs)]
+    dtype = accumulation_dtype([source.dtype for source in inputs])
+    ready = [sparsified(delta, dtype) for delta in deltas]
+    merger = BlockMerger(dtype, torch.device("cpu"))
+    count = 0
+    for start in range(0, tensor.numel, BLOCK):
+        stop = min(start + BLOCK, tensor.numel)
+        out = torch.empty(stop - start, dtype=tensor.dtype)
+        if not merger.merge(target, ready, out, start):
+            raise non_finite(target, deltas, name=tensor.name, target_name=str(tensor.target))
+        count += int((_bits(out) != _bits(found[start:stop])).sum())
+    return count
+
+
+def _bits(values: torch.Tensor) -> torch.Tensor:
+    """The values as integers: -0.0 is not 0.0."""
+    kinds = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return values.view(kinds[values.dtype.itemsize])
+
+
+def _changed(recorded: Provenance, inputs: Iterable[Input]) -> Iterator[str]:
+    """What in the inputs is not as it was when they were merged."""
+    now = {str(found.reference): found for found in inputs}
+    for record in recorded.inputs:
+        if record.reference not in now:
+            yield f"{record.reference}: not in the recipe"
+            continue
+        files = {path.name: path for path in now[record.reference].files}
+        for name, known in record.files.items():
+            path = files.get(name)
+            if path is None:
+                yield f"{record.reference}: {name} is gone"
+            elif path.stat().st_size != known.bytes:
+                yield f"{record.reference}: {name} has another size"
+            elif known.sha256 is not None and file_sha256(path) != known.sha256:
+                yield f"{record.reference}: {name} has another sha256"

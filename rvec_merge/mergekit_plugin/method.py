@@ -1,0 +1,213 @@
+"""The mergekit adapter: ``merge_method: reasoning_vector``."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import torch
+from mergekit.merge_methods.base import (
+    BasePolicy,
+    BatchOptions,
+    GroupMergeMethod,
+    InputContract,
+    MergeMethodSpec,
+    ParameterScope,
+    TensorGroup,
+)
+
+from rvec_merge.arithmetic.controls import Control
+from rvec_merge.arithmetic.kernel import Delta, merge_tensor
+from rvec_merge.arithmetic.threads import one_thread_each
+from rvec_merge.errors import RecipeError
+from rvec_merge.mergekit_plugin.parameters import Parameter
+from rvec_merge.recipe.pairs import Donor, form_pairs
+
+
+class ReasoningVectorMethod(GroupMergeMethod):
+    """``target + Σ scale · weight · mask(grpo − sft)``, as a mergekit merge method.
+
+    Dtypes: returns float32 (float64 if an input is float64), unless the caller asks for another;
+        mergekit then rounds once to the recipe's ``out_dtype``. A recipe without ``out_dtype``
+        writes float32: mergekit tells a method nothing about the output, and rounding to the
+        inputs' dtype first would lose most of a bf16 update at a scale other than ±1.
+
+    Source: arXiv:2509.01363; task arithmetic, arXiv:2212.04089.
+    """
+
+    spec = MergeMethodSpec(
+        name="reasoning_vector",
+        pretty_name="Reasoning Vector",
+        reference_url="https://arxiv.org/abs/2509.01363",
+        contract=InputContract(base=BasePolicy.REQUIRED),
+        parameters=(
+            Parameter("role", str, ParameterScope.INPUT, default=None),
+            Parameter("pair", str, ParameterScope.INPUT, default="default"),
+            Parameter("weight", float, ParameterScope.INPUT, default=None),
+            Parameter("scale", float, ParameterScope.SHARED),
+            Parameter("density", float, ParameterScope.SHARED, default=1.0),
+            Parameter("control", str, ParameterScope.SHARED, default="none"),
+            Parameter("seed", int, ParameterScope.SHARED, default=0),
+        ),
+    )
+
+    def validate_inputs(
+        self,
+        input_ids: Sequence[Hashable],
+        base_id: Hashable | None = None,
+        *,
+        group_name: str | None = None,
+    ) -> None:
+        """Refuse impossible inputs; mergekit calls this while planning, before it reads a tensor.
+
+        Raises:
+            RecipeError: there is no target, or no donor.
+            RvecError: what ``preflight.check_checkpoints`` finds in checkpoints.
+        """
+        where = f" for {group_name}" if group_name else ""
+        if base_id is None:
+            raise RecipeError(
+                f"The recipe names no target{where}.",
+                ["base_model is missing"],
+                "add base_model: the model that receives the vector.",
+            )
+        if base_id not in input_ids:
+            raise RecipeError(
+                f"The target lacks a tensor that a donor has{where}.",
+                [f"target: {base_id}", f"present in: {', '.join(map(str, input_ids))}"],
+                "use a target and donors of one architecture, all with or all without tied "
+                "embeddings.",
+            )
+        from rvec_merge.mergekit_plugin.stock_run import is_own_plan, stock_run
+        from rvec_merge.preflight import check_checkpoints, check_stock_run
+
+        if is_own_plan():
+            return  # who asked for it checks more
+        if run := stock_run():
+            check_stock_run(run)
+        else:
+            check_checkpoints(input_ids, base_id)
+
+    def merge_group(self, group: TensorGroup, /, **parameters: Any) -> torch.Tensor:
+        return self._merge(group, parameters, out_dtype=None)
+
+    def _execute(
+        self,
+        groups: Sequence[TensorGroup],
+        parameters: list[dict[str, Any]],
+        options: BatchOptions,
+        *,
+        input_dtypes: Sequence[torch.dtype | None],
+        out_dtype: torch.dtype | None = None,
+    ) -> tuple[torch.Tensor, ...]:
+        # mergekit's own loop would first copy every input to the widest dtype among them.
+        return tuple(
+            self._merge(_narrowed(group, dtype), kwargs, out_dtype or _written_dtype(group))
+            for group, kwargs, dtype in zip(groups, parameters, input_dtypes, strict=True)
+        )
+
+    def _merge(
+        self, group: TensorGroup, parameters: Mapping[str, Any], out_dtype: torch.dtype | None
+    ) -> torch.Tensor:
+        name = group.metadata.name or "tensor"
+        if group.base is None:
+            raise RecipeError(
+                f"{name} has no target tensor.", [], "mark one input as the base (base_model)."
+            )
+        tensors = {entry.id: entry.tensor for entry in group.entries}
+        with one_thread_each() as threads:
+            return merge_tensor(
+                group.base.tensor,
+                deltas(name, tensors, group.base.id, parameters),
+                out_dtype=out_dtype,
+                threads=threads if group.base.tensor.device.type == "cpu" else 1,
+                name=name,
+                target_name=str(group.base.id),
+            )
+
+
+def deltas(
+    name: str,
+    tensors: Mapping[Hashable, torch.Tensor],
+    target: Hashable,
+    parameters: Mapping[str, Any],
+) -> list[Delta]:
+    """The deltas of one tensor, from its inputs and mergekit's resolved parameters.
+
+    Args:
+        name: the output tensor's name.
+        tensors: every input by its id, the target's among them.
+        target: the target's id.
+        parameters: as resolved by mergekit: shared values, and mappings by id for per-donor ones.
+
+    Raises:
+        RecipeError: the donors do not form pairs (see ``form_pairs``).
+    """
+    kind = parameters["control"]
+    made = []
+    for pair in form_pairs(donors_of(tensors, target, parameters), where=name, target=target):
+        control = None if kind == "none" else Control(kind, parameters["seed"], name, pair.name)
+        made.append(
+            Delta(
+                plus=tensors[pair.grpo],
+                minus=None if pair.sft is None else tensors[pair.sft],
+                coefficient=parameters["scale"] * pair.weight,
+                density=parameters["density"],
+                control=control,
+                plus_name=str(pair.grpo),
+                minus_name=str(pair.sft),
+            )
+        )
+    return made
+
+
+def donors_of(
+    inputs: Iterable[Hashable], target: Hashable, parameters: Mapping[str, Any]
+) -> list[Donor]:
+    """The donors among the inputs of one tensor; the target is one where it is its own sft."""
+    return [
+        Donor(i, parameters["role"][i], parameters["pair"][i], parameters["weight"][i])
+        for i in inputs
+        if i != target or parameters["role"].get(i) == "sft"
+    ]
+
+
+def _written_dtype(group: TensorGroup) -> torch.dtype | None:
+    """The dtype a stock run is going to round this tensor to, where that is certain; else None.
+
+    Rounding to it here gives the same bits and saves a float32 copy of the tensor. It is certain
+    only where all inputs have that dtype: an architecture may force another on single tensors,
+    and then mergekit reads them in it too.
+    """
+    from mergekit.common import dtype_from_name
+
+    from rvec_merge.mergekit_plugin.stock_run import stock_run
+
+    run = stock_run()
+    dtype: torch.dtype | None = dtype_from_name(run.config.out_dtype) if run else None
+    return dtype if all(entry.tensor.dtype == dtype for entry in group.entries) else None
+
+
+def _narrowed(group: TensorGroup, dtype: torch.dtype | None) -> TensorGroup:
+    """The group with tensors wider than ``dtype`` rounded to it; the group itself if none is."""
+    if dtype is None or all(
+        torch.promote_types(entry.tensor.dtype, dtype) == dtype for entry in group.entries
+    ):
+        return group
+    from mergekit.merge_methods.dtype import align_dtype
+
+    return align_dtype(group, dtype)
+
+
+reasoning_vector = ReasoningVectorMethod()
+
+
+def register(registry: ModuleType) -> None:
+    """Make the method available in mergekit's ``registry``. Idempotent."""
+    if all(m.spec.name != reasoning_vector.spec.name for m in registry.registered_methods()):
+        registry.register(reasoning_vector)
+
+
+register(import_module("mergekit.merge_methods.registry"))

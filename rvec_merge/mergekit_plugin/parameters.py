@@ -1,0 +1,106 @@
+"""The method's parameters: what each may be, and what an error says when it is not."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from mergekit.merge_methods.base import MISSING, ParameterSpec
+
+from rvec_merge.errors import RecipeError
+from rvec_merge.recipe.pairs import ROLES
+
+CONTROLS = ("none", "random", "permuted")
+
+
+class Parameter(ParameterSpec):
+    """A parameter that says in three parts what is wrong with its value, while mergekit plans."""
+
+    # A required parameter that is missing reaches `validate` too, instead of mergekit's own error.
+    required = False
+
+    def validate(self, value: Any) -> Any:
+        return _VALIDATORS[self.name](self.name, value)
+
+
+def _number(name: str, value: Any) -> float:
+    if value is MISSING:
+        raise RecipeError(
+            f"The recipe gives no {name}.",
+            ["there is no default: a misspelt key would silently merge at full strength"],
+            f"add it under the recipe's top-level parameters: {{{name}: 1.0}}, with a value for "
+            "every tensor if it is filtered.",
+        )
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise RecipeError(
+            f"{name} is not a number.",
+            [f"{name}: {value!r}"],
+            f"write a finite number, e.g. {name}: 0.5.",
+        )
+    return number
+
+
+def _weight(name: str, value: Any) -> float | None:
+    return None if value is None else _number(name, value)
+
+
+def _density(name: str, value: Any) -> float:
+    density = _number(name, value)
+    if not 0 < density <= 1:
+        raise RecipeError(
+            "density is out of range.",
+            [f"density: {value!r}"],
+            "write the share of elements to keep, above 0 and at most 1.",
+        )
+    return density
+
+
+def _role(name: str, value: Any) -> str | None:
+    return None if value is None else _choice(name, value, ROLES)
+
+
+def _control(name: str, value: Any) -> str:
+    # YAML reads `control: null` and `control: ~` as None.
+    return _choice(name, "none" if value is None else value, CONTROLS)
+
+
+def _choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise RecipeError(
+            f"Unknown {name} {value!r}.",
+            [f"{name} is one of {', '.join(choices)}"],
+            f"correct the {name}.",
+        )
+    return str(value)
+
+
+def _seed(name: str, value: Any) -> int:
+    # A float holds whole numbers to 2^53 only.
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    try:
+        seed = value if whole else _number(name, value)
+    except RecipeError:
+        seed = -1
+    if seed != int(seed) or seed < 0:
+        raise RecipeError(
+            "seed is not a whole number.", [f"seed: {value!r}"], "write e.g. seed: 0."
+        )
+    return int(seed)
+
+
+def _pair_name(name: str, value: Any) -> str:
+    return str(value)
+
+
+_VALIDATORS = {
+    "role": _role,
+    "pair": _pair_name,
+    "weight": _weight,
+    "scale": _number,
+    "density": _density,
+    "control": _control,
+    "seed": _seed,
+}

@@ -1,0 +1,1 @@
+"""What is merged with what, tensor by tensor."""

@@ -1,0 +1,165 @@
+"""What need not be wrong, but often is: warnings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rvec_merge.errors import RvecError
+from rvec_merge.preflight.models import Model
+from rvec_merge.preflight.plan import output_dtype
+from rvec_merge.preflight.scales import coefficients, place
+from rvec_merge.problems import Notice
+from rvec_merge.recipe.read import METHOD, parameter_blocks
+from rvec_merge.recipe.yaml import load_yaml
+
+if TYPE_CHECKING:
+    from mergekit.common import ModelReference
+    from mergekit.config import MergeConfiguration
+
+    from rvec_merge.plan.by_mergekit import ResolvedTensor
+
+_CARD_LIMIT = 1 << 16  # characters of a card's front matter
+
+
+def about_inputs(
+    config: "MergeConfiguration", models: Mapping["ModelReference", Model]
+) -> Iterator[Notice]:
+    """Descent and dtypes of the inputs."""
+    if config.merge_method == METHOD:
+        yield from _descent(list(models.values()))
+    rivals = {
+        # Pickles beside safetensors are usual: the same weights for older loaders.
+        model.name: [name for name in model.first_files if ".safetensors" in name]
+        for model in models.values()
+    }
+    two = [
+        f"{name}: {files[0]} is read, {', '.join(files[1:])} is not"
+        for name, files in rivals.items()
+        if len(files) > 1
+    ]
+    if two:
+        yield Notice(
+            "A folder says twice what its weights are.",
+            tuple(two),
+            "The merge reads what transformers loads; mergekit on its own reads the index. Remove "
+            "the one that is not meant.",
+        )
+    dtypes = {m.name: _dtypes(m) for m in models.values() if m.tensors and not m.compact}
+    if len(set(dtypes.values())) > 1:
+        facts = tuple(f"{name}: {', '.join(found)}" for name, found in dtypes.items())
+        yield Notice(
+            "The inputs' dtypes differ.",
+            facts,
+            "Each is read as stored and added in float32.",
+        )
+    if config.dtype in ("bfloat16", "float16"):
+        wide = [f"{n}: {', '.join(d)}" for n, d in dtypes.items() if {"float32", "float64"} & {*d}]
+        if wide:
+            yield Notice(
+                f"dtype: {config.dtype} rounds wider inputs when they are read.",
+                tuple(wide),
+                "Leave dtype out and give out_dtype: the merge then rounds once, at the end.",
+            )
+    if config.merge_method == METHOD and config.out_dtype is None:
+        yield Notice(
+            "The recipe gives no out_dtype: the merge is written in float32.",
+            (),
+            "Write out_dtype: bfloat16 for scale 1, float32 for any other.",
+        )
+
+
+def about_plan(
+    config: "MergeConfiguration",
+    models: Mapping["ModelReference", Model],
+    resolved: Sequence["ResolvedTensor"],
+) -> Iterator[Notice]:
+    """Scales that rounding would eat, and gradients that reach weights outside the layers."""
+    if config.merge_method != METHOD:
+        return
+    scales = sorted({c for tensor in resolved for c in coefficients(tensor).values()})
+    stored = [info.dtype for m in models.values() for info in (m.tensors or {}).values()]
+    written = output_dtype(config, config.out_dtype, stored)
+    rounded = [scale for scale in scales if scale not in (-1.0, 0.0, 1.0)]
+    if rounded and written in (torch.bfloat16, torch.float16):
+        listed = ", ".join(f"{scale:.3g}" for scale in rounded)
+        if len(rounded) > 6:
+            listed = f"{len(rounded)} values, {rounded[0]:.3g} to {rounded[-1]:.3g}"
+        yield Notice(
+            f"A scale other than 1 in {str(written).removeprefix('torch.')}: "
+            "rounding may swallow much of the update.",
+            (f"scale × weight: {listed}",),
+            "A training step is about one bfloat16 step of its weight; half of it often rounds to "
+            "nothing. Write out_dtype: float32.",
+        )
+    for where, parameters, _ in parameter_blocks(config):
+        for name, setting in (parameters or {}).items():
+            if _is_gradient(setting):
+                yield Notice(
+                    f"A gradient of {name}: weights outside the layers take its first value.",
+                    (f"{where}: {name}", *_outside(resolved)),
+                    "Filters instead of a gradient give them a value of their own.",
+                )
+
+
+def stated_bases(model: Model) -> set[str]:
+    """What a model says it was made from: in its card's ``base_model``, or ``_name_or_path``."""
+    found = [model.config.get("_name_or_path")]
+    card = model.folder / "README.md"
+    if card.is_file():
+        with card.open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_CARD_LIMIT).split("---", 2)
+        try:
+            front = head[1] if len(head) == 3 and not head[0].strip() else ""
+            data = load_yaml(front, source=card.name)
+        except RvecError:
+            data = None
+        given = data.get("base_model") if isinstance(data, dict) else None
+        found += given if isinstance(given, list) else [given]
+    return {one for one in found if isinstance(one, str) and one}
+
+
+def _descent(models: list[Model]) -> Iterator[Notice]:
+    donors = [m for m in models if m.label != "target" and not m.is_vector]
+    if len(donors) == len(models) or not donors:
+        return
+    lines = {
+        m.name: {str(m.reference).casefold(), *map(str.casefold, stated_bases(m))} for m in models
+    }
+    target = models[0]
+    apart = [m for m in donors if not lines[m.name] & lines[target.name]]
+    # A grpo donor made from the sft donor has its descent from there.
+    linked = set(chain.from_iterable(lines[m.name] for m in donors if m not in apart))
+    apart = [m for m in apart if not lines[m.name] & linked]
+    if apart:
+        facts = [f"{m.name}: {', '.join(sorted(stated_bases(m))) or 'states none'}" for m in models]
+        yield Notice(
+            "Donors and target share no stated base model.",
+            tuple(facts),
+            "A vector carries over between models of one initialisation; `rvec check --deep` "
+            "compares the weights.",
+        )
+
+
+def _dtypes(model: Model) -> tuple[str, ...]:
+    found = {str(info.dtype).removeprefix("torch.") for info in (model.tensors or {}).values()}
+    return tuple(sorted(found))
+
+
+def _is_gradient(setting: Any) -> bool:
+    if isinstance(setting, list):
+        if all(hasattr(entry, "value") for entry in setting):
+            return any(_is_gradient(entry.value) for entry in setting)
+        return len(set(setting)) > 1
+    return hasattr(setting, "value") and _is_gradient(setting.value)
+
+
+def _outside(resolved: Sequence["ResolvedTensor"]) -> list[str]:
+    lines = []
+    for tensor in resolved:
+        row, _ = place(tensor.name)
+        if not row.isdigit():
+            got = ", ".join(f"{value:g}" for value in coefficients(tensor).values())
+            lines.append(f"{row}: {got}")
+    return lines

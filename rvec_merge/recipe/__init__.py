@@ -1,0 +1,1 @@
+"""Recipes: strict reading, roles and pairs, the bundled ones."""

@@ -1,0 +1,1 @@
+"""What finished cells say: the summary, comparison of runs, tables, wording."""

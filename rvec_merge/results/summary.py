@@ -1,0 +1,173 @@
+"""What an experiment found: verdicts, comparisons and the scale curve, as data."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rvec_merge.experiment.conditions import TARGET, Cell, State, control_states, sweep_cells
+from rvec_merge.experiment.fingerprint import ModelInput, model_inputs
+from rvec_merge.experiment.run import Experiment
+from rvec_merge.experiment.store import CellResult
+from rvec_merge.results.flips import Flips, flips
+from rvec_merge.stats.significance import Comparison, Mean, holm, in_one_unit, mean, paired
+from rvec_merge.stats.verdict import RULE, Control, Question, Verdict, judge
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reported condition on one task.
+
+    Attributes:
+        cell: what was evaluated.
+        level: its mean over the reported items.
+        comparison: against the target with the same prompt, items and steps; None for it itself.
+        p_adjusted: by Holm over all rows of the experiment; None for a baseline.
+        tokens, parsable, steps: of the outputs; see ``outputs.describe``.
+        effective_scale: what rounding left of the scale; None where nothing was added.
+    """
+
+    cell: Cell
+    level: Mean
+    comparison: Comparison | None
+    p_adjusted: float | None
+    tokens: float | None
+    parsable: float | None
+    steps: float | None
+    effective_scale: float | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One scale on the items that choose it (the target is scale 0)."""
+
+    task: str
+    scale: float
+    level: Mean
+    effective_scale: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything an experiment reports.
+
+    Attributes:
+        scale: the one that was chosen.
+        chosen_on: where from, in words.
+        verdicts: one per task, by ``rule``.
+        rows: every reported condition, in the plan's order.
+        candidates: the scale curve, on the items that chose the scale.
+        donors: whose tokenizer, chat template, config and generation config the donors had; None
+            where they were not evaluated, and in results of a version that did not say.
+        inputs: the checkpoints; empty in results of a version that did not record them.
+        flips: which items changed, a record per row; kept in a file of its own.
+    """
+
+    scale: float
+    chosen_on: str
+    rule: str
+    verdicts: tuple[Verdict, ...]
+    rows: tuple[Row, ...]
+    candidates: tuple[Candidate, ...]
+    donors: str | None = None
+    inputs: tuple[ModelInput, ...] = ()
+    flips: tuple[Flips, ...] = ()
+
+    def binary(self, task: str) -> bool:
+        """Whether the task's outcomes are right or wrong, so that a mean is a share of items."""
+        return is_binary(row for row in self.rows if row.cell.task == task)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for ``summary.json``; no time and no path, so equal runs are equal bytes."""
+        rows = []
+        for row in self.rows:
+            cell = asdict(row.cell)
+            named = {"condition": row.cell.condition, "variant": row.cell.variant}
+            rows.append({**named, **asdict(row), "cell": cell})
+        return {
+            "scale": self.scale,
+            "chosen_on": self.chosen_on,
+            "rule": self.rule,
+            "verdicts": [{**asdict(v), "finding": v.finding.value} for v in self.verdicts],
+            "rows": rows,
+            "candidates": [asdict(c) for c in self.candidates],
+            "donors": self.donors,
+            "inputs": [asdict(i) for i in self.inputs],
+        }
+
+
+def is_binary(rows: Iterable[Row]) -> bool:
+    """Whether every compared value of one task's rows is 0 or 1."""
+    return all(row.comparison.binary for row in rows if row.comparison)
+
+
+def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellResult]) -> Summary:
+    """Judge a finished experiment."""
+    plan = experiment.plan
+    reported = experiment.outline(scale).report
+    found = {c: experiment.outcomes(c, results[c], "report") for c in reported}
+    questions = []
+    for task in plan.tasks:
+        vector = Cell(task.task, State("vector", scale))
+        draws = [Cell(task.task, state) for state in control_states(plan, scale)]
+        controls = tuple(Control(c.state.kind, c.state.seed, found[c]) for c in draws)
+        name = vector.state.label
+        questions.append(Question(task.task, name, found[vector.baseline], found[vector], controls))
+    compared = {
+        c: paired(found[c.baseline], found[c], seed=plan.seed) for c in reported if c.baseline != c
+    }
+    for task in plan.tasks:
+        cells = [c for c in compared if c.task == task.task]
+        compared |= zip(cells, in_one_unit([compared[c] for c in cells]), strict=True)
+    adjusted = holm({c: comparison.p for c, comparison in compared.items()})
+    facts = {c: experiment.facts(c, results[c]) for c in reported}
+    rows = [
+        Row(
+            cell,
+            mean(found[cell]),
+            compared.get(cell),
+            adjusted.get(cell),
+            facts[cell]["tokens"],
+            facts[cell]["parsable"],
+            facts[cell]["steps"],
+            facts[cell]["effective_scale"],
+        )
+        for cell in reported
+    ]
+    candidates = [
+        Candidate(
+            cell.task,
+            cell.state.scale,
+            mean(experiment.outcomes(cell, results[cell], "choose")),
+            results[cell].facts["effective_scale"],
+        )
+        for cell in sweep_cells(plan)
+        if cell.state == TARGET or cell.state.kind == "vector"
+    ]
+    return Summary(
+        scale,
+        _chosen_on(experiment),
+        RULE,
+        judge(questions, seed=plan.seed),
+        tuple(rows),
+        tuple(candidates),
+        plan.donors or None,
+        model_inputs(experiment.recipe),
+        tuple(flips(experiment, c, found[c.baseline], found[c], results[c]) for c in reported),
+    )
+
+
+def _chosen_on(experiment: Experiment) -> str:
+    plan = experiment.plan
+    if len(plan.scales) == 1:
+        return "the plan names one scale"
+    tasks = [t for t in plan.tasks if t.selects]
+    if plan.selection.by == "validation":
+        return (
+            f"chosen on {', '.join(str(t.validation) for t in tasks)}, whose items are not reported"
+        )
+    names = ", ".join(t.task for t in tasks)
+    if plan.selection.by == "share":
+        return (
+            f"chosen on {plan.selection.share:.0%} of the items of {names}, which are not reported"
+        )
+    return f"chosen on the very items that are reported ({names}): the effect is overstated"

@@ -1,0 +1,126 @@
+"""``summary.md`` and ``cells.csv``: the tables that people paste."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+from rvec_merge.experiment.plan import Plan
+from rvec_merge.results import wording
+from rvec_merge.results.steps import habits
+from rvec_merge.results.summary import Candidate, Row, Summary, is_binary
+
+_NONE = ""
+
+
+def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
+    """The whole summary, as Markdown."""
+    parts = [
+        "# What the experiment found",
+        f"Recipe `{recipe}`, weights in {plan.precision}; "
+        f"scale {summary.scale:g}, {summary.chosen_on}.",
+        "\n".join(f"- **{v.finding.value}**. {v.sentence}" for v in summary.verdicts),
+        "\n".join(f"- {sentence}" for sentence in habits(summary.rows, summary.scale)),
+    ]
+    for task in plan.tasks:
+        rows = [row for row in summary.rows if row.cell.task == task.task]
+        parts += [f"## {task.task}", conditions_table(rows)]
+    if summary.candidates:
+        units: dict[str, bool] = {}
+        for task in plan.tasks:
+            binary = summary.binary(task.task)
+            units |= dict.fromkeys((task.task, task.validation or task.task), binary)
+        parts += ["## Choosing the scale", candidates_table(summary.candidates, units)]
+    parts += [
+        "## How to read this",
+        "Differences are from the target on the same items, with the same prompt and perturbation, "
+        "in points where the metric is 0 or 1; ± is one standard error, the interval a paired "
+        "bootstrap, p is adjusted (Holm) over all rows; a verdict's own p over the verdicts "
+        "alone. *tokens* and *steps* are means per output, "
+        "*parsable* the share of outputs an answer could be read from. "
+        + wording.donors(plan.donors),
+        f"The rule of the verdicts:\n\n```text\n{summary.rule}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def conditions_table(rows: Sequence[Row]) -> str:
+    """One task's conditions, as a Markdown table; columns that say nothing are left out."""
+    binary = is_binary(rows)
+    columns = {
+        "condition": [row.cell.condition for row in rows],
+        "n": [str(row.level.n) for row in rows],
+        "accuracy %" if binary else "mean": [wording.level(r.level, binary=binary) for r in rows],
+        "difference": [_difference(row) for row in rows],
+        "95 % interval": [wording.interval(r.comparison) if r.comparison else _NONE for r in rows],
+        "p": [_NONE if r.p_adjusted is None else wording.p_value(r.p_adjusted) for r in rows],
+        "effective scale": [_number(row.effective_scale, ".2f") for row in rows],
+        "tokens": [_number(row.tokens, ".1f") for row in rows],
+        "steps": [_number(row.steps, ".2f") for row in rows],
+        "parsable %": [_number(row.parsable and 100 * row.parsable, ".1f") for row in rows],
+    }
+    return _table({name: cells for name, cells in columns.items() if any(cells)})
+
+
+def candidates_table(candidates: Sequence[Candidate], binary: Mapping[str, bool]) -> str:
+    """The scale curve, as a Markdown table; ``binary`` says of a task whether its metric is 0/1."""
+    level = "accuracy %" if all(binary[c.task] for c in candidates) else "mean"
+    return _table(
+        {
+            "task": [c.task for c in candidates],
+            "scale": [f"{c.scale:g}" for c in candidates],
+            "effective scale": [_number(c.effective_scale, ".2f") for c in candidates],
+            "n": [str(c.level.n) for c in candidates],
+            level: [wording.level(c.level, binary=binary[c.task]) for c in candidates],
+        }
+    )
+
+
+def cells_csv(rows: Iterable[Row]) -> str:
+    """Every reported condition, one row each, unrounded."""
+    records = [_record(row) for row in rows]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return out.getvalue()
+
+
+def _record(row: Row) -> dict[str, object]:
+    cell, tested = row.cell, row.comparison
+    return {
+        "task": cell.task,
+        "condition": cell.condition,
+        **asdict(cell.state),
+        "prompt": cell.prompt,
+        "perturbation": cell.perturbation,
+        "forced": cell.forced,
+        **asdict(row.level),
+        **{
+            name: getattr(tested, name, None)
+            for name in ("difference", "low", "high", "rose", "fell", "p")
+        },
+        "p_adjusted": row.p_adjusted,
+        "tokens": row.tokens,
+        "steps": row.steps,
+        "parsable": row.parsable,
+        "effective_scale": row.effective_scale,
+    }
+
+
+def _difference(row: Row) -> str:
+    if row.comparison is None:
+        return _NONE
+    return wording.change(row.comparison.difference, binary=row.comparison.binary)
+
+
+def _number(value: float | None, form: str) -> str:
+    return _NONE if value is None else format(value, form).replace("-", "−")
+
+
+def _table(columns: dict[str, list[str]]) -> str:
+    names = list(columns)
+    # Words to the left, numbers to the right.
+    rule = ["---" if name in {"condition", "task"} else "---:" for name in names]
+    lines = [names, rule, *zip(*columns.values(), strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,1 @@
+"""lm-eval tasks: variants, prompts, perturbations, answers, scoring."""

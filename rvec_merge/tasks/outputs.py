@@ -1,0 +1,99 @@
+"""What a cell's outputs look like: length, worked steps, whether an answer could be read."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rvec_merge.stats.significance import Outcomes
+
+# What lm-eval's regex filters give where nothing matched.
+_UNREAD = "[invalid]"
+
+
+def lengths(
+    rows: Iterable[Mapping[str, Any]], count_tokens: Callable[[str], int]
+) -> dict[str, dict[str, int]]:
+    """The length of each generated output in tokens, by subtask and doc_id."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        said = row["resps"][0][0]
+        if isinstance(said, str) and str(row["doc_id"]) not in found.setdefault(row["task"], {}):
+            found[row["task"]][str(row["doc_id"])] = count_tokens(said)
+    return found
+
+
+def describe(
+    rows: Sequence[Mapping[str, Any]], lengths: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
+    """Summarise sample rows of a cell: all of them, or those of the reported items.
+
+    Args:
+        rows: lm-eval's, one per item and filter, each with its subtask's name under ``task``.
+        lengths: what ``lengths`` found.
+
+    Returns:
+        ``items``; ``means``: by filter, then metric; ``tokens``: mean length of the outputs (None
+        for loglikelihood tasks); ``parsable``: share of outputs with an answer (None where
+        nothing tells); ``steps``: mean number of worked steps (None where they are not counted).
+    """
+    first = [row for row in rows if row["filter"] == rows[0]["filter"]]
+    by_filter: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        metrics = by_filter.setdefault(row["filter"], {})
+        for name in row["metrics"]:
+            metrics.setdefault(name, []).append(_number(row[name]))
+    means = {f: {m: float(np.mean(v)) for m, v in ms.items()} for f, ms in by_filter.items()}
+    tokens = [
+        lengths[row["task"]][str(row["doc_id"])]
+        for row in first
+        if str(row["doc_id"]) in lengths.get(row["task"], {})
+    ]
+    return {
+        "items": len(first),
+        "means": means,
+        "tokens": float(np.mean(tokens)) if tokens else None,
+        "parsable": _parsable(rows, means, bool(tokens)),
+        "steps": next(iter(means.values())).get("steps"),
+    }
+
+
+def outcomes(
+    rows: Iterable[Mapping[str, Any]],
+    metric: str,
+    filter_name: str,
+    names: Mapping[str, Mapping[int, str]],
+) -> Outcomes:
+    """One metric of a cell, item by item.
+
+    Args:
+        names: by subtask, then doc_id, the items to take and what to call them.
+    """
+    taken = [
+        (names[row["task"]][row["doc_id"]], _number(row[metric]), row["task"])
+        for row in rows
+        if row["filter"] == filter_name and row["doc_id"] in names[row["task"]]
+    ]
+    items, values, strata = zip(*taken, strict=True)
+    return Outcomes(np.array(items), np.array(values), np.array(strata))
+
+
+def _parsable(
+    rows: Iterable[Mapping[str, Any]], means: Mapping[str, Mapping[str, float]], generated: bool
+) -> float | None:
+    told = next(iter(means.values())).get("has_answer")
+    if told is not None or not generated:
+        return told
+    # Regex filters mark what they could not read; take the most lenient one.
+    read: dict[str, list[bool]] = {}
+    for row in rows:
+        answer = row["filtered_resps"][0]
+        if isinstance(answer, str):
+            read.setdefault(row["filter"], []).append(answer != _UNREAD)
+    shares = [float(np.mean(found)) for name, found in read.items() if name != "none"]
+    return max(shares) if shares else None
+
+
+def _number(value: Any) -> float:
+    # A metric with several values per item (a group of choices) is its mean.
+    return float(np.mean(value))

@@ -1,0 +1,127 @@
+"""A GSM8K item as numbers in a question and a chain of computations on them."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from rvec_merge.tasks.perturb.arithmetic import NotArithmetic, evaluate, number
+from rvec_merge.tasks.perturb.lexicon import FRAGILE, IMPLIED, NUMBER_WORDS
+from rvec_merge.tasks.perturb.spec import Refusal
+from rvec_merge.tasks.perturb.text import NUMBER, WORD
+
+_STEP = re.compile(r"<<([^<>=]+)=([^<>=]+)>>")
+_STATED = re.compile(rf"=\s*\$?\s*({NUMBER.pattern})")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One number of the question. ``free`` says whether it may change."""
+
+    start: int
+    end: int
+    value: Fraction
+    free: bool
+    percent: bool
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What an item computes. ``constants`` are amounts its words bring in."""
+
+    question: str
+    places: tuple[Place, ...]
+    steps: tuple[tuple[str, Fraction], ...]
+    constants: frozenset[Fraction]
+
+
+def _places(question: str) -> tuple[Place, ...]:
+    found = []
+    for match in NUMBER.finditer(question):
+        token = match.group().rstrip(",")
+        start, end = match.start(), match.start() + len(token)
+        before, after = question[max(0, start - 1) : start], question[end : end + 2]
+        fixed = bool(re.match(r"[\w/:#.]", before)) or bool(re.match(r"[A-Za-z_]|[:/]\d", after))
+        percent = bool(re.match(r"\s*(%|percent)", question[end:]))
+        value = number(token)
+        free = not fixed and not percent and value.denominator == 1 and value >= 2
+        found.append(Place(start, end, value, free, percent))
+    return tuple(found)
+
+
+def _constants(question: str, places: tuple[Place, ...]) -> frozenset[Fraction]:
+    told = [word.lower() for word in WORD.findall(question)]
+    values = {Fraction(NUMBER_WORDS[word]) for word in told if word in NUMBER_WORDS}
+    values |= {Fraction(value) for word in told for value in IMPLIED.get(word, ())}
+    values.add(Fraction(1))
+    for place in places:
+        if not place.free:
+            values.add(place.value)
+        if place.percent:
+            share = place.value / 100
+            values |= {share, 1 - share, 1 + share, 100 - place.value, 100 + place.value}
+            values.add(Fraction(100))
+    for top, bottom in re.findall(r"(?<![\d/])(\d+)/(\d+)(?![\d/])", question):
+        if int(bottom):
+            values |= {Fraction(int(top), int(bottom)), 1 - Fraction(int(top), int(bottom))}
+    return frozenset(values)
+
+
+def read_chain(question: str, answer: str) -> Chain | Refusal:
+    """Read an item, or say why its computation cannot be followed without a doubt."""
+    told = {word.lower() for word in WORD.findall(question)}
+    if told & FRAGILE:
+        return Refusal("a word ties the answer to the order of sizes")
+    worked, mark, gold = answer.rpartition("####")
+    steps = []
+    for expression, result in _STEP.findall(worked):
+        try:
+            value, _ = evaluate(expression)
+            stated = number(result.strip().lstrip("$"))
+        except (NotArithmetic, ValueError):
+            return Refusal("a step is not plain arithmetic")
+        if value != stated:
+            return Refusal("a step is rounded or wrong")
+        steps.append((expression, value))
+    if not steps or not mark:
+        return Refusal("no worked steps")
+    results = {value for _, value in steps}
+    if any(number(value) not in results for value in _STATED.findall(_STEP.sub("", worked))):
+        return Refusal("a step is not annotated")
+    try:
+        if number(gold.strip().lstrip("$")) != steps[-1][1]:
+            return Refusal("the last step is not the answer")
+    except ValueError:
+        return Refusal("the answer is no number")
+    places = _places(question)
+    chain = Chain(question, places, tuple(steps), _constants(question, places))
+    return _doubt(chain) or chain
+
+
+def _doubt(chain: Chain) -> Refusal | None:
+    """Every number must have exactly one origin, and everything told must be used."""
+    used: set[Fraction] = set()
+    told = {place.value for place in chain.places if place.free}
+    earlier: list[Fraction] = []
+    consumed: set[Fraction] = set()
+
+    def origin(value: Fraction) -> Fraction:
+        origins = (value in told) + earlier.count(value) + (value in chain.constants)
+        if origins != 1:
+            raise LookupError(value, origins)
+        used.add(value)
+        if value in earlier:
+            consumed.add(value)
+        return value
+
+    for expression, result in chain.steps:
+        try:
+            evaluate(expression, origin)
+        except LookupError as error:
+            many = error.args[1] > 1
+            return Refusal("a number has two origins" if many else "a number has no origin")
+        earlier.append(result)
+    if told - used:
+        return Refusal("a number of the question is not used")
+    if set(earlier[:-1]) - consumed:
+        return Refusal("a step is not used")
+    return None

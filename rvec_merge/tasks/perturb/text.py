@@ -1,0 +1,100 @@
+"""Sentences and words of English prose, without a parser: small, exact rules."""
+
+import re
+from dataclasses import dataclass
+
+from rvec_merge.tasks.perturb.lexicon import (
+    ABBREVIATIONS,
+    COMPARES,
+    PERSONAL,
+    POINTS,
+    REFERS_BACK,
+)
+
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
+WORD = re.compile(r"[A-Za-z]+")
+
+_BOUNDARY = re.compile(r"""[.!?]["')\]]*(\s+)(?=["'(\[]*[A-Z0-9$])""")
+_LABEL = re.compile(r"[A-Z][a-z]+:\s+")
+
+_EXISTS = re.compile(r"^There (?:is|are|was|were)\b")
+_INDEFINITE = re.compile(r"\b(?:an?|\d[\d,]*|some|several|many)\s+(?:[a-z]+\s+)??([a-z]{3,})\b")
+_DEFINITE = re.compile(r"\b[Tt]he\s+(?:[a-z]+\s+)??([a-z]{3,})\b")
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A text cut into sentences: ``label + s0 + gap0 + s1 + ...`` is the text again."""
+
+    label: str
+    sentences: tuple[str, ...]
+    gaps: tuple[str, ...]
+    tail: str
+
+    def with_sentences(self, sentences: list[str]) -> str:
+        """Write sentences (in another order, or one more) into the gaps of this text."""
+        gaps = list(self.gaps)
+        while len(gaps) < len(sentences) - 1:
+            gaps.insert(0, " ")
+        joined = "".join(s + g for s, g in zip(sentences, [*gaps, ""], strict=False))
+        return self.label + joined + self.tail
+
+
+def cut(text: str) -> Prose:
+    """Cut a text into sentences, keeping every character."""
+    label = match.group() if (match := _LABEL.match(text)) else ""
+    body = text[len(label) :]
+    stripped = body.rstrip()
+    sentences, gaps, start = [], [], 0
+    for boundary in _BOUNDARY.finditer(stripped):
+        before = stripped[start : boundary.start()].split()
+        if before and stripped[boundary.start()] == ".":
+            last = before[-1].lower().strip("(\"'")
+            if last in ABBREVIATIONS or re.fullmatch(r"[a-z]", last):
+                continue
+        sentences.append(stripped[start : boundary.start(1)])
+        gaps.append(boundary.group(1))
+        start = boundary.end()
+    sentences.append(stripped[start:])
+    return Prose(label, tuple(sentences), tuple(gaps), body[len(stripped) :])
+
+
+def words(text: str) -> set[str]:
+    return {word.lower() for word in WORD.findall(text)}
+
+
+def refers_back(sentence: str) -> bool:
+    """Whether a sentence holds a word that points at what was said before it."""
+    told = words(_EXISTS.sub("", sentence))
+    compares = bool(told & COMPARES) and "than" not in told
+    return bool(told & REFERS_BACK) or compares or "%" in sentence or sentence.startswith("Each ")
+
+
+def points_back(last: str) -> bool:
+    """Whether the last sentence needs its antecedent close by; a question may say "left"."""
+    return bool(words(last) & POINTS) if last.endswith("?") else refers_back(last)
+
+
+def has_personal_pronoun(sentence: str) -> bool:
+    return bool(words(sentence) & PERSONAL)
+
+
+def definite_mentions(sentence: str) -> set[str]:
+    """Nouns that a sentence takes as known: "the box"."""
+    return {_singular(noun) for noun in _DEFINITE.findall(sentence)}
+
+
+def introduced(sentence: str) -> set[str]:
+    """Nouns that a sentence brings in: "a box", "5 boxes"."""
+    return {_singular(noun) for noun in _INDEFINITE.findall(sentence)}
+
+
+def _singular(noun: str) -> str:
+    for ending, replacement in (("ies", "y"), ("xes", "x"), ("ches", "ch"), ("shes", "sh")):
+        if noun.endswith(ending):
+            return noun[: -len(ending)] + replacement
+    return noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
+
+
+def numbers(text: str) -> set[str]:
+    return {match.replace(",", "") for match in NUMBER.findall(text)}

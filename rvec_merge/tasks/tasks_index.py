@@ -1,0 +1,63 @@
+"""The names of our lm-eval tasks and groups, read without importing lm-eval."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rvec_merge.recipe.resources import folder
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """One name for ``--tasks``. ``group`` is the group that lists it, if one does."""
+
+    name: str
+    kind: str
+    summary: str
+    group: str | None
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads ``!function`` as its text: nothing is imported to list names."""
+
+
+_Loader.add_constructor(
+    "!function",
+    lambda loader, node: loader.construct_scalar(node),  # type: ignore[arg-type]
+)
+
+
+def include_path() -> Path:
+    """What lm-eval's ``--include_path`` needs."""
+    return folder("eval") / "tasks"
+
+
+def _summary(config: Mapping[str, Any], text: str) -> str:
+    told = (config.get("metadata") or {}).get("summary")
+    first = text.partition("\n")[0]
+    return str(told) if told else first.lstrip("# ") if first.startswith("#") else ""
+
+
+def list_tasks(root: Path | None = None) -> list[TaskEntry]:
+    """Every task and group below ``root`` (default: ours), by name."""
+    configs = []
+    for path in sorted((root or include_path()).rglob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        configs.append((yaml.load(text, Loader=_Loader), text))
+    groups = {
+        member: config["group"]
+        for config, _ in configs
+        if "group" in config
+        for member in config["task"]
+    }
+    entries = []
+    for config, text in configs:
+        kind = "group" if "group" in config else "task"
+        if kind not in config:
+            continue
+        name = config[kind]
+        entries.append(TaskEntry(name, kind, _summary(config, text), groups.get(name)))
+    return sorted(entries, key=lambda entry: entry.name)

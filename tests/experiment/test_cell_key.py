@@ -1,0 +1,183 @@
+"""A finished cell is found again by its key: whatever its outcome depends on must change it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors.torch import load_file, save_file
+
+from rvec_merge.experiment.conditions import Cell, State
+from rvec_merge.experiment.runner import CellRunner
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CELL = Cell("rvec_tiny", State("vector", 0.5))
+DONOR = replace(CELL, state=State("sft"))
+# What changes, and the fields of the key that say so.
+PLANS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "precision": ({"precision": "bfloat16"}, {"precision"}),
+    "generation": ({"generation": {"max_gen_toks": 7}}, {"generation"}),
+    "chat template": ({"chat_template": False}, {"chat_template"}),
+    "batch size": ({"batch_size": 15}, {"batch_size"}),
+    "limit": ({"limit": 15}, {"limit", "task"}),
+    "seed": ({"seed": 1}, {"seed"}),
+}
+CELLS: dict[str, tuple[Cell, set[str]]] = {
+    "scale": (replace(CELL, state=State("vector", 0.25)), {"weights"}),
+    "control": (replace(CELL, state=State("random", 0.5)), {"weights"}),
+    "control's seed": (replace(CELL, state=State("random", 0.5, 1)), {"weights"}),
+    "donor": (DONOR, {"weights"}),
+    "think": (replace(CELL, prompt="think"), {"variant", "task"}),
+    "perturbation": (replace(CELL, perturbation="typos"), {"variant", "task"}),
+    "forced": (replace(CELL, forced=True), {"forced"}),
+}
+OTHERS = {"task", "device", "versions", "own_prompts"}  # each in a test below
+
+
+def runner(plan: Path, device: str = "cpu") -> CellRunner:
+    from rvec_merge.experiment.run import prepare
+
+    planned = prepare(plan)
+    return CellRunner(planned.plan, planned.recipe, planned.book, device)
+
+
+def changed(before: tuple[CellRunner, Cell], after: tuple[CellRunner, Cell]) -> set[str]:
+    """The fields that differ; the key differs with them."""
+    a, b = before[0].depends(before[1]), after[0].depends(after[1])
+    differing = {name for name in a | b if a.get(name) != b.get(name)}
+    assert bool(differing) == (before[0].key(before[1]) != after[0].key(after[1]))
+    return differing
+
+
+def test_every_field_has_a_test(plan_file: Callable[..., Path]) -> None:
+    told = [fields for _, fields in (*PLANS.values(), *CELLS.values())]
+    assert set().union(OTHERS, *told) == set(runner(plan_file()).depends(CELL))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_plans_settings(name: str, plan_file: Callable[..., Path]) -> None:
+    changes, fields = PLANS[name]
+    before = runner(plan_file())
+    assert changed((before, CELL), (runner(plan_file(**changes)), CELL)) == fields
+
+
+def test_the_cells_own(plan_file: Callable[..., Path]) -> None:
+    planned = runner(plan_file())
+    for name, (cell, fields) in CELLS.items():
+        assert changed((planned, CELL), (planned, cell)) == fields, name
+    random = replace(CELL, state=State("random", 0.5))
+    drawn = CELLS["control's seed"][0]
+    assert changed((planned, random), (planned, drawn)) == {"weights"}
+
+
+def test_the_items_the_device_and_the_versions(
+    plan_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runner(plan_file())
+    other = runner(plan_file())
+    next(iter(other.book.tasks("rvec_tiny").values())).config.description = "Another."
+    assert changed((before, CELL), (other, CELL)) == {"task"}
+    assert changed((before, CELL), (runner(plan_file(), "cuda:1"), CELL)) == {"device"}
+    first = before.depends(CELL)
+    for name in first["versions"]:
+        monkeypatch.setattr(
+            "rvec_merge.experiment.runner.version", lambda asked, name=name: f"{asked == name}"
+        )
+        assert before.depends(CELL)["versions"][name] == "True"
+        assert before.depends(CELL) != first
+
+
+def test_whose_prompts_a_donor_has(plan_file: Callable[..., Path]) -> None:
+    """And those of nothing else."""
+    targets, own = runner(plan_file(donors=True)), runner(plan_file(donors="own_prompts"))
+    assert changed((targets, DONOR), (own, DONOR)) == {"own_prompts"}
+    assert changed((targets, CELL), (own, CELL)) == set()
+    # True is what plans said before there was a choice.
+    named = runner(plan_file(donors="target_prompts"))
+    assert changed((targets, DONOR), (named, DONOR)) == set()
+
+
+@pytest.fixture
+def own_family(tmp_path: Path) -> dict[str, Any]:
+    """A recipe over a copy of the family."""
+    shutil.copytree(REPOSITORY / "demo/family", tmp_path / "family")
+    recipe = yaml.safe_load((REPOSITORY / "recipes/tiny.yaml").read_text())
+    for entry in recipe["models"]:
+        entry["model"] = str(tmp_path / "family" / Path(entry["model"]).name)
+    recipe["base_model"] = str(tmp_path / "family/target")
+    return recipe
+
+
+def with_recipe(recipe: dict[str, Any], plan_file: Callable[..., Path], tmp: Path) -> CellRunner:
+    from rvec_merge.experiment.fingerprint import checkpoint_fingerprint
+
+    checkpoint_fingerprint.cache_clear()
+    (tmp / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    return runner(plan_file(recipe=str(tmp / "recipe.yaml"), donors="own_prompts"))
+
+
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "tokenizer_config.json", "generation_config.json"]
+)
+def test_what_the_folders_hold(
+    file: str, own_family: dict[str, Any], plan_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Of the models that the state has to do with."""
+    before = with_recipe(own_family, plan_file, tmp_path)
+    cells = [CELL, DONOR, replace(CELL, state=State("target"))]
+    keys = [before.key(cell) for cell in cells]
+    path = tmp_path / "family/sft" / file
+    if file == "model.safetensors":
+        tensors = load_file(path)
+        tensors["model.norm.weight"][0] += 1
+        save_file(tensors, path, {"format": "pt"})
+    else:
+        path.write_text(json.dumps({"changed": True}))
+    after = with_recipe(own_family, plan_file, tmp_path)
+    same = [key == after.key(cell) for key, cell in zip(keys, cells, strict=True)]
+    assert same == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (0.5, 1.0, True),  # the state's own takes the place of one number
+        ([0.5, 1.0], [0.5, 0.75], False),
+        ([{"filter": "mlp", "value": 0.5}], [{"filter": "mlp", "value": 1.0}], False),
+    ],
+)
+def test_what_the_recipe_says_of_the_scale(
+    first: Any,
+    second: Any,
+    same: bool,
+    own_family: dict[str, Any],
+    plan_file: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    keys = []
+    for scale in (first, second):
+        recipe = {**own_family, "parameters": {"scale": scale}}
+        keys.append(with_recipe(recipe, plan_file, tmp_path).key(CELL))
+    assert (keys[0] == keys[1]) == same
+
+
+def test_a_recipes_scale_counts_where_a_slice_has_its_own(
+    own_family: dict[str, Any], plan_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    models = [{"model": own_family["base_model"]}, *own_family.pop("models")]
+    keys = []
+    for scale in (0.5, 1.0):
+        pieces = [
+            {
+                "sources": [{**model, "layer_range": [layer, layer + 1]} for model in models],
+                "parameters": {"scale": 0.25} if layer else {},
+            }
+            for layer in range(4)
+        ]
+        recipe = {**own_family, "slices": pieces, "parameters": {"scale": scale}}
+        keys.append(with_recipe(recipe, plan_file, tmp_path).key(CELL))
+    assert keys[0] != keys[1]

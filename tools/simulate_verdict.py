@@ -1,0 +1,119 @@
+"""Print the tables of docs/statistics.md, or put them there.
+
+python tools/simulate_verdict.py                  # print all (about five minutes)
+python tools/simulate_verdict.py --only power     # print one: power, coverage, errors
+python tools/simulate_verdict.py --write          # rewrite them in docs/statistics.md
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rvec_merge.results import wording
+from rvec_merge.stats.power import detectable_share
+from rvec_merge.stats.significance import ALPHA
+from rvec_merge.stats.verdict import Finding
+from tools.simulate import Rates, World, coverage, verdict_rates
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "statistics.md"
+EXPERIMENTS = 1000
+ITEMS = (30, 164, 500, 1319, 6511)
+FLIPS = (0.05, 0.10, 0.20, 0.40)
+FAMILY = 8
+
+
+def power_table() -> str:
+    rows = []
+    for family in (1, FAMILY):
+        for n in ITEMS:
+            cells = [
+                wording.size(
+                    detectable_share(n, round(share * n), alpha=ALPHA / family), binary=True
+                )
+                for share in FLIPS
+            ]
+            rows.append([str(family), str(n), *cells])
+    return _table(["questions", "items", *(f"{wording.percent(s)} differ" for s in FLIPS)], rows)
+
+
+def coverage_table() -> str:
+    rows = []
+    for n in ITEMS[:-1]:
+        cells = [
+            f"{100 * coverage(World(gain=gain, flips=share), n, EXPERIMENTS):.1f} %"
+            for share in FLIPS
+            for gain in (0.0, 0.05)
+        ]
+        rows.append([str(n), *cells])
+    heads = [
+        f"{wording.percent(s)} differ, {wording.change(g, binary=True)}"
+        for s in FLIPS
+        for g in (0.0, 0.05)
+    ]
+    return _table(["items", *heads], rows)
+
+
+SHOWN = [finding for finding in Finding if finding is not Finding.UNCONTROLLED]
+ERRORS = {
+    "nothing moves": World(),
+    "one control gains 5 points, as the vector does": World(gain=0.05, control_gain=0.05, draws=1),
+    "six controls gain 5 points, as the vector does": World(gain=0.05, control_gain=0.05),
+    "the vector is one more draw; draws differ by 1 point": World(gain=None, draw_spread=0.01),
+    "the same, by 2 points": World(gain=None, draw_spread=0.02),
+    "the same, by 4 points": World(gain=None, draw_spread=0.04),
+    "the same, by 2 points, two controls": World(gain=None, draw_spread=0.02, draws=2),
+    "**true gain of 2 points**; draws differ by 1 point": World(gain=0.02, draw_spread=0.01),
+    "**true gain of 4 points**": World(gain=0.04, draw_spread=0.01),
+    "**true gain of 6 points**": World(gain=0.06, draw_spread=0.01),
+    "**true gain of 10 points**": World(gain=0.10, draw_spread=0.01),
+    "**true loss of 6 points**": World(gain=-0.06, draw_spread=0.01),
+}
+
+
+def errors_table() -> str:
+    rows = [errors_row(label, verdict_rates(world, EXPERIMENTS)) for label, world in ERRORS.items()]
+    return _table(["true state", "any *helps*", *(f"*{f.value}*" for f in SHOWN)], rows)
+
+
+def errors_row(label: str, rates: Rates) -> list[str]:
+    shares = (rates.any_helps, *(rates.verdicts[finding] for finding in SHOWN))
+    return [label, *(f"{100 * share:.1f} %" for share in shares)]
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "power": power_table,
+    "coverage": coverage_table,
+    "errors": errors_table,
+}
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def between_marks(text: str, name: str) -> tuple[int, int]:
+    """Where a generated table stands in the document."""
+    opening = f"<!-- table: {name} -->\n"
+    return text.index(opening) + len(opening), text.index(f"<!-- end: {name} -->")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=TABLES)
+    parser.add_argument("--write", action="store_true")
+    chosen = parser.parse_args()
+    for name, make in TABLES.items():
+        if chosen.only in (None, name):
+            table = make()
+            if chosen.write:
+                text = DOCS.read_text(encoding="utf-8")
+                start, end = between_marks(text, name)
+                DOCS.write_text(text[:start] + table + "\n" + text[end:], encoding="utf-8")
+            else:
+                sys.stdout.write(f"{name}\n\n{table}\n\n")
+
+
+if __name__ == "__main__":
+    main()
