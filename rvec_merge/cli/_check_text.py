@@ -11,12 +11,11 @@ from rich.text import Text
 
 from rvec_merge.cli.console import PlainConsole
 from rvec_merge.cli.echo import echo
-from rvec_merge.errors import RvecError, told
+from rvec_merge.errors import Notice, RvecError, told
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.preflight.deep import Closeness
 from rvec_merge.preflight.plan import PlanFacts
 from rvec_merge.preflight.scales import COLUMNS, ScaleTable
-from rvec_merge.problems import Notice
 
 
 def print_text(

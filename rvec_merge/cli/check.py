@@ -35,13 +35,12 @@ def command(
     from transformers.utils import logging
 
     from rvec_merge.cli._check_text import print_json, print_text
-    from rvec_merge.errors import RvecError
+    from rvec_merge.errors import Notice, RvecError
     from rvec_merge.hub.recipes import fetch_models, open_recipe
     from rvec_merge.hub.remote import see
     from rvec_merge.merge.prepare import prepare
     from rvec_merge.merge.settings import Settings
     from rvec_merge.preflight.deep import Closeness, compare_weights
-    from rvec_merge.problems import Notice
 
     logging.set_verbosity_error()  # its notes are about mergekit's calls, not about the recipe
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rvec_merge.errors import PlanError, ResultsError
+from rvec_merge.errors import Notice, PlanError, ResultsError
 from rvec_merge.experiment.conditions import TARGET, Cell, State, report_cells, sweep_cells
 from rvec_merge.experiment.engines.base import Engine
 from rvec_merge.experiment.filing import Clerk, Watch
@@ -19,7 +19,6 @@ from rvec_merge.experiment.store import CellResult, Store
 from rvec_merge.experiment.tasks import TaskBook
 from rvec_merge.preflight import Model, prompts, see_local
 from rvec_merge.preflight.models import see_models
-from rvec_merge.problems import Notice
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.stats.significance import Outcomes

@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any
 
 from rvec_merge.errors import PlanError
-from rvec_merge.evaluation.task_error import foreign_task
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.plan import TaskPlan
 from rvec_merge.experiment.quiet import quiet
 from rvec_merge.tasks.forced import Withholding
+from rvec_merge.tasks.foreign import foreign_task
 from rvec_merge.tasks.perturb import ORIGIN
 
 _OURS = "rvec_"  # no task of lm-eval's begins like this, so its index need not be built

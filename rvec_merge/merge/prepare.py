@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvec_merge.checkpoint.header import Checkpoint
-from rvec_merge.errors import RecipeError
+from rvec_merge.errors import Problems, RecipeError
 from rvec_merge.merge.copied_files import write_config
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input, read_input
 from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, output_config, plan_merge
 from rvec_merge.preflight import PreflightReport, examine, see_local
 from rvec_merge.preflight.models import Model, Resolver
-from rvec_merge.problems import Problems
 from rvec_merge.recipe.read import Recipe
 
 

@@ -11,6 +11,7 @@ from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.layout import lay_out, write_index
 from rvec_merge.checkpoint.written import Wanted, check_written
+from rvec_merge.errors import Notice, Problems
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.merge.copied_files import mend, write_card, write_companions
 from rvec_merge.merge.delegate import run_mergekit
@@ -24,7 +25,6 @@ from rvec_merge.preflight import PreflightReport
 from rvec_merge.preflight.complete import is_tied_head
 from rvec_merge.preflight.models import is_path
 from rvec_merge.preflight.reading import find
-from rvec_merge.problems import Notice, Problems
 from rvec_merge.recipe.read import Recipe
 
 LOG = logging.getLogger(__name__)

@@ -10,12 +10,11 @@ from typing import Any
 
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.weight_files import INDEX
-from rvec_merge.errors import CheckpointError, OutputError, RvecError
+from rvec_merge.errors import CheckpointError, Notice, OutputError, RvecError
 from rvec_merge.mergekit_plugin.stock_run import StockRun
 from rvec_merge.preflight import same_model as identity
 from rvec_merge.preflight import tensors
 from rvec_merge.preflight.models import COMPACT_MARK, cached_snapshot, local_folder
-from rvec_merge.problems import Notice
 from rvec_merge.recipe.read import Recipe, check_config, parse_recipe
 
 LOG = logging.getLogger(__name__)

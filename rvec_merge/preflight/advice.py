@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rvec_merge.errors import RvecError
+from rvec_merge.errors import Notice, RvecError
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
-from rvec_merge.problems import Notice
 from rvec_merge.recipe.read import METHOD, parameter_blocks
 from rvec_merge.recipe.yaml import load_yaml
 

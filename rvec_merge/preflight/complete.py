@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rvec_merge.checkpoint.header import TensorInfo
-from rvec_merge.errors import IncompatibleTensorsError, shortened
+from rvec_merge.errors import Finding, IncompatibleTensorsError, Notice, shortened
 from rvec_merge.preflight import configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading
-from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

@@ -4,9 +4,15 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError, RvecError
+from rvec_merge.errors import (
+    CheckpointError,
+    Finding,
+    IncompatibleTensorsError,
+    Notice,
+    RecipeError,
+    RvecError,
+)
 from rvec_merge.preflight.models import Model
-from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

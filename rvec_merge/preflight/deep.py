@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from rvec_merge.checkpoint.header import TensorInfo
-from rvec_merge.errors import CheckpointError, NonFiniteError, RecipeError
+from rvec_merge.errors import CheckpointError, Finding, NonFiniteError, Notice, RecipeError
 from rvec_merge.preflight import same_model as identity
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import find
 from rvec_merge.preflight.scales import place
-from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_json
 from rvec_merge.checkpoint.weight_files import first_files, is_index
-from rvec_merge.errors import CheckpointError, RvecError
-from rvec_merge.problems import Finding, Notice
+from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rvec_merge.errors import RecipeError
+from rvec_merge.errors import Finding, RecipeError
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Row, find
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
-from rvec_merge.problems import Finding
 from rvec_merge.recipe.read import METHOD, Recipe, parameter_blocks
 
 if TYPE_CHECKING:

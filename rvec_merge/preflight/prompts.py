@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.checkpoint.header import read_json
-from rvec_merge.errors import RvecError
+from rvec_merge.errors import Notice, RvecError
 from rvec_merge.preflight.models import Model
-from rvec_merge.problems import Notice
 from rvec_merge.recipe.read import METHOD
 
 if TYPE_CHECKING:

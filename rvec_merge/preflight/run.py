@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rvec_merge.errors import OutputError, RvecError
+from rvec_merge.errors import Finding, Notice, OutputError, Problems, RvecError, combined
 from rvec_merge.preflight import (
     adapters,
     configs,
@@ -19,7 +19,6 @@ from rvec_merge.preflight import (
 from rvec_merge.preflight import advice as cautions
 from rvec_merge.preflight import same_model as identity
 from rvec_merge.preflight.models import Model, Resolver, see_local, see_models
-from rvec_merge.problems import Finding, Notice, Problems, combined
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

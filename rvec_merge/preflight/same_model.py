@@ -5,10 +5,9 @@ from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import RecipeError
+from rvec_merge.errors import Finding, Notice, RecipeError
 from rvec_merge.files.hashes import known_sha256
 from rvec_merge.preflight.models import EXTRACTED_MARK, Model
-from rvec_merge.problems import Finding, Notice
 from rvec_merge.recipe.read import METHOD, declared_donors
 
 if TYPE_CHECKING:

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened
+from rvec_merge.errors import CheckpointError, Finding, IncompatibleTensorsError, Notice, shortened
 from rvec_merge.preflight import complete, configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading, Row
-from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.checkpoint.header import read_json
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RvecError
+from rvec_merge.errors import CheckpointError, Finding, IncompatibleTensorsError, Notice, RvecError
 from rvec_merge.preflight.models import Model
-from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference

@@ -6,8 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import RecipeError, why
-from rvec_merge.problems import Problems
+from rvec_merge.errors import Problems, RecipeError, why
 from rvec_merge.recipe.pairs import Donor, Pair, form_pairs
 from rvec_merge.recipe.yaml import load_yaml
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.errors import why
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.errors import TaskError, why
 from rvec_merge.recipe.resources import folder
 
 SWITCH = "RVEC_EVAL_DATA"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.errors import TaskError
 
 THINK = "Think step by step."
 

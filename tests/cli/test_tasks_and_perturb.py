@@ -52,7 +52,7 @@ def _samples(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_perturb_writes_a_set_that_evaluates_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rvec_merge.evaluation.task_error import TaskError
+    from rvec_merge.errors import TaskError
     from rvec_merge.tasks.variants import load_variant
 
     out = tmp_path / "shared"

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from rvec_merge.cli import rvec
-from rvec_merge.errors import CheckpointError, ResultsError
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.errors import CheckpointError, ResultsError, TaskError
 from rvec_merge.experiment.store import Store
 
 from .conftest import REPOSITORY

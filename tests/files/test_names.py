@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.errors import OutputError, RvecError, system_error, why
+from rvec_merge.errors import Notice, OutputError, RvecError, system_error, why
 from rvec_merge.files.names import NAME, below, write_below
-from rvec_merge.problems import Notice
 from rvec_merge.shown import shown
 
 

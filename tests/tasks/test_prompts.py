@@ -2,7 +2,7 @@
 
 import pytest
 
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.errors import TaskError
 from rvec_merge.tasks.prompts import with_shown_prompt, with_think
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from lm_eval.tasks import TaskManager
 
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.errors import TaskError
 from rvec_merge.tasks.prompts import THINK
 from rvec_merge.tasks.tasks_index import include_path
 from rvec_merge.tasks.variant_config import BUILT_IN, compose

@@ -13,7 +13,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.utils import env
 
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.errors import TaskError
 from rvec_merge.tasks.local_data import read_items, sample_data
 from rvec_merge.tasks.tasks_index import list_tasks
 from rvec_merge.tasks.templates import fast_templates

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.errors import TaskError
 from rvec_merge.tasks.perturb import numeric, program
 from rvec_merge.tasks.perturb.code import reword
 from rvec_merge.tasks.perturb.distractor import NOBODY, distractor

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rvec_merge.evaluation.task_error import TaskError
+from rvec_merge.errors import TaskError
 from rvec_merge.tasks.local_data import read_items, sample_data
 from rvec_merge.tasks.perturb import (
     GENERATOR_VERSION,

@@ -1,14 +1,10 @@
-"""The error of a task file or of the data it reads."""
+"""What a task that others wrote may raise, worded as an error of ours."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rvec_merge.errors import RvecError, why
-
-
-class TaskError(RvecError):
-    """A task file, or a data file that it reads, cannot be used as written."""
+from rvec_merge.errors import RvecError, TaskError, why
 
 
 @contextmanager

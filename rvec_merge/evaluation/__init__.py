@@ -1,1 +1,0 @@
-"""Task variants, perturbations and what measures a merge with lm-eval."""
