@@ -9,13 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from rvec_merge.checkpoint.header import DTYPES
 from rvec_merge.checkpoint.weight_files import INDEX
-from rvec_merge.plan.merge_plan import PlannedTensor
 
 # The order of the safetensors library's dtypes: wider ones first, so that all are aligned.
 _RANKS = [
@@ -33,6 +32,22 @@ _RANKS = [
     "I64",
 ]
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
+
+
+class Written(Protocol):
+    """A tensor that is to be written."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -70,9 +85,9 @@ class Shard:
         return handle
 
 
-def lay_out(tensors: Sequence[PlannedTensor], shard_size: int) -> list[Shard]:
+def lay_out(tensors: Sequence[Written], shard_size: int) -> list[Shard]:
     """Divide the tensors over files of at most ``shard_size`` bytes (or of one tensor each)."""
-    groups: list[list[PlannedTensor]] = [[]]
+    groups: list[list[Written]] = [[]]
     size = 0
     for tensor in tensors:
         if groups[-1] and 0 < shard_size < size + tensor.nbytes:
@@ -87,7 +102,7 @@ def lay_out(tensors: Sequence[PlannedTensor], shard_size: int) -> list[Shard]:
     return [_shard(name, group) for name, group in zip(names, groups, strict=True)]
 
 
-def write_index(folder: Path, tensors: Sequence[PlannedTensor], shards: Sequence[Shard]) -> None:
+def write_index(folder: Path, tensors: Sequence[Written], shards: Sequence[Shard]) -> None:
     """Write the index that sharded checkpoints have; nothing for a single file."""
     if len(shards) == 1:
         return
@@ -98,7 +113,7 @@ def write_index(folder: Path, tensors: Sequence[PlannedTensor], shards: Sequence
     (folder / INDEX).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _shard(name: str, tensors: Sequence[PlannedTensor]) -> Shard:
+def _shard(name: str, tensors: Sequence[Written]) -> Shard:
     ordered = sorted(tensors, key=lambda t: (-_RANKS.index(_code(t.dtype)), t.name.encode()))
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     begins = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import RecipeError, RvecError, said_by
 from rvec_merge.merge.settings import Settings
-from rvec_merge.mergekit_plugin.checks import already_checked
+from rvec_merge.mergekit_plugin.stock_run import own_plan
 from rvec_merge.recipe.read import Recipe
 
 
@@ -28,8 +28,8 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path) -> Checkpoint
         options = settings.mergekit().model_copy(update=changed)
         try:
             config = localized(recipe).config.model_copy(deep=True)
-            already_checked(config)
-            with no_downloads():  # what it names on the Hub is here, and was compared
+            # What it names on the Hub is here, was compared, and is not checked again.
+            with no_downloads(), own_plan():
                 run_merge(config, str(folder), options=options, config_source=recipe.text)
         except RvecError:
             raise

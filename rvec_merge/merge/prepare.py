@@ -38,11 +38,12 @@ def prepare(
 
     Of inputs that are not here yet, headers alone are seen and the values of buffers are not.
     """
+    trusted = settings.trust_remote_code
     report = examine(
         recipe,
         out,
         allow_pickle=settings.allow_pickle,
-        trust_remote_code=settings.trust_remote_code,
+        trust_remote_code=trusted,
         overwrite=settings.overwrite,
         allowed=settings.allowed,
         resolver=resolver,
@@ -54,8 +55,9 @@ def prepare(
         inputs = {model.reference: _input(model, settings) for model in report.models}
         try:
             with tempfile.TemporaryDirectory() as folder:
-                write_config(recipe, output_config(recipe, settings)[1], Path(folder))
-            return Prepared(report, plan_merge(recipe, report.tensors, settings, inputs=inputs))
+                write_config(recipe, output_config(recipe, trusted)[1], Path(folder))
+            plan = plan_merge(recipe, report.tensors, inputs=inputs, trust_remote_code=trusted)
+            return Prepared(report, plan)
         except NotStreamable as reason:
             _refuse_compact(report.models, str(reason))
             return Prepared(report, reason=str(reason))

@@ -21,7 +21,6 @@ from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.errors import CheckpointError, RecipeError
 from rvec_merge.files.hashes import file_sha256
 from rvec_merge.merge.provenance import Provenance, read_provenance
-from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input, fetch
 from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, PlannedTensor, plan_merge
 from rvec_merge.preflight import see_local
@@ -121,7 +120,7 @@ def _plan(recipe: Recipe) -> MergePlan:
             models[reference] = seen
     try:
         with no_downloads():
-            return plan_merge(recipe, resolve_seen(recipe, models, False), Settings())
+            return plan_merge(recipe, resolve_seen(recipe, models, False))
     except NotStreamable as reason:
         raise RecipeError(
             "Only a streamed merge can be recomputed.",

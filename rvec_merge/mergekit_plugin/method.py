@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -18,12 +18,12 @@ from mergekit.merge_methods.base import (
     TensorGroup,
 )
 
-from rvec_merge.arithmetic.controls import Control
-from rvec_merge.arithmetic.kernel import Delta, merge_tensor
+from rvec_merge.arithmetic.kernel import merge_tensor
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import RecipeError
 from rvec_merge.mergekit_plugin.parameters import Parameter
-from rvec_merge.recipe.pairs import Donor, form_pairs
+from rvec_merge.mergekit_plugin.stock_run import check_inputs, stock_run
+from rvec_merge.recipe.deltas import deltas
 
 
 class ReasoningVectorMethod(GroupMergeMethod):
@@ -64,7 +64,7 @@ class ReasoningVectorMethod(GroupMergeMethod):
 
         Raises:
             RecipeError: there is no target, or no donor.
-            RvecError: what ``preflight.check_checkpoints`` finds in checkpoints.
+            RvecError: what ``preflight.stock`` finds in the run, or in checkpoints.
         """
         where = f" for {group_name}" if group_name else ""
         if base_id is None:
@@ -80,15 +80,7 @@ class ReasoningVectorMethod(GroupMergeMethod):
                 "use a target and donors of one architecture, all with or all without tied "
                 "embeddings.",
             )
-        from rvec_merge.mergekit_plugin.stock_run import is_own_plan, stock_run
-        from rvec_merge.preflight import check_checkpoints, check_stock_run
-
-        if is_own_plan():
-            return  # who asked for it checks more
-        if run := stock_run():
-            check_stock_run(run)
-        else:
-            check_checkpoints(input_ids, base_id)
+        check_inputs(input_ids, base_id)
 
     def merge_group(self, group: TensorGroup, /, **parameters: Any) -> torch.Tensor:
         return self._merge(group, parameters, out_dtype=None)
@@ -128,52 +120,6 @@ class ReasoningVectorMethod(GroupMergeMethod):
             )
 
 
-def deltas(
-    name: str,
-    tensors: Mapping[Hashable, torch.Tensor],
-    target: Hashable,
-    parameters: Mapping[str, Any],
-) -> list[Delta]:
-    """The deltas of one tensor, from its inputs and mergekit's resolved parameters.
-
-    Args:
-        name: the output tensor's name.
-        tensors: every input by its id, the target's among them.
-        target: the target's id.
-        parameters: as resolved by mergekit: shared values, and mappings by id for per-donor ones.
-
-    Raises:
-        RecipeError: the donors do not form pairs (see ``form_pairs``).
-    """
-    kind = parameters["control"]
-    made = []
-    for pair in form_pairs(donors_of(tensors, target, parameters), where=name, target=target):
-        control = None if kind == "none" else Control(kind, parameters["seed"], name, pair.name)
-        made.append(
-            Delta(
-                plus=tensors[pair.grpo],
-                minus=None if pair.sft is None else tensors[pair.sft],
-                coefficient=parameters["scale"] * pair.weight,
-                density=parameters["density"],
-                control=control,
-                plus_name=str(pair.grpo),
-                minus_name=str(pair.sft),
-            )
-        )
-    return made
-
-
-def donors_of(
-    inputs: Iterable[Hashable], target: Hashable, parameters: Mapping[str, Any]
-) -> list[Donor]:
-    """The donors among the inputs of one tensor; the target is one where it is its own sft."""
-    return [
-        Donor(i, parameters["role"][i], parameters["pair"][i], parameters["weight"][i])
-        for i in inputs
-        if i != target or parameters["role"].get(i) == "sft"
-    ]
-
-
 def _written_dtype(group: TensorGroup) -> torch.dtype | None:
     """The dtype a stock run is going to round this tensor to, where that is certain; else None.
 
@@ -182,8 +128,6 @@ def _written_dtype(group: TensorGroup) -> torch.dtype | None:
     and then mergekit reads them in it too.
     """
     from mergekit.common import dtype_from_name
-
-    from rvec_merge.mergekit_plugin.stock_run import stock_run
 
     run = stock_run()
     dtype: torch.dtype | None = dtype_from_name(run.config.out_dtype) if run else None

@@ -4,13 +4,16 @@ mergekit gives a method its input ids and nothing else, although the mistakes wo
 in the recipe. While mergekit plans, the recipe is in its callers' frames, and this reads it there.
 Where those frames look different (another mergekit, another caller), it sees nothing, and the
 checks that need it are simply not made.
+
+What a plan is checked for is not known here: who checks adds itself to ``CHECKS``.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +32,26 @@ class StockRun:
     out_path: str
 
 
+# Each is given the input ids of one tensor, the target's among them, and the run, if it is seen.
+CHECKS: list[Callable[[Sequence[Hashable], Hashable, StockRun | None], None]] = []
+
+
+def check_inputs(input_ids: Sequence[Hashable], target: Hashable) -> None:
+    """Have what mergekit plans checked, unless it plans at our own request.
+
+    Raises:
+        RvecError: what the checks find.
+    """
+    if _own_plan.get():
+        return  # who asked for it checks more
+    # By name: the checks stand above this room, and add themselves when they are imported. Here,
+    # not with the plugin: whoever imports mergekit without merging should not wait for them.
+    import_module("rvec_merge.preflight.stock")
+    run = stock_run()
+    for check in CHECKS:
+        check(input_ids, target, run)
+
+
 def stock_run() -> StockRun | None:
     """The ``mergekit.merge.run_merge`` call above us, if there is one."""
     frame = sys._getframe(1)
@@ -44,14 +67,9 @@ def stock_run() -> StockRun | None:
 
 @contextmanager
 def own_plan() -> Iterator[None]:
-    """While it is open, mergekit plans at our own request, and the method has nothing to check."""
+    """While it is open, mergekit plans at our own request, and nothing is checked here."""
     token = _own_plan.set(True)
     try:
         yield
     finally:
         _own_plan.reset(token)
-
-
-def is_own_plan() -> bool:
-    """Whether mergekit plans at our own request."""
-    return _own_plan.get()

@@ -37,7 +37,7 @@ class ResolvedTensor:
         target: the reference that is ``base_model`` here.
         inputs: by reference, in the plan's order.
         parameters: shared values, and mappings by reference for per-donor ones; what
-            ``method.deltas`` takes.
+            ``recipe.deltas`` takes.
         out_dtype: what the result is rounded to; None leaves the method's own dtype.
     """
 

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +12,9 @@ from torch import Tensor
 from rvec_merge.arithmetic.kernel import Delta, Source, accumulation_dtype, check_inputs
 from rvec_merge.checkpoint.written import Wanted
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
-from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.by_mergekit import ResolvedTensor
 from rvec_merge.plan.inputs import Input, open_input
+from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.read import Recipe
 
 
@@ -78,11 +78,8 @@ class PlannedTensor:
 
     def open(self) -> tuple[Source, list[Delta]]:
         """The target and the deltas, for one thread to read."""
-        from rvec_merge.mergekit_plugin.method import deltas
-
         sources = {reference: stored.source() for reference, stored in self.inputs.items()}
-        tensors = cast("Mapping[Hashable, Tensor]", sources)
-        return sources[self.target], deltas(self.name, tensors, self.target, self.parameters)
+        return sources[self.target], deltas(self.name, sources, self.target, self.parameters)
 
 
 @dataclass(frozen=True)
@@ -131,16 +128,19 @@ def why_not_streamable(recipe: Recipe) -> str | None:
 def plan_merge(
     recipe: Recipe,
     resolved: Sequence[ResolvedTensor],
-    settings: Settings,
     *,
     inputs: Mapping[Hashable, Input] | None = None,
     mapped: bool = False,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
 ) -> MergePlan:
     """Find every resolved tensor's bytes; reads headers, and buffers that are only copied.
 
     Args:
         inputs: every model the recipe names, where they are open already.
         mapped: the plan is executed again and again; see ``Input``.
+        allow_pickle: leave pickled inputs to mergekit, instead of refusing them.
+        trust_remote_code: run code that a model's folder brings along.
 
     Raises:
         NotStreamable: mergekit's executor must do it.
@@ -155,12 +155,12 @@ def plan_merge(
     # mergekit's own list is a set's, in another order each time.
     references = sorted(recipe.config.referenced_models(), key=str)
     inputs = inputs or {
-        r: open_input(r, allow_pickle=settings.allow_pickle, mapped=mapped) for r in references
+        r: open_input(r, allow_pickle=allow_pickle, mapped=mapped) for r in references
     }
     for reference, found in inputs.items():
         if found.pickled:
             raise NotStreamable(f"{reference} is pickled")
-    architecture, config = output_config(recipe, settings)
+    architecture, config = output_config(recipe, trust_remote_code)
     if getattr(architecture, "post_fill_parameters", False):
         raise NotStreamable("mergekit fills in parameters of this architecture afterwards")
     return MergePlan(
@@ -171,13 +171,15 @@ def plan_merge(
     )
 
 
-def output_config(recipe: Recipe, settings: Settings) -> tuple[Any, Any]:
+def output_config(recipe: Recipe, trust_remote_code: bool) -> tuple[Any, Any]:
     """mergekit's architecture of the inputs, and its transformers configuration of the output."""
     from mergekit.architecture import get_architecture_info
     from mergekit.merge import _model_out_config
+    from mergekit.options import MergeOptions
 
-    architecture = get_architecture_info(recipe.config, settings.mergekit())
-    return architecture, _model_out_config(recipe.config, architecture, settings.trust_remote_code)
+    options = MergeOptions(trust_remote_code=trust_remote_code)
+    architecture = get_architecture_info(recipe.config, options)
+    return architecture, _model_out_config(recipe.config, architecture, trust_remote_code)
 
 
 def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> PlannedTensor:
@@ -210,8 +212,8 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> Planne
         value=None if buffer is None else buffer.to(out_dtype or buffer.dtype),
     )
     if buffer is None:
-        target, deltas = planned.open()
-        check_inputs(target, deltas, name=tensor.name, target_name=str(tensor.target))
+        target, made = planned.open()
+        check_inputs(target, made, name=tensor.name, target_name=str(tensor.target))
     return planned
 
 

@@ -1,10 +1,5 @@
 """What can be refused before a weight is read: from recipes, configs, tokenizers and headers."""
 
-from rvec_merge.mergekit_plugin.checks import (
-    check_checkpoints,
-    check_stock_run,
-    refuse_input_as_output,
-)
 from rvec_merge.preflight.models import COMPACT_MARK, Model, Resolver, local_folder, see_local
 from rvec_merge.preflight.run import PreflightReport, examine
 
@@ -13,10 +8,7 @@ __all__ = [
     "Model",
     "PreflightReport",
     "Resolver",
-    "check_checkpoints",
-    "check_stock_run",
     "examine",
     "local_folder",
-    "refuse_input_as_output",
     "see_local",
 ]

@@ -170,7 +170,7 @@ def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["Resolve
     """Elements per second of this plan's arithmetic, on one thread."""
     from rvec_merge.arithmetic.kernel import merge_tensor
     from rvec_merge.arithmetic.threads import one_thread_each
-    from rvec_merge.mergekit_plugin.method import deltas
+    from rvec_merge.recipe.deltas import deltas
 
     tensor = max(resolved, key=lambda t: t.parameters["density"] < 1)
     stored = {}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rvec_merge.recipe.pairs import Pair, form_pairs
+from rvec_merge.recipe.pairs import pairs_of
 
 if TYPE_CHECKING:
     from rvec_merge.plan.by_mergekit import ResolvedTensor
@@ -34,7 +34,8 @@ class ScaleTable:
 def coefficients(tensor: "ResolvedTensor") -> dict[str, float]:
     """Scale × weight of each pair in one tensor."""
     scale = tensor.parameters["scale"]
-    return {pair.name: scale * pair.weight for pair in _pairs(tensor)}
+    pairs = pairs_of(tensor.inputs, tensor.target, tensor.parameters, where=tensor.name)
+    return {pair.name: scale * pair.weight for pair in pairs}
 
 
 def place(name: str) -> tuple[str, str]:
@@ -65,13 +66,6 @@ def scale_tables(resolved: Sequence["ResolvedTensor"]) -> Iterator[ScaleTable]:
         made.setdefault(repr(rows), []).append(name)
     for shared in made.values():
         yield ScaleTable(", ".join(shared), tables[shared[0]])
-
-
-def _pairs(tensor: "ResolvedTensor") -> list[Pair]:
-    from rvec_merge.mergekit_plugin.method import donors_of
-
-    donors = donors_of(tensor.inputs, tensor.target, tensor.parameters)
-    return form_pairs(donors, where=tensor.name, target=tensor.target)
 
 
 def _rows(resolved: Sequence["ResolvedTensor"], pair: str) -> tuple[ScaleRow, ...]:

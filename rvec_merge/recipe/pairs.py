@@ -1,8 +1,8 @@
 """Which inputs form which vector: roles and pairs, checked in one place for every path."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from rvec_merge.errors import RecipeError
 
@@ -36,6 +36,22 @@ class Pair:
     grpo: Hashable
     sft: Hashable | None
     weight: float
+
+
+def pairs_of(
+    inputs: Iterable[Hashable], target: Hashable, parameters: Mapping[str, Any], *, where: str
+) -> list[Pair]:
+    """The pairs among the inputs of one tensor; the target is a donor where it is its own sft.
+
+    Raises:
+        RecipeError: the donors do not form pairs (see ``form_pairs``).
+    """
+    donors = [
+        Donor(i, parameters["role"][i], parameters["pair"][i], parameters["weight"][i])
+        for i in inputs
+        if i != target or parameters["role"].get(i) == "sft"
+    ]
+    return form_pairs(donors, where=where, target=target)
 
 
 def form_pairs(donors: Sequence[Donor], *, where: str = "", target: Hashable = None) -> list[Pair]:

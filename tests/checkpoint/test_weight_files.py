@@ -132,7 +132,7 @@ def test_a_stale_index_is_passed_over_where_mergekit_executes(stale, triple, tmp
 
 def test_mergekits_functions_alone_are_refused_two_sets(stale, triple):
     """Where no recipe is in sight, mergekit's loader has its own way."""
-    from rvec_merge.preflight import check_checkpoints
+    from rvec_merge.preflight.stock import check_checkpoints
 
     folders = [str(model) for model in parse_recipe(stale).config.referenced_models()]
     with pytest.raises(CheckpointError, match=f"mergekit would read {INDEX}"):

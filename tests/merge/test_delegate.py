@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from rvec_merge.errors import RvecError
-from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.merge_plan import NotStreamable, plan_merge
 from rvec_merge.recipe.read import parse_recipe
 from tests.conftest import RECIPE, load_tensors, make_triple
@@ -93,7 +92,7 @@ def test_a_relative_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch, m
 
 def test_a_plan_without_tensors_is_not_streamed(models):
     with pytest.raises(NotStreamable, match="could not be seen"):
-        plan_merge(parse_recipe(text(models)), [], Settings())
+        plan_merge(parse_recipe(text(models)), [])
 
 
 def test_mergekits_failures_are_told_and_leave_nothing(tmp_path, models):

@@ -25,7 +25,7 @@ def shadow(root: Path, files: dict[str, str]) -> dict[str, str]:
     """A broken installation of ours, found before the real one."""
     for name, text in files.items():
         path = root / "rvec_merge" / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return {"PYTHONPATH": str(root)}
 
@@ -77,7 +77,13 @@ def test_autoload_can_be_switched_off():
     "broken", ["raise RuntimeError('broken install')", "import no_such_module", "def ("]
 )
 def test_a_broken_install_hides_neither_torch_nor_other_methods(tmp_path, broken):
-    files = {"__init__.py": "", "autoload.py": autoload_source(), "method.py": broken}
+    room = "mergekit_plugin"
+    files = {
+        "__init__.py": "",
+        f"{room}/__init__.py": "",
+        f"{room}/autoload.py": autoload_source(),
+        f"{room}/method.py": broken,
+    }
     code = "import torch, mergekit.merge_methods as m; print(m.get('linear').spec.name)"
     run = python(code, **shadow(tmp_path, files))
     assert run.stdout == "linear\n", run.stderr
@@ -90,7 +96,8 @@ def test_importing_torch_loads_nothing_of_ours_but_the_hook():
         "print(sorted(m for m in sys.modules if m.startswith('rvec_merge')), "
         "'mergekit' in sys.modules)"
     )
-    assert python(code).stdout == "['rvec_merge', 'rvec_merge.mergekit_plugin.autoload'] False\n"
+    room = "rvec_merge.mergekit_plugin"
+    assert python(code).stdout == f"['rvec_merge', '{room}', '{room}.autoload'] False\n"
 
 
 def test_the_hook_imports_only_the_standard_library():
@@ -106,7 +113,7 @@ def test_the_method_adds_no_heavy_import_to_a_stock_merge():
     # What mergekit itself loads is its own business: look at what our modules add to it.
     code = (
         "import sys, mergekit.plan; before = set(sys.modules)\n"
-        "import rvec_merge.mergekit_plugin.method, rvec_merge.preflight\n"
+        "import rvec_merge.mergekit_plugin.method, rvec_merge.preflight.stock\n"
         "import rvec_merge.mergekit_plugin.stock_run\n"
         "added = {m.split('.')[0] for m in set(sys.modules) - before}\n"
         "print(sorted(added - set(sys.stdlib_module_names)))\n"

@@ -10,8 +10,8 @@ from typing import Any
 
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.weight_files import INDEX
-from rvec_merge.errors import CheckpointError, Notice, OutputError, RvecError
-from rvec_merge.mergekit_plugin.stock_run import StockRun
+from rvec_merge.errors import CheckpointError, Notice, OutputError
+from rvec_merge.mergekit_plugin.stock_run import CHECKS, StockRun
 from rvec_merge.preflight import same_model as identity
 from rvec_merge.preflight import tensors
 from rvec_merge.preflight.models import COMPACT_MARK, cached_snapshot, local_folder
@@ -19,6 +19,21 @@ from rvec_merge.recipe.read import Recipe, check_config, parse_recipe
 
 LOG = logging.getLogger(__name__)
 _checked: list[Any] = []  # the configuration of the run checked last; mergekit asks per tensor
+
+
+def check(input_ids: Sequence[Hashable], target: Hashable, run: StockRun | None) -> None:
+    """Check the run where it is seen, else the inputs alone; see ``stock_run.CHECKS``.
+
+    Raises:
+        RvecError: what is found.
+    """
+    if run is not None:
+        check_stock_run(run)
+    else:
+        check_checkpoints(input_ids, target)
+
+
+CHECKS.append(check)
 
 
 def check_stock_run(run: StockRun) -> None:
@@ -36,25 +51,16 @@ def check_stock_run(run: StockRun) -> None:
     for model in run.config.referenced_models():
         refuse_input_as_output(out, model)
         _refuse_compact(model)
-    _checked[:] = [run.config]  # before: the checks make a plan of their own, and come by here
-    try:
-        if run.text is not None:
-            _examine(parse_recipe(run.text), out)
-        else:  # mergekit's Python functions need no text
-            check_config(run.config)
-            _examine(Recipe("", "recipe", run.config.model_copy(deep=True)), out)
-    except RvecError:
-        _checked.clear()
-        raise
+    if run.text is not None:
+        _examine(parse_recipe(run.text), out)
+    else:  # mergekit's Python functions need no text
+        check_config(run.config)
+        _examine(Recipe("", "recipe", run.config.model_copy(deep=True)), out)
+    _checked[:] = [run.config]
     # Looking for garbage in all that mergekit has imported, as the interpreter does when it ends,
     # takes longer than to merge a small model.
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)
-
-
-def already_checked(config: Any) -> None:
-    """Spare a run whose configuration a preflight has seen the same checks again."""
-    _checked[:] = [config]
 
 
 def _examine(recipe: Recipe, out: Path) -> None:

@@ -1,0 +1,91 @@
+"""The house stands as CONTRIBUTING.md draws it: imports point down, and no files form a circle.
+
+Every import counts, those inside functions and under TYPE_CHECKING too, and modules named in
+strings: what a file names, it depends on.
+"""
+
+import ast
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from rvec_merge import __file__ as here
+
+PACKAGE = Path(here).parent
+FLOORS_ARE_DRAWN_IN = PACKAGE.parent / "CONTRIBUTING.md"
+
+# What still points up, each with what it waits for; one that is gone must leave this list.
+REMAINING: set[tuple[str, str]] = set()
+# Looked up by name while mergekit plans, so that importing the plugin imports no check.
+BY_NAME = {("mergekit_plugin.stock_run", "preflight.stock")}
+
+
+def floors() -> list[list[str]]:
+    """CONTRIBUTING.md's floors, from the top: the lines of its first block that begin a floor."""
+    text = FLOORS_ARE_DRAWN_IN.read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"^```floors\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [re.findall(r"[\w.]+(?=/|\.py)", line.split("  ")[0]) for line in drawn.splitlines()]
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its name below ``rvec_merge``; a package is its ``__init__``."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts).removesuffix("__init__").removesuffix(".")] = path
+    return found
+
+
+def imports(path: Path, known: dict[str, Path]) -> set[tuple[str, bool]]:
+    """The package's modules that a file names, and whether it does in a string."""
+    named = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            named |= {(alias.name, False) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = path.relative_to(PACKAGE.parent).parts[: -node.level] if node.level else ()
+            source = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                whole = f"{source}.{alias.name}"
+                is_module = whole.removeprefix("rvec_merge.") in known
+                named.add((whole if is_module else source, False))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named.add((node.value, True))
+    ours = {(n.removeprefix("rvec_merge."), s) for n, s in named if n.startswith("rvec_merge.")}
+    return {(name, by_name) for name, by_name in ours if name in known}
+
+
+def edges() -> set[tuple[str, str]]:
+    known = modules()
+    return {
+        (name, other)
+        for name, path in known.items()
+        for other, by_name in imports(path, known)
+        if other != name and not (by_name and (name, other) in BY_NAME)
+    }
+
+
+def test_every_room_has_one_floor() -> None:
+    drawn = [room for floor in floors() for room in floor]
+    rooms = {name.split(".")[0] for name in modules() if name}
+    assert sorted(drawn) == sorted(rooms)
+
+
+def test_imports_point_down() -> None:
+    height = {room: -n for n, floor in enumerate(floors()) for room in floor}
+    up = {
+        (one, other)
+        for one, other in edges()
+        if (a := one.split(".")[0]) != (b := other.split(".")[0]) and one and height[b] >= height[a]
+    }
+    assert up == REMAINING
+
+
+def test_no_files_form_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for one, other in edges() - REMAINING:
+        graph.setdefault(one, set()).add(other)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(f"a circle: {' -> '.join(error.args[1][::-1])}") from None
