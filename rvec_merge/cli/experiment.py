@@ -85,6 +85,7 @@ def command(
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.experiment.store import Store
     from rvec_merge.results.report_files import write_summary
+    from rvec_merge.results.wording import sentence
     from rvec_merge.shown import shown
 
     sized = {
@@ -131,8 +132,8 @@ def command(
         summary = write_summary(experiment, scale, results, store)
     console.print()
     for verdict in summary.verdicts:
-        sentence = f". {shown(verdict.sentence)}"
-        console.print(Text.assemble((verdict.finding.value, "bold"), sentence))
+        said = f". {shown(sentence(verdict))}"
+        console.print(Text.assemble((verdict.finding.value, "bold"), said))
     console.print(f"\n{out / 'summary.md'} has the tables.")
 
 

@@ -138,7 +138,7 @@ def _section(results: Results, license: str | None) -> str:
         "between a checkpoint trained with reinforcement learning and its supervised twin. This "
         f"model is the target plus {summary.scale:g} times that difference; the scale was "
         f"{summary.chosen_on if summary.candidates else 'given by the plan'}.",
-        "\n".join(f"- **{v.finding.value}**. {v.sentence}" for v in summary.verdicts),
+        "\n".join(f"- **{v.finding.value}**. {wording.sentence(v)}" for v in summary.verdicts),
         "\n".join(f"- {sentence}" for sentence in habits(summary.rows, summary.scale)),
         f"![Accuracy against scale on {first}, with target, donors and controls]({FIGURE})",
     ]

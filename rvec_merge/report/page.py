@@ -89,7 +89,7 @@ def render_page(results: Results, vector: HeatMap | str) -> str:
         generator=GENERATOR,
         results=results,
         summary=results.summary,
-        verdicts=[(_MARKS[v.finding], v) for v in results.summary.verdicts],
+        verdicts=[(_MARKS[v.finding], v, wording.sentence(v)) for v in results.summary.verdicts],
         habits=habits(results.summary.rows, results.summary.scale),
         donors=wording.donors(results.plan.donors),
         sections=sections,

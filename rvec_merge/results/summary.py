@@ -9,6 +9,7 @@ from rvec_merge.experiment.fingerprint import ModelInput, model_inputs
 from rvec_merge.experiment.run import Experiment
 from rvec_merge.experiment.store import CellResult
 from rvec_merge.results.flips import Flips, flips
+from rvec_merge.results.wording import sentence
 from rvec_merge.stats.significance import Comparison, Mean, holm, in_one_unit, mean, paired
 from rvec_merge.stats.verdict import RULE, Control, Question, Verdict, judge
 
@@ -87,7 +88,10 @@ class Summary:
             "scale": self.scale,
             "chosen_on": self.chosen_on,
             "rule": self.rule,
-            "verdicts": [{**asdict(v), "finding": v.finding.value} for v in self.verdicts],
+            "verdicts": [
+                {**asdict(v), "finding": v.finding.value, "sentence": sentence(v)}
+                for v in self.verdicts
+            ],
             "rows": rows,
             "candidates": [asdict(c) for c in self.candidates],
             "donors": self.donors,

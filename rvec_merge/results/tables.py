@@ -19,7 +19,7 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
         "# What the experiment found",
         f"Recipe `{recipe}`, weights in {plan.precision}; "
         f"scale {summary.scale:g}, {summary.chosen_on}.",
-        "\n".join(f"- **{v.finding.value}**. {v.sentence}" for v in summary.verdicts),
+        "\n".join(f"- **{v.finding.value}**. {wording.sentence(v)}" for v in summary.verdicts),
         "\n".join(f"- {sentence}" for sentence in habits(summary.rows, summary.scale)),
     ]
     for task in plan.tasks:

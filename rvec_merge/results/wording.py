@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rvec_merge.stats.significance import Comparison, Mean
+from rvec_merge.stats.verdict import Finding, Verdict
 
 
 def donors(choice: str | bool) -> str:
@@ -61,3 +62,45 @@ def p_phrase(p: float) -> str:
     """``p = 0.012`` or ``p < 0.001``."""
     text = p_value(p)
     return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def sentence(verdict: Verdict) -> str:
+    """What the rule found for one question, with its figures."""
+    head = f"{verdict.condition}, {verdict.task}: {verdict.finding.value}."
+    return " ".join([head, _effect(verdict), *_rest(verdict)])
+
+
+def _effect(verdict: Verdict) -> str:
+    comparison = verdict.comparison
+    unit = " points" if comparison.binary else ""
+    moved = change(comparison.difference, binary=comparison.binary)
+    return (
+        f"{moved}{unit} on {comparison.n} items (95 % interval {interval(comparison)}, "
+        f"adjusted {p_phrase(verdict.p_adjusted)})."
+    )
+
+
+def _rest(verdict: Verdict) -> list[str]:
+    comparison, controls = verdict.comparison, verdict.controls
+    if verdict.finding is Finding.NOTHING:
+        if verdict.detectable is None and comparison.test != "exact McNemar":
+            return ["No item's value differs, so how much they vary is not known."]
+        if verdict.detectable is None:
+            return ["So few items cannot show an effect of any size."]
+        unit = " points" if comparison.binary else ""
+        found = size(verdict.detectable, binary=comparison.binary)
+        return [f"An effect of {found}{unit} would have been found four times in five."]
+    if not controls:
+        return ["No control was run: any other update of this size might do the same."]
+    parts = ", ".join(f"{kind} {percent(part)}" for kind, part in verdict.control_share.items())
+    shared = f"Share of it that a control of the same norm gives: {parts}."
+    if verdict.finding is Finding.HURTS:
+        return [shared]
+    closest = min(controls, key=lambda c: c.margin.difference)
+    where = (
+        f"{change(closest.margin.difference, binary=comparison.binary)} against the "
+        f"closest, {closest.kind} {closest.seed}, {p_phrase(closest.margin.p)}"
+    )
+    draws = "the control draw" if len(controls) == 1 else f"each of {len(controls)} control draws"
+    shown = "Above" if verdict.finding is Finding.HELPS else "Not shown to be above"
+    return [f"{shown} {draws} ({where}).", shared]

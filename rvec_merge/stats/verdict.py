@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rvec_merge.errors import PlanError
-from rvec_merge.results import wording
 from rvec_merge.stats.power import detectable_effect
 from rvec_merge.stats.significance import (
     ALPHA,
@@ -99,7 +98,6 @@ class Verdict:
     control_share: Mapping[str, float]
     detectable: float | None
     family: int
-    sentence: str
 
 
 def judge(
@@ -165,13 +163,6 @@ def _verdict(
         control_share=share,
         detectable=detectable,
         family=family,
-        sentence=" ".join(
-            [
-                f"{question.condition}, {question.task}: {finding.value}.",
-                _effect(comparison, p_adjusted),
-                *_rest(finding, comparison, controls, share, detectable),
-            ]
-        ),
     )
 
 
@@ -205,43 +196,3 @@ def _require_distinct(questions: Sequence[Question]) -> None:
                 twice[:3],
                 "name each one once; a repeat would count as evidence.",
             )
-
-
-def _effect(comparison: Comparison, p_adjusted: float) -> str:
-    unit = " points" if comparison.binary else ""
-    moved = wording.change(comparison.difference, binary=comparison.binary)
-    return (
-        f"{moved}{unit} on {comparison.n} items (95 % interval {wording.interval(comparison)}, "
-        f"adjusted {wording.p_phrase(p_adjusted)})."
-    )
-
-
-def _rest(
-    finding: Finding,
-    comparison: Comparison,
-    controls: tuple[ControlResult, ...],
-    share: Mapping[str, float],
-    detectable: float | None,
-) -> list[str]:
-    if finding is Finding.NOTHING:
-        if detectable is None and comparison.test != "exact McNemar":
-            return ["No item's value differs, so how much they vary is not known."]
-        if detectable is None:
-            return ["So few items cannot show an effect of any size."]
-        unit = " points" if comparison.binary else ""
-        found = wording.size(detectable, binary=comparison.binary)
-        return [f"An effect of {found}{unit} would have been found four times in five."]
-    if not controls:
-        return ["No control was run: any other update of this size might do the same."]
-    parts = ", ".join(f"{kind} {wording.percent(part)}" for kind, part in share.items())
-    shared = f"Share of it that a control of the same norm gives: {parts}."
-    if finding is Finding.HURTS:
-        return [shared]
-    closest = min(controls, key=lambda c: c.margin.difference)
-    where = (
-        f"{wording.change(closest.margin.difference, binary=comparison.binary)} against the "
-        f"closest, {closest.kind} {closest.seed}, {wording.p_phrase(closest.margin.p)}"
-    )
-    draws = "the control draw" if len(controls) == 1 else f"each of {len(controls)} control draws"
-    shown = "Above" if finding is Finding.HELPS else "Not shown to be above"
-    return [f"{shown} {draws} ({where}).", shared]

@@ -12,6 +12,7 @@ from rvec_merge.cli.card import command
 from rvec_merge.errors import CheckpointError, ResultsError
 from rvec_merge.report.card import FIGURE, write_card
 from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.wording import sentence
 from tests.hub.conftest import over_http
 from tests.hub.state import Hub
 
@@ -71,7 +72,7 @@ def test_a_new_card_is_valid_and_says_what_was_found(results: Results, model: Pa
     written = write_card(results, model)
     card = ModelCard((model / "README.md").read_text())
     for verdict in results.summary.verdicts:
-        assert verdict.sentence in card.text
+        assert sentence(verdict) in card.text
     prompts = "Donors were evaluated with the target's tokenizer"
     for part in ("### Limits", "### Recipe", results.recipe.strip(), f"]({FIGURE})", prompts):
         assert part in card.text

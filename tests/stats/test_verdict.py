@@ -1,6 +1,5 @@
 """The rule, case by case, and how often it errs in synthetic experiments."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +7,16 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from rvec_merge.errors import PlanError, ResultsError
+from rvec_merge.results.wording import sentence
 from rvec_merge.stats.power import detectable_effect
 from rvec_merge.stats.resampling import mcnemar_p
 from rvec_merge.stats.significance import Outcomes
 from rvec_merge.stats.verdict import RULE, Control, Finding, Question, judge
+from tools import simulate_verdict as tables
 from tools.simulate import World, coverage, verdict_rates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs" / "statistics.md"
-_spec = importlib.util.spec_from_file_location(
-    "simulate_verdict", REPOSITORY / "scripts" / "simulate_verdict.py"
-)
-tables = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(tables)
 
 N = 400
 
@@ -61,8 +57,8 @@ def ask(condition: Outcomes, *controls: Outcomes, task: str = "gsm8k") -> Questi
 def test_each_finding(question: Question, finding: Finding, words: str) -> None:
     (verdict,) = judge([question])
     assert verdict.finding is finding
-    assert verdict.sentence.startswith(f"+vector, gsm8k: {finding.value}. ")
-    assert words in verdict.sentence
+    assert sentence(verdict).startswith(f"+vector, gsm8k: {finding.value}. ")
+    assert words in sentence(verdict)
 
 
 def test_share_is_the_mean_over_a_kinds_draws() -> None:
@@ -76,7 +72,7 @@ def test_share_is_the_mean_over_a_kinds_draws() -> None:
     ]  # fmt: skip
     assert verdict.controls[0].effect.difference == pytest.approx(2 / N)
     assert verdict.controls[0].margin.difference == pytest.approx(38 / N)
-    assert "random 2 %, permuted −100 %" in verdict.sentence
+    assert "random 2 %, permuted −100 %" in sentence(verdict)
 
 
 def test_no_share_of_an_effect_that_was_not_found() -> None:
@@ -118,7 +114,7 @@ def test_too_few_items_say_so() -> None:
     few = right((0, 2), n=5)
     (verdict,) = judge([Question("aime", "+vector", few, few, (Control("random", 0, few),))])
     assert verdict.detectable is None
-    assert verdict.sentence.endswith("So few items cannot show an effect of any size.")
+    assert sentence(verdict).endswith("So few items cannot show an effect of any size.")
 
 
 def test_a_metric_in_its_own_units() -> None:
@@ -128,7 +124,7 @@ def test_a_metric_in_its_own_units() -> None:
     )
     (verdict,) = judge([Question("tokens", "+vector", short, more, (Control("random", 0, short),))])
     assert verdict.finding is Finding.HELPS
-    assert "points" not in verdict.sentence
+    assert "points" not in sentence(verdict)
 
 
 @pytest.mark.parametrize(
