@@ -7,11 +7,12 @@ the block size of the merge, the threads, or the device.
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from rvec_merge.arithmetic.control_kinds import ControlKind
 
 CONTROL_BLOCK = 1 << 16  # elements; part of the definition: another size is another control
 _ROW = 1 << 10
@@ -29,7 +30,7 @@ class Control:
         pair: the pair's name, so that two pairs get different draws.
     """
 
-    kind: Literal["random", "permuted"]
+    kind: ControlKind
     seed: int
     name: str
     pair: str = "default"

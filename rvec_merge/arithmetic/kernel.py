@@ -10,12 +10,14 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rvec_merge.arithmetic.controls import CONTROL_BLOCK, Control, apply_control
+from rvec_merge.arithmetic.density import largest
 from rvec_merge.errors import IncompatibleTensorsError, NonFiniteError
 
 # Elements. What a block needs stays in the last cache; a shorter block spends its time in torch's
@@ -174,10 +176,23 @@ class BlockMerger:
         if delta.control is None:
             return self._difference(delta, start, stop)
         out = self._delta[: stop - start]
-        for low, block in _control_blocks(delta, start, stop, self.dtype, out.device):
+        for low, block in self._control_blocks(delta, start, stop):
             first, last = max(low, start), min(low + block.numel(), stop)
             out[first - start : last - start] = block[first - low : last - low]
         return out
+
+    def _control_blocks(self, delta: Delta, start: int, stop: int) -> Iterator[tuple[int, Tensor]]:
+        """Whole control blocks that overlap the window, each with its first element's index."""
+        assert delta.control is not None
+        for index in range(start // CONTROL_BLOCK, -(-stop // CONTROL_BLOCK)):
+            low = index * CONTROL_BLOCK
+            high = min(low + CONTROL_BLOCK, delta.plus.numel())
+            plain = self._for_controls._difference(delta, low, high)
+            yield low, apply_control(delta.control, plain, index)
+
+    @cached_property
+    def _for_controls(self) -> "BlockMerger":
+        return BlockMerger(self.dtype, self._sum.device, CONTROL_BLOCK)
 
     def _difference(self, delta: Delta, start: int, stop: int) -> Tensor:
         out = self._delta[: stop - start].copy_(delta.plus[start:stop])
@@ -191,21 +206,19 @@ class BlockMerger:
 
 
 def sparsified(delta: Delta, dtype: torch.dtype) -> Delta:
-    """The delta with its density mask applied, by mergekit's own ``magnitude`` sparsifier.
+    """The delta with its density mask applied; see ``density.largest``.
 
     Memory: tensor-sized, because the mask needs the whole delta's order; a delta of density 1 is
         returned as it is. Always on the CPU: sorting breaks ties differently on another device.
     """
     if delta.density >= 1:
         return delta
-    from mergekit.sparsify import SparsificationMethod, sparsify
-
     whole = delta.plus[0 : delta.plus.numel()].to(dtype)
     if delta.minus is not None:
         whole = whole - delta.minus[0 : delta.minus.numel()].to(dtype)
     if not torch.isfinite(whole).all():
         return delta  # the merge itself finds and names the culprit
-    kept = sparsify(whole.cpu(), density=delta.density, method=SparsificationMethod.magnitude)
+    kept = largest(whole.cpu(), delta.density)
     return replace(delta, plus=kept.to(whole.device), minus=None, density=1.0)
 
 
@@ -256,19 +269,6 @@ def non_finite(
         ["every input is finite, the result is not"],
         "use a smaller scale, or out_dtype: float32.",
     )
-
-
-def _control_blocks(
-    delta: Delta, start: int, stop: int, dtype: torch.dtype, device: torch.device
-) -> Iterator[tuple[int, Tensor]]:
-    """Whole control blocks that overlap ``start``-``stop``, each with its first element's index."""
-    assert delta.control is not None
-    buffers = BlockMerger(dtype, device, CONTROL_BLOCK)
-    for index in range(start // CONTROL_BLOCK, -(-stop // CONTROL_BLOCK)):
-        low = index * CONTROL_BLOCK
-        high = min(low + CONTROL_BLOCK, delta.plus.numel())
-        plain = buffers._difference(delta, low, high)
-        yield low, apply_control(delta.control, plain, index)
 
 
 class _FiniteCheck:

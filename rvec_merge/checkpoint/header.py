@@ -11,25 +11,12 @@ from typing import Any
 
 import torch
 
+from rvec_merge.checkpoint.dtypes import DTYPES
 from rvec_merge.checkpoint.no_weights import no_weights
 from rvec_merge.checkpoint.weight_files import NAMED, PICKLED, check_shard, first_files, is_index
 from rvec_merge.errors import CheckpointError, why
 from rvec_merge.files.plain_folder import check_plain
 
-DTYPES = {
-    "BF16": torch.bfloat16,
-    "F16": torch.float16,
-    "F32": torch.float32,
-    "F64": torch.float64,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
 HEADER_LIMIT = 25_000_000  # bytes of one file's header; the Hub's client has the same limit
 MOST_TENSORS = 250_000  # of one checkpoint; the largest that are shared have a third of it
 _JSON_LIMIT = 64 << 20  # bytes

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from rvec_merge.checkpoint.header import DTYPES
+from rvec_merge.checkpoint.dtypes import CODES
 from rvec_merge.checkpoint.weight_files import INDEX
 
 # The order of the safetensors library's dtypes: wider ones first, so that all are aligned.
@@ -31,7 +31,6 @@ _RANKS = [
     "F64",
     "I64",
 ]
-_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 class Written(Protocol):
@@ -114,14 +113,14 @@ def write_index(folder: Path, tensors: Sequence[Written], shards: Sequence[Shard
 
 
 def _shard(name: str, tensors: Sequence[Written]) -> Shard:
-    ordered = sorted(tensors, key=lambda t: (-_RANKS.index(_code(t.dtype)), t.name.encode()))
+    ordered = sorted(tensors, key=lambda t: (-_RANKS.index(CODES[t.dtype]), t.name.encode()))
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     begins = {}
     end = 0
     for tensor in ordered:
         begins[tensor.name] = end
         span = [end, end + tensor.nbytes]
-        code = _code(tensor.dtype)
+        code = CODES[tensor.dtype]
         entries[tensor.name] = {"dtype": code, "shape": list(tensor.shape), "data_offsets": span}
         end = span[1]
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
@@ -129,7 +128,3 @@ def _shard(name: str, tensors: Sequence[Written]) -> Shard:
     header = len(text).to_bytes(8, "little") + text
     offsets = {tensor: len(header) + begin for tensor, begin in begins.items()}
     return Shard(name, header, offsets, len(header) + end)
-
-
-def _code(dtype: torch.dtype) -> str:
-    return _CODES[dtype]

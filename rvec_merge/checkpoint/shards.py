@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from rvec_merge.checkpoint.header import DTYPES
+from rvec_merge.checkpoint.dtypes import CODES
 from rvec_merge.checkpoint.weight_files import INDEX
 
-_CODES = {dtype: code for code, dtype in DTYPES.items()}
 _WIDEST = 10**15  # bytes; no offset has more digits
 _COPY = 1 << 22  # bytes
 
@@ -108,7 +107,7 @@ class _Shard:
     def finish(self, name: str, dtype: torch.dtype, shape: Sequence[int]) -> None:
         end = self.file.tell()
         span = self._begin - self._data, end - self._data
-        self.entries[name] = _entry(_CODES[dtype], shape, *span)
+        self.entries[name] = _entry(CODES[dtype], shape, *span)
         self._begin = end
 
     def give_tail(self, other: "_Shard") -> None:

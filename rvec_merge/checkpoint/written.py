@@ -7,11 +7,9 @@ from pathlib import Path
 
 import torch
 
-from rvec_merge.checkpoint.header import DTYPES
+from rvec_merge.checkpoint.dtypes import CODES
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import OutputError, shortened
-
-_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ def _difference(
         return
     if wanted.shape not in (None, shape):
         yield f"{name}: {shape} instead of {wanted.shape}"
-    if wanted.dtype is not None and _CODES[wanted.dtype] != code:
-        yield f"{name}: {code} instead of {_CODES[wanted.dtype]}"
+    if wanted.dtype is not None and CODES[wanted.dtype] != code:
+        yield f"{name}: {code} instead of {CODES[wanted.dtype]}"
 
 
 def _index_problems(index: Path, files: Mapping[str, str]) -> Iterator[str]:

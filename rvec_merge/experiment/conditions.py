@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rvec_merge.experiment.plan import Perturbation, Plan, Prompt, TaskName, TaskPlan
+from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS, ControlKind
+from rvec_merge.experiment.plan import Plan, Prompt, TaskName, TaskPlan
+from rvec_merge.tasks.perturb.spec import Perturbation
 
-Kind = Literal["target", "sft", "grpo", "vector", "random", "permuted"]
+Kind = Literal["target", "sft", "grpo", "vector"] | ControlKind
 
 
 @dataclass(frozen=True, order=True)
@@ -125,9 +127,8 @@ def _all_perturbations(plan: Plan) -> Iterator[Perturbation]:
 
 def control_states(plan: Plan, scale: float) -> list[State]:
     """Every control draw at ``scale``."""
-    counts = {"random": plan.controls.random, "permuted": plan.controls.permuted}
-    kinds: tuple[Kind, ...] = ("random", "permuted")
-    return [State(kind, scale, seed) for kind in kinds for seed in range(counts[kind])]
+    counts = plan.controls.model_dump()
+    return [State(kind, scale, seed) for kind in CONTROL_KINDS for seed in range(counts[kind])]
 
 
 def _clean(plan: Plan, scale: float) -> Iterator[tuple[State, Prompt]]:

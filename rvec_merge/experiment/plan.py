@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rvec_merge.errors import PlanError, why
 from rvec_merge.files.names import NAME
 from rvec_merge.recipe.yaml import load_yaml
+from rvec_merge.tasks.perturb.spec import Perturbation
 
-Perturbation = Literal["typos", "distractor", "shuffle", "numeric", "range"]
 Prompt = Literal["plain", "think"]
 TaskName = Annotated[str, Field(pattern=rf"^{NAME}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]

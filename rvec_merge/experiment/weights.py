@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS
 from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine, measure
 from rvec_merge.arithmetic.kernel import (
     BLOCK,
@@ -102,7 +103,7 @@ class ResidentWeights:
             # As it is stored: a recipe's dtype rounds what is merged.
             return stored.model.source(stored.name), []
         own = 1.0 if self._one_scale else tensor.scale
-        control = state.kind if state.kind in {"random", "permuted"} else "none"
+        control = state.kind if state.kind in CONTROL_KINDS else "none"
         changed = {"scale": own * state.scale, "control": control, "seed": state.seed}
         target, deltas = replace(tensor, parameters={**tensor.parameters, **changed}).open()
         return target, deltas

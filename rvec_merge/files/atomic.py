@@ -9,9 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rvec_merge.errors import DISK_FULL, OutputError, why
+from rvec_merge.files.marks import MARKS
 
-# What a folder must hold to be taken for an earlier output that --overwrite may delete.
-_OURS = ("mergekit_config.yml", "rvec_merge.json", "rvec_vector.json", "rvec_extract.json")
 # All that merges and extractions write, mergekit's and `rvec card` included. Other files are
 # somebody's work.
 _WRITTEN = re.compile(
@@ -20,7 +19,7 @@ _WRITTEN = re.compile(
     r"|(tokenizer|vocab|added_tokens|special_tokens_map|normalizer|chat_template)\.json"
     r"|(tokenizer|spiece|sentencepiece\.bpe)\.model|(merges|vocab)\.txt"
     r"|chat_template\.jinja|additional_chat_templates/[\w.-]+\.jinja"
-    r"|README\.md|mergekit_config\.yml|rvec_(merge|vector|extract)\.json"
+    rf"|README\.md|{'|'.join(map(re.escape, MARKS))}"
     r"|rvec_scale\.png|\.eval_results/[\w.+-]+\.yaml"
 )
 _DISK_SAYS_NO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
@@ -102,10 +101,10 @@ def check_output(out: Path, inputs: Sequence[Path] = (), *, overwrite: bool = Fa
             "The output exists.", [f"{out}"], "name a new folder, or replace it: --overwrite."
         )
     plain = out.is_dir() and not out.is_symlink() and not out.is_mount()
-    if not plain or (any(out.iterdir()) and not any((out / name).exists() for name in _OURS)):
+    if not plain or (any(out.iterdir()) and not any((out / name).exists() for name in MARKS)):
         raise OutputError(
             "What stands at the output path is no earlier output.",
-            [f"{out}", f"a folder that may be overwritten holds one of {', '.join(_OURS)}"],
+            [f"{out}", f"a folder that may be overwritten holds one of {', '.join(MARKS)}"],
             "remove it yourself, or name a new folder.",
         )
     extra = sorted(

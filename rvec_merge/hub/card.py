@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import CheckpointError
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.layout import CARD, RECIPE, Kind, KindName
 from rvec_merge.recipe.yaml import load_yaml
@@ -144,7 +145,7 @@ def _results_text(folder: Path) -> str:
 
 
 def _vector_text(repo_id: str, folder: Path) -> str:
-    totals = json.loads((folder / "rvec_vector.json").read_text("utf-8"))["totals"]
+    totals = json.loads((folder / VECTOR_FILE).read_text("utf-8"))["totals"]
     density = totals["nonzero"] / max(totals["elements"], 1)
     return _VECTOR.format(repo=repo_id, density=f"{density:.1%}", **totals)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rvec_merge.files.marks import MERGE_FILE, VECTOR_FILE
 from rvec_merge.hub.errors import HubError
 
 KindName = Literal["recipe", "vector", "merge", "results"]
@@ -83,12 +84,12 @@ KINDS: Mapping[KindName, Kind] = {
     ),
     "vector": Kind(
         "vector",
-        "rvec_vector.json",
+        VECTOR_FILE,
         {**_CARD, **_MODEL, **_INDEX, r"rvec_vector\.json": 64 * _M, rf"vector{_SHARD}": _T},
     ),
     "merge": Kind(
         "merge",
-        "rvec_merge.json",
+        MERGE_FILE,
         {
             **_CARD,
             **_EVIDENCE,

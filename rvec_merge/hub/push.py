@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvec_merge.checkpoint.weight_files import refuse_second_set
+from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.hub.card import read_card, write_card
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.layout import CARD, KINDS, RECIPE, RESULTS, Kind, KindName, plain_files
@@ -19,7 +20,6 @@ from rvec_merge.hub.pull import check_results
 from rvec_merge.hub.repo import destination, repo_for_push, through_xet
 from rvec_merge.hub.secrets import refuse_secrets
 from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
-from rvec_merge.vector.provenance import EXTRACTION
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _verify(kind: Kind, path: Path) -> None:
 
 def _unchecked(names: list[str]) -> list[str]:
     """A dense vector and an adapter say what they were made from, and not what their bits are."""
-    made = EXTRACTION in names
+    made = EXTRACTION_FILE in names
     return ["a dense vector or an adapter has no hashes to be held to"] if made else []
 
 

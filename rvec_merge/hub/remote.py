@@ -4,7 +4,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.checkpoint.header import DTYPES, TensorInfo, read_header, read_json
+from rvec_merge.checkpoint.dtypes import DTYPES
+from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json
 from rvec_merge.checkpoint.no_weights import no_weights
 from rvec_merge.checkpoint.weight_files import (
     PICKLED,
@@ -14,13 +15,14 @@ from rvec_merge.checkpoint.weight_files import (
 )
 from rvec_merge.errors import CheckpointError
 from rvec_merge.files.hashes import known_sha256
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import SMALL_FILES, limit_of
 from rvec_merge.hub.limits import check_count, check_headers, plain_index, read_object
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, open_snapshot
-from rvec_merge.preflight import COMPACT_MARK, Model, see_local
+from rvec_merge.preflight import Model, see_local
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -51,7 +53,7 @@ def _see_remote(
     snapshot = open_snapshot(hub)
     folder = fetch_files(snapshot, small_files(snapshot))
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    if COMPACT_MARK in snapshot.files:
+    if VECTOR_FILE in snapshot.files:
         return Model(reference, label, folder, _compact(snapshot, folder), config, compact=True)
     if not weight_files(snapshot, folder):
         pickled = [name for name in PICKLED if name in snapshot.files]

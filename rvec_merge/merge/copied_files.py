@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.errors import RecipeError, said_by
+from rvec_merge.files.marks import RECIPE_FILE
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.merge_plan import MergePlan
 from rvec_merge.recipe.read import Recipe
@@ -87,7 +88,7 @@ def write_card(recipe: Recipe, name: str, effect: Effect | None, folder: Path) -
             "\nWritten by rvec-merge; `rvec_merge.json` has the provenance, and `rvec verify` "
             "checks the weights against it.\n"
         )
-    (folder / "mergekit_config.yml").write_text(recipe.text, encoding="utf-8")
+    (folder / RECIPE_FILE).write_text(recipe.text, encoding="utf-8")
     (folder / CARD).write_text(text, encoding="utf-8")
 
 

@@ -11,12 +11,11 @@ from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.checkpoint.header import Checkpoint, read_json
 from rvec_merge.errors import CheckpointError
 from rvec_merge.files.hashes import file_sha256, known_sha256
+from rvec_merge.files.marks import MERGE_FILE
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.vector.provenance import describe, revision_of
-
-FILE = "rvec_merge.json"
 
 
 class _Strict(BaseModel):
@@ -105,17 +104,23 @@ def record(
     )
 
 
+def write_provenance(provenance: Provenance, folder: Path) -> None:
+    """Write ``rvec_merge.json``."""
+    text = provenance.model_dump_json(indent=1) + "\n"
+    (folder / MERGE_FILE).write_text(text, encoding="utf-8")
+
+
 def read_provenance(folder: Path) -> Provenance:
     """The record in a merge's folder.
 
     Raises:
         CheckpointError: there is none, or it is malformed or of another version.
     """
-    path = folder / FILE
+    path = folder / MERGE_FILE
     if not path.is_file():
         raise CheckpointError(
             "The folder does not say how it was merged.",
-            [f"{folder}", f"there is no {FILE}"],
+            [f"{folder}", f"there is no {MERGE_FILE}"],
             "name a folder that `rvec merge` wrote.",
         )
     try:
@@ -123,7 +128,7 @@ def read_provenance(folder: Path) -> Provenance:
     except ValidationError as error:
         facts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
         raise CheckpointError(
-            f"{FILE} is malformed, or of another version.",
+            f"{MERGE_FILE} is malformed, or of another version.",
             [f"{path}", *facts],
             "verify with the version of rvec-merge that wrote it.",
         ) from None

@@ -17,7 +17,7 @@ from rvec_merge.merge.copied_files import mend, write_card, write_companions
 from rvec_merge.merge.delegate import run_mergekit
 from rvec_merge.merge.execute import execute
 from rvec_merge.merge.prepare import Prepared, prepare
-from rvec_merge.merge.provenance import FILE, record
+from rvec_merge.merge.provenance import record, write_provenance
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import fetch, open_input
 from rvec_merge.plan.merge_plan import MergePlan
@@ -141,7 +141,7 @@ def _streamed(
             nbytes=plan.nbytes,
             effect=effect,
         )
-        (folder / FILE).write_text(provenance.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_provenance(provenance, folder)
     return Outcome(
         out=out,
         executor=None,
@@ -186,7 +186,7 @@ def _delegated(
             nbytes=nbytes,
             effect=None,
         )
-        (folder / FILE).write_text(provenance.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_provenance(provenance, folder)
     return Outcome(
         out=out,
         executor=prepared.reason,

@@ -6,10 +6,11 @@ from typing import Any
 
 from mergekit.merge_methods.base import MISSING, ParameterSpec
 
+from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS
 from rvec_merge.errors import RecipeError
 from rvec_merge.recipe.pairs import ROLES
 
-CONTROLS = ("none", "random", "permuted")
+CONTROLS = ("none", *CONTROL_KINDS)
 
 
 class Parameter(ParameterSpec):

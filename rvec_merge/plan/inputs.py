@@ -13,7 +13,7 @@ from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo
 from rvec_merge.checkpoint.sources import Cast
 from rvec_merge.checkpoint.tensor import MappedTensor, StoredTensor, map_file
-from rvec_merge.vector.format import HEAD
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.vector.inputs import locate
 from rvec_merge.vector.read import CompactVector
 
@@ -108,7 +108,7 @@ def read_input(
     Raises:
         CheckpointError: they cannot be read.
     """
-    if (folder / HEAD).is_file():
+    if (folder / VECTOR_FILE).is_file():
         return Input(reference, folder, CompactVector.open(folder))
     return Input(reference, folder, Checkpoint.open(folder, allow_pickle=allow_pickle), mapped)
 

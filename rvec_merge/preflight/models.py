@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_json
 from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
+from rvec_merge.files.marks import VECTOR_FILE
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
     from mergekit.config import MergeConfiguration
 
-COMPACT_MARK = "rvec_vector.json"
-EXTRACTED_MARK = "rvec_extract.json"  # beside a dense vector or an adapter
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
@@ -164,7 +163,7 @@ def see_models(
 
 
 def _see(reference: "ModelReference", label: str, folder: Path, allow_pickle: bool) -> Model:
-    if (folder / COMPACT_MARK).is_file():
+    if (folder / VECTOR_FILE).is_file():
         from rvec_merge.vector.read import CompactVector
 
         vector = CompactVector.open(folder)
@@ -196,7 +195,7 @@ def _config(folder: Path) -> dict[str, Any]:
 def _has_weights(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir() if path.is_file()}
     firsts = first_files(names, _config(folder))
-    if not firsts and COMPACT_MARK in names:
+    if not firsts and VECTOR_FILE in names:
         return any(folder.glob("vector*.safetensors"))
     if not firsts or not is_index(firsts[0]):
         return bool(firsts)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import Finding, Notice, RecipeError
 from rvec_merge.files.hashes import known_sha256
-from rvec_merge.preflight.models import EXTRACTED_MARK, Model
+from rvec_merge.files.marks import EXTRACTION_FILE
+from rvec_merge.preflight.models import Model
 from rvec_merge.recipe.read import METHOD, declared_donors
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def check(
                 else:
                     yield clash_error(earlier_role, earlier, role, reference, proof)
     for model in models.values():
-        if not model.is_vector and (model.compact or (model.folder / EXTRACTED_MARK).is_file()):
+        if not model.is_vector and (model.compact or (model.folder / EXTRACTION_FILE).is_file()):
             yield RecipeError(
                 "A vector stands where a model belongs.",
                 [f"{model.label}: {model.reference}"],

@@ -11,10 +11,11 @@ from typing import Any
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, Notice, OutputError
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.mergekit_plugin.stock_run import CHECKS, StockRun
 from rvec_merge.preflight import same_model as identity
 from rvec_merge.preflight import tensors
-from rvec_merge.preflight.models import COMPACT_MARK, cached_snapshot, local_folder
+from rvec_merge.preflight.models import cached_snapshot, local_folder
 from rvec_merge.recipe.read import Recipe, check_config, parse_recipe
 
 LOG = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def _taken_for_hub_ids(recipe: Recipe) -> list[Notice]:
 
 def _refuse_compact(reference: Any) -> None:
     folder = local_folder(reference) or cached_snapshot(reference)
-    if folder is not None and (folder / COMPACT_MARK).is_file():
+    if folder is not None and (folder / VECTOR_FILE).is_file():
         raise CheckpointError(
             "Stock mergekit cannot read a compact vector file.",
             [f"{reference}"],
@@ -162,7 +163,7 @@ def _check_shapes(folders: tuple[tuple[Hashable, Path], ...], target: Hashable) 
         i: Checkpoint.open(f)
         for i, f in folders
         # A compact vector's index leads to packed bytes, whose shapes say nothing.
-        if any(f.glob("model*.safetensors*")) and not (f / COMPACT_MARK).is_file()
+        if any(f.glob("model*.safetensors*")) and not (f / VECTOR_FILE).is_file()
     }
     for reference, checkpoint in opened.items():
         first, *others = checkpoint.first_files

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import CheckpointError, ResultsError
 from rvec_merge.experiment.states import has_one_scale
+from rvec_merge.files.marks import RECIPE_FILE
 from rvec_merge.recipe.read import Recipe, parse_recipe, read_recipe
 from rvec_merge.report.results import Results
 
 if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
 
-_CONFIG = "mergekit_config.yml"
 # What does not decide which vector is added to which target, or how much of it.
 _BESIDE = {"dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template"}
 
@@ -24,13 +24,13 @@ def evaluated_recipe(results: Results, model: Path) -> Recipe:
         CheckpointError: the model's folder does not say what it was merged from.
         ResultsError: the experiment evaluated another merge, or another scale.
     """
-    if not (model / _CONFIG).is_file():
+    if not (model / RECIPE_FILE).is_file():
         raise CheckpointError(
             "The model's folder does not say what it was merged from.",
-            [f"{model}", f"no {_CONFIG} in it"],
+            [f"{model}", f"no {RECIPE_FILE} in it"],
             "name the folder that `rvec merge` or `mergekit-yaml` wrote.",
         )
-    merged = read_recipe(model / _CONFIG)
+    merged = read_recipe(model / RECIPE_FILE)
     evaluated = parse_recipe(results.recipe, source=results.plan.recipe)
     facts = _differences(evaluated.config, merged.config)
     scale, reported = _scale(merged.config), results.summary.scale

@@ -80,18 +80,6 @@ def pool(tasks: Mapping[str, Outcomes]) -> Outcomes:
     )
 
 
-def on_shared_items(*conditions: Outcomes) -> tuple[Outcomes, ...]:
-    """Keep the items that every condition has: clean against perturbed, where some are refused."""
-    shared = conditions[0].items
-    for one in conditions[1:]:
-        shared = np.intersect1d(shared, one.items)
-    kept = [np.isin(one.items, shared) for one in conditions]
-    return tuple(
-        Outcomes(one.items[keep], one.values[keep], one.strata[keep])
-        for one, keep in zip(conditions, kept, strict=True)
-    )
-
-
 @dataclass(frozen=True)
 class Mean:
     """A mean and its standard error, ``s / sqrt(n)`` (within strata where there are any)."""

@@ -15,12 +15,12 @@ import torch
 from rvec_merge.checkpoint.shards import ShardWriter
 from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.files.atomic import new_folder
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
 from rvec_merge.vector.codec import BITS, Bits, Encoder
 from rvec_merge.vector.format import (
     DTYPES,
     FORMAT,
-    HEAD,
     METADATA,
     STEM,
     VERSION,
@@ -92,7 +92,7 @@ def extract_compact(
         wanted = dict.fromkeys(vector.shapes, Wanted(dtype=torch.uint8))
         check_written(folder, wanted, indexed=False)
         copy_companions(vector.roots[0], folder)
-        write_text(folder / HEAD, head.model_dump_json(indent=1) + "\n")
+        write_text(folder / VECTOR_FILE, head.model_dump_json(indent=1) + "\n")
     return head
 
 

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import CheckpointError
+from rvec_merge.files.marks import VECTOR_FILE
 
-HEAD = "rvec_vector.json"  # stock mergekit's planning-time check knows a compact vector by it
 FORMAT: Literal["rvec-compact"] = "rvec-compact"
 VERSION: Literal[2] = 2
 KNOWN = (1, 2)
@@ -121,21 +121,23 @@ def read_head(root: Path) -> Head:
     Raises:
         CheckpointError: it is missing, of another version, or malformed.
     """
-    path = root / HEAD
+    path = root / VECTOR_FILE
     data = read_json(path)
     _check_version(data, path)
     try:
         head = Head.model_validate(data)
     except ValidationError as error:
         facts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
-        raise CheckpointError(f"{HEAD} is malformed.", [f"{path}", *facts], FETCH_AGAIN) from None
+        raise CheckpointError(
+            f"{VECTOR_FILE} is malformed.", [f"{path}", *facts], FETCH_AGAIN
+        ) from None
     return head
 
 
 def _check_version(data: dict[str, Any], path: Path) -> None:
     if data.get("format") != FORMAT:
         raise CheckpointError(
-            f"{HEAD} is not the head of a compact vector.",
+            f"{VECTOR_FILE} is not the head of a compact vector.",
             [f"{path}", f"format: {data.get('format')!r}"],
             FETCH_AGAIN,
         )

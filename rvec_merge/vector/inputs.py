@@ -10,9 +10,10 @@ from rvec_merge.arithmetic.kernel import Delta, is_weight
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.recipe.pairs import Pair
 from rvec_merge.recipe.read import Recipe
-from rvec_merge.vector.format import HEAD, DonorRecord, DonorRole
+from rvec_merge.vector.format import DonorRecord, DonorRole
 from rvec_merge.vector.provenance import describe
 from rvec_merge.vector.read import CompactVector
 
@@ -143,7 +144,7 @@ def open_vector(reference: Hashable) -> Vector:
         IncompatibleTensorsError: a tensor is no floating-point difference.
     """
     folder = locate(reference)
-    if (folder / HEAD).is_file():
+    if (folder / VECTOR_FILE).is_file():
         return PackedVector(str(reference), CompactVector.open(folder))
     checkpoint = Checkpoint.open(folder)
     facts = [f"{t.name}  {t.dtype}" for t in checkpoint.tensors.values() if not is_weight(t.dtype)]

@@ -9,12 +9,12 @@ from rvec_merge import __version__
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import RvecError
 from rvec_merge.files.hashes import file_sha256, known_sha256
+from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.output import write_text
 
 CREATED_BY = f"rvec-merge {__version__}"
-EXTRACTION = "rvec_extract.json"  # beside a dense vector or an adapter; preflight knows it too
 
 
 def describe(reference: Hashable, checkpoint: Checkpoint, *, hash_files: bool) -> DonorRecord:
@@ -55,7 +55,7 @@ def record_extraction(
         **facts,
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    write_text(folder / EXTRACTION, text + "\n")
+    write_text(folder / EXTRACTION_FILE, text + "\n")
 
 
 def revision_of(root: Path) -> str | None:

@@ -16,9 +16,10 @@ from torch import Tensor
 from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, why
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.files.plain_folder import check_plain
 from rvec_merge.vector.codec import BITS, BLOCK, CorruptBlockError, decode
-from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, HEAD, Head, TensorRecord, read_head
+from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, Head, TensorRecord, read_head
 
 LOG = logging.getLogger(__name__)
 OFFSET = np.dtype("<u8")  # of the table that ends a payload
@@ -176,10 +177,10 @@ class CompactVector:
                 file or a tensor, a header is malformed, or the head is of other payloads.
         """
         root = Path(root)
-        if not (root / HEAD).is_file():
+        if not (root / VECTOR_FILE).is_file():
             raise CheckpointError(
                 "The folder holds no compact vector.",
-                [f"{root}", f"there is no {HEAD}"],
+                [f"{root}", f"there is no {VECTOR_FILE}"],
                 "correct the path, or make one: `rvec extract`.",
             )
         check_plain(root)

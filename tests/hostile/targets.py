@@ -19,12 +19,13 @@ from safetensors.torch import save_file
 from rvec_merge.checkpoint.header import Checkpoint, read_header
 from rvec_merge.errors import RvecError
 from rvec_merge.experiment.store import Store
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.recipe.read import parse_recipe
 from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.report.results import read_results
 from rvec_merge.tasks.samples import read_run
 from rvec_merge.vector.codec import CorruptBlockError, Encoder, decode
-from rvec_merge.vector.format import HEAD, read_head
+from rvec_merge.vector.format import read_head
 from rvec_merge.vector.read import CompactVector
 from tests.conftest import RECIPE, REPOSITORY
 from tests.vector.test_golden import write as write_vector
@@ -79,11 +80,11 @@ def _index(data: bytes, folder: Path) -> None:
 
 
 def _head_seeds(folder: Path) -> list[bytes]:
-    return [(write_vector(folder) / HEAD).read_bytes()]
+    return [(write_vector(folder) / VECTOR_FILE).read_bytes()]
 
 
 def _head(data: bytes, folder: Path) -> None:
-    (folder / HEAD).write_bytes(data)
+    (folder / VECTOR_FILE).write_bytes(data)
     read_head(folder)
 
 

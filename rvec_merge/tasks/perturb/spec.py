@@ -1,15 +1,15 @@
 """What a task file says about its perturbation, and what a perturbation may answer."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 GENERATOR_VERSION = 1
 """Raised whenever any perturbation gives another text for the same seed and item."""
 
-Kind = Literal["typos", "distractor", "shuffle", "numeric", "range"]
-KINDS: tuple[Kind, ...] = ("typos", "distractor", "shuffle", "numeric", "range")
+Perturbation = Literal["typos", "distractor", "shuffle", "numeric", "range"]
+KINDS: tuple[Perturbation, ...] = get_args(Perturbation)
 
 
 class PerturbationSpec(BaseModel):
@@ -29,7 +29,7 @@ class PerturbationSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Kind
+    kind: Perturbation
     layout: Literal["text", "math", "chain", "program", "code"] = "text"
     fields: tuple[str, ...] = Field(default=("question",), min_length=1)
     until: str | None = None

@@ -1,0 +1,8 @@
+"""The files by which a folder that we wrote is known, whoever looks at it."""
+
+VECTOR_FILE = "rvec_vector.json"  # the head of a compact vector
+EXTRACTION_FILE = "rvec_extract.json"  # beside a dense vector or an adapter
+MERGE_FILE = "rvec_merge.json"  # where a merge came from
+RECIPE_FILE = "mergekit_config.yml"  # mergekit's, beside what it merged
+
+MARKS = (RECIPE_FILE, MERGE_FILE, VECTOR_FILE, EXTRACTION_FILE)
