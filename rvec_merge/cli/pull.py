@@ -19,8 +19,8 @@ def command(repo: str, out: Path | None, as_json: bool) -> None:
     Files of known names alone are fetched, and checked; what else the repo holds is listed.
     Nothing that is fetched is run.
     """
-    from rvec_merge.hub.pull import pull
     from rvec_merge.hub.references import parse_reference
+    from rvec_merge.sharing.pull import pull
 
     reference = parse_reference(repo)
     content = pull(reference, out or Path(reference.repo_id.rpartition("/")[2]))

@@ -8,7 +8,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 if TYPE_CHECKING:
-    from rvec_merge.hub.push import Upload
+    from rvec_merge.sharing.push import Upload
 
 KINDS = ("recipe", "vector", "merge", "results")
 
@@ -49,7 +49,7 @@ def command(
     """
     if results is not None and kind != "recipe":
         raise click.UsageError("--results belongs to a recipe.")
-    from rvec_merge.hub.push import prepare, push
+    from rvec_merge.sharing.push import prepare, push
 
     upload = prepare(kind, path, repo_id, license=license, results=results)
     if not as_json:

@@ -44,7 +44,7 @@ def _list_hub(as_json: bool) -> None:
     from rich.table import Table
 
     from rvec_merge.cli.console import PlainConsole
-    from rvec_merge.hub.search import search_recipes
+    from rvec_merge.sharing.search import search_recipes
 
     found = search_recipes()
     if as_json:

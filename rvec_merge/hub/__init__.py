@@ -1,1 +1,1 @@
-"""Sharing on the Hub: recipes, vectors, merges and results; all HTTP is huggingface_hub's."""
+"""Repos of the Hub: named, pinned, listed, fetched and compared; all HTTP is huggingface_hub's."""

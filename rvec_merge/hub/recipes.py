@@ -33,7 +33,7 @@ def open_recipe(source: str | Path) -> Recipe:
     """
     if not is_hub(source):
         return pin(read_recipe(source))
-    from rvec_merge.hub.pull import fetch_content
+    from rvec_merge.sharing.pull import fetch_content
 
     content = fetch_content(parse_reference(str(source)), "recipe", mark_only=True)
     text = (content.folder / content.kind.mark).read_text("utf-8")

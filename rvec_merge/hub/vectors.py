@@ -26,7 +26,7 @@ def open_vector(source: str) -> "Vector":
 
     if not is_hub(source):
         return inputs.open_vector(source)
-    from rvec_merge.hub.pull import fetch_content
+    from rvec_merge.sharing.pull import fetch_content
     from rvec_merge.vector.read import CompactVector
 
     content = fetch_content(parse_reference(source), "vector")

@@ -10,14 +10,14 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData
 
 from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.files.reading import Recorded, TaskSettings, damaged, read_as
-from rvec_merge.hub.benchmarks import benchmark_task
-from rvec_merge.hub.card import pipeline_tag
-from rvec_merge.hub.origin import origin_of, recipe_sources
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.report.results import Results
 from rvec_merge.results import wording
 from rvec_merge.results.flips import Flips
 from rvec_merge.results.summary import Row
+from rvec_merge.sharing.benchmarks import benchmark_task
+from rvec_merge.sharing.card import pipeline_tag
+from rvec_merge.sharing.origin import origin_of, recipe_sources
 
 PAPER = "2509.01363"
 TAGS = ("reasoning-vector", "mergekit", "merge", "rvec-merge")

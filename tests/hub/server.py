@@ -181,3 +181,13 @@ def serving(xet: Path | None = None) -> Iterator[Hub]:
         for server in servers:
             server.shutdown()
             server.server_close()
+
+
+def status(code: int, error: str = "", message: str = "", **headers: str):
+    """The hub answers with an error."""
+
+    def do(handler: Handler) -> bool:
+        handler.refuse(code, error, message, headers)
+        return True
+
+    return do

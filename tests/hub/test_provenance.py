@@ -17,7 +17,7 @@ from rvec_merge.vector.inputs import open_donors
 from rvec_merge.vector.lora import extract_lora
 from tests.hub.conftest import folder_files
 from tests.hub.state import Hub
-from tests.hub.test_damage import as_in_another_process
+from tests.hub.test_fetch import as_in_another_process
 from tests.hub.test_remote import fetch_and_merge, sharded
 
 UNDECLARED = ("extra.safetensors", "consolidated.00.safetensors", "tokenizer.model.v3", "a/b.json")

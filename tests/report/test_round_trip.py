@@ -105,7 +105,7 @@ def test_an_unfinished_experiment_is_not_shared(
     recipe_file: Path,
     kind: str,
 ):
-    from rvec_merge.hub.push import prepare
+    from rvec_merge.sharing.push import prepare
 
     Store(copy).forget_findings()
     path, results = (copy, None) if kind == "results" else (recipe_file, copy)

@@ -7,12 +7,12 @@ from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import CheckpointError, OutputError
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.layout import KINDS
-from rvec_merge.hub.pull import pull
-from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import HubReference
-from rvec_merge.hub.secrets import refuse_secrets
 from rvec_merge.merge.run import merge
+from rvec_merge.sharing.pull import pull
+from rvec_merge.sharing.push import prepare, push
+from rvec_merge.sharing.secrets import refuse_secrets
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import RECIPE as LOCAL_RECIPE

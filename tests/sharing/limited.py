@@ -14,12 +14,12 @@ import transformers  # noqa: F401  (big imports must not count)
 from mergekit.plan import MergePlanner  # noqa: F401
 
 from rvec_merge.errors import RvecError
-from rvec_merge.hub.pull import pull
 from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import parse_reference
 from rvec_merge.hub.remote import see
 from rvec_merge.hub.vectors import open_vector
 from rvec_merge.preflight import examine
+from rvec_merge.sharing.pull import pull
 
 ROOM = 1 << 30  # bytes beyond what the imports take
 SECONDS = 60  # of CPU, for all cases together

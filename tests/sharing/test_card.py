@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from rvec_merge.hub.card import pipeline_tag
-from rvec_merge.hub.origin import Source, origin_of
-from rvec_merge.hub.pull import pull
-from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import fetch_inputs, open_recipe
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.vectors import fetched
 from rvec_merge.merge.run import merge
+from rvec_merge.sharing.card import pipeline_tag
+from rvec_merge.sharing.origin import Source, origin_of
+from rvec_merge.sharing.pull import pull
+from rvec_merge.sharing.push import prepare, push
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import over_http

@@ -15,17 +15,17 @@ from rvec_merge.hub import snapshot
 from rvec_merge.hub.errors import HubError, Unreachable
 from rvec_merge.hub.fetch import Damaged
 from rvec_merge.hub.models import fetch_model
-from rvec_merge.hub.pull import pull
-from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import fetch_models, open_recipe
 from rvec_merge.hub.references import HubReference
+from rvec_merge.sharing.pull import pull
+from rvec_merge.sharing.push import prepare, push
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import REPOSITORY
 from tests.hub.conftest import folder_files, over_http
 from tests.hub.crash import STEPS
+from tests.hub.server import status
 from tests.hub.state import LARGE, Hub
-from tests.hub.test_faults import status
 from tests.hub.test_remote import sharded
 
 SHARDS = 3

@@ -3,12 +3,12 @@
 import logging
 from pathlib import Path
 
-from rvec_merge.hub.pull import pull
-from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import fetch_inputs, open_recipe
 from rvec_merge.hub.references import HubReference
 from rvec_merge.merge.run import merge
 from rvec_merge.merge.settings import Settings
+from rvec_merge.sharing.pull import pull
+from rvec_merge.sharing.push import prepare, push
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import folder_files

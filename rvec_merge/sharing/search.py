@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from rvec_merge.hub.card import RECIPE_TAG, TAGS
 from rvec_merge.hub.errors import explained
 from rvec_merge.hub.references import SCHEME
 from rvec_merge.hub.snapshot import client
+from rvec_merge.sharing.card import RECIPE_TAG, TAGS
 
 MOST = 100
 _SCANNED = 10 * MOST  # of a server that lists other models too

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from rvec_merge.hub.errors import HubError, Unreachable
-from rvec_merge.hub.pull import pull
-from rvec_merge.hub.push import prepare, push
 from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import HubReference
+from rvec_merge.sharing.pull import pull
+from rvec_merge.sharing.push import prepare, push
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import folder_files, over_http
-from tests.hub.server import Handler
+from tests.hub.server import Handler, status
 from tests.hub.state import Hub
 
 REPO = HubReference("me/vector")
@@ -30,16 +30,6 @@ def pushed(hub: Hub, vector: Path) -> Path:
     push(prepare("vector", vector, "me/vector", license="mit"))
     hub.requests.clear()
     return vector
-
-
-def status(code: int, error: str = "", message: str = "", **headers: str):
-    """The hub answers with an error."""
-
-    def do(handler: Handler) -> bool:
-        handler.refuse(code, error, message, headers)
-        return True
-
-    return do
 
 
 def cut(handler: Handler) -> bool:

@@ -6,20 +6,20 @@ from pathlib import Path
 
 from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.files.marks import EXTRACTION_FILE
-from rvec_merge.hub.card import read_card, write_card
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.layout import CARD, KINDS, RECIPE, RESULTS, Kind, KindName, plain_files
-from rvec_merge.hub.origin import (
+from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
+from rvec_merge.sharing.card import read_card, write_card
+from rvec_merge.sharing.origin import (
     Origin,
     folder_sources,
     origin_of,
     recipe_sources,
     stated_license,
 )
-from rvec_merge.hub.pull import check_results
-from rvec_merge.hub.repo import destination, repo_for_push, through_xet
-from rvec_merge.hub.secrets import refuse_secrets
-from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
+from rvec_merge.sharing.pull import check_results
+from rvec_merge.sharing.repo import destination, repo_for_push, through_xet
+from rvec_merge.sharing.secrets import refuse_secrets
 
 
 @dataclass(frozen=True)

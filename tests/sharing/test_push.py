@@ -6,7 +6,7 @@ import pytest
 
 from rvec_merge.errors import RvecError
 from rvec_merge.hub.errors import HubError, Unreachable
-from rvec_merge.hub.push import Upload, prepare, push
+from rvec_merge.sharing.push import Upload, prepare, push
 from rvec_merge.vector.dense import extract_dense
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import folder_files, over_http

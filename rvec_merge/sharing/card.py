@@ -12,7 +12,7 @@ from rvec_merge.hub.layout import CARD, RECIPE, Kind, KindName
 from rvec_merge.recipe.yaml import load_yaml
 
 if TYPE_CHECKING:
-    from rvec_merge.hub.origin import Origin
+    from rvec_merge.sharing.origin import Origin
 
 LIBRARY = "rvec-merge"
 TAGS = ("reasoning-vector", "mergekit")

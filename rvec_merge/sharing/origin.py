@@ -121,7 +121,7 @@ def license_on_hub(reference: HubReference) -> str | None:
 
 def folder_license(folder: Path) -> str | None:
     """The licence in a folder's own card; None if it states none, or cannot be read."""
-    from rvec_merge.hub.card import read_card
+    from rvec_merge.sharing.card import read_card
 
     try:
         return stated_license(read_card(folder)[0])

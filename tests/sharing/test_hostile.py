@@ -79,7 +79,12 @@ def verdicts(triple, tmp_path_factory) -> dict[str, tuple[str, float]]:
             "OMP_NUM_THREADS": "1",
         }
         child = subprocess.run(
-            [sys.executable, "-m", "tests.hub.limited", *(c.replace(":", ":evil/") for c in CASES)],
+            [
+                sys.executable,
+                "-m",
+                "tests.sharing.limited",
+                *(c.replace(":", ":evil/") for c in CASES),
+            ],
             cwd=REPOSITORY,
             env=environment,
             capture_output=True,
