@@ -122,7 +122,6 @@ def _open(
     stream: bool,
 ) -> Iterator[Any]:
     from rvec_merge.hub import vectors
-    from rvec_merge.vector import inputs
 
     if vector is not None:
         yield vectors.open_vector(vector)
@@ -136,14 +135,14 @@ def _open(
         import_mergekit()
         read = open_recipe(recipe)
         if not stream:
-            yield inputs.open_recipe_vector(read, pair)
+            yield vectors.open_recipe_vector(read, pair)
             return
         names = vectors.donors_of(read, pair)
     if stream:
         with vectors.streamed(*names, out) as source:
             yield source
     else:
-        yield inputs.open_donors(*map(vectors.fetched, names))
+        yield vectors.open_donors(*names)
 
 
 def _compact(source: Any, out: Path, **options: Any) -> dict[str, Any]:

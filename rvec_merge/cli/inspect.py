@@ -38,7 +38,7 @@ def command(
     cosines. A recipe's target is the one that norms relate to, unless --target names another.
     """
     from rvec_merge.checkpoint.header import Checkpoint
-    from rvec_merge.vector.inputs import locate
+    from rvec_merge.hub.models import locate
     from rvec_merge.vector.inspection import inspect_vector
 
     opened = [_open(reference, pair) for reference in vectors]
@@ -65,8 +65,7 @@ def command(
 def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
     """The vector, and the target if a recipe names one."""
     from rvec_merge.hub.references import is_hub
-    from rvec_merge.hub.vectors import open_vector
-    from rvec_merge.vector import inputs
+    from rvec_merge.hub.vectors import open_recipe_vector, open_vector
 
     if is_hub(reference) or not Path(reference).is_file():
         return open_vector(reference), None
@@ -75,7 +74,7 @@ def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
 
     import_mergekit()
     recipe = open_recipe(reference)
-    return inputs.open_recipe_vector(recipe, pair), str(recipe.config.base_model)
+    return open_recipe_vector(recipe, pair), str(recipe.config.base_model)
 
 
 def _print(found: "Inspection", tensors: bool) -> None:

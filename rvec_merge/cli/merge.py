@@ -64,7 +64,8 @@ def command(
     from rvec_merge.mergekit_plugin.fast_import import import_mergekit
 
     import_mergekit(quiet=not verbosity)
-    from rvec_merge.hub.recipes import fetch_inputs, open_recipe
+    from rvec_merge.hub.recipes import open_recipe
+    from rvec_merge.merge.prepare import fetch_inputs
     from rvec_merge.merge.run import merge
     from rvec_merge.merge.settings import Settings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.states import has_one_scale
 from rvec_merge.files.hashes import file_sha256
-from rvec_merge.plan.inputs import fetch
+from rvec_merge.hub.models import folder_of
 from rvec_merge.recipe.read import Recipe
 
 _SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
@@ -32,8 +32,8 @@ def weights_fingerprint(recipe: Recipe, state: State) -> str:
         "state": [state.kind, state.scale, state.seed],
         "recipe": None if state.kind == "target" else content,
         "dtype": config.dtype,
-        "checkpoints": {str(r): checkpoint_fingerprint(fetch(r)) for r in used},
-        "target": checkpoint_fingerprint(fetch(config.base_model)),
+        "checkpoints": {str(r): checkpoint_fingerprint(folder_of(r)) for r in used},
+        "target": checkpoint_fingerprint(folder_of(config.base_model)),
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
@@ -59,7 +59,7 @@ def model_inputs(recipe: Recipe) -> tuple[ModelInput, ...]:
     used = sorted(recipe.config.referenced_models(), key=lambda r: (r != target, str(r)))
     found = []
     for reference in used:
-        folder = fetch(reference)
+        folder = folder_of(reference)
         revision = folder.name if folder.parent.name == "snapshots" else None
         found.append(ModelInput(str(reference), revision, checkpoint_fingerprint(folder)))
     return tuple(found)

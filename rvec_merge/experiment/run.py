@@ -17,6 +17,7 @@ from rvec_merge.experiment.runner import CellRunner, versions
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import CellResult, Store
 from rvec_merge.experiment.tasks import TaskBook
+from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.preflight import Model, prompts, see_local
 from rvec_merge.preflight.models import see_models
 from rvec_merge.recipe.read import Recipe
@@ -280,7 +281,5 @@ def _without_scale(recipe: Any) -> dict[str, Any]:
 
 def prepare(path: Path) -> Experiment:
     """Read a plan and its recipe, and build the tasks."""
-    from rvec_merge.hub.recipes import open_recipe
-
     plan, recipe = read_plan(path)
     return Experiment(plan, open_recipe(recipe), TaskBook())

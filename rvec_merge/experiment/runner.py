@@ -22,7 +22,7 @@ from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import packed
 from rvec_merge.experiment.tasks import TaskBook
 from rvec_merge.experiment.weights import ResidentWeights
-from rvec_merge.plan.inputs import fetch
+from rvec_merge.hub.models import folder_of
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.tasks.outputs import describe, lengths
 
@@ -167,7 +167,7 @@ class CellRunner:
         """The model that evaluates a cell, with the cell's weights. One is in memory at a time."""
         donor = self._own(cell)
         # The same files that the weights are recomputed from, at the recipe's revision.
-        folder = fetch(self.recipe.config.base_model if donor is None else donor)
+        folder = folder_of(self.recipe.config.base_model if donor is None else donor)
         # By donor, not by folder: a donor may be the target, whose weights change in memory.
         if self._resident is None or self._holds != donor:
             self._resident = self._weights = None

@@ -22,6 +22,7 @@ from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import IncompatibleTensorsError, PlanError
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.states import DONORS, donor_of, has_one_scale
+from rvec_merge.hub.models import open_inputs
 from rvec_merge.plan.merge_plan import NotStreamable, PlannedTensor, plan_merge
 from rvec_merge.preflight import examine
 from rvec_merge.recipe.read import Recipe
@@ -51,7 +52,8 @@ class ResidentWeights:
         report = examine(recipe, None, allowed=allowed)
         report.raise_errors()
         try:
-            self._plan = plan_merge(recipe, report.tensors, mapped=True)
+            inputs = open_inputs(recipe, mapped=True)
+            self._plan = plan_merge(recipe, report.tensors, inputs=inputs)
         except NotStreamable as reason:
             raise PlanError(
                 "The recipe cannot be evaluated in memory.",

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from rvec_merge.errors import RecipeError
+from rvec_merge.hub.content import Content, fetch_content
 from rvec_merge.hub.errors import HubError, Unreachable
-from rvec_merge.hub.references import HubReference, is_hub, named_repo, parse_reference
+from rvec_merge.hub.fetch import Damaged, damaged
+from rvec_merge.hub.models import fetch_model
+from rvec_merge.hub.references import is_hub, named_repo, parse_reference
+from rvec_merge.hub.remote import hub_reference
 from rvec_merge.hub.snapshot import is_offline, pinned
 from rvec_merge.recipe.read import Recipe, parse_recipe, read_recipe
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
-
-    from rvec_merge.merge.settings import Settings
 
 _NAMES = frozenset({"model", "base_model", "source", "tokenizer_source"})  # keys that name a model
 
@@ -33,20 +35,17 @@ def open_recipe(source: str | Path) -> Recipe:
     """
     if not is_hub(source):
         return pin(read_recipe(source))
-    from rvec_merge.sharing.pull import fetch_content
-
-    content = fetch_content(parse_reference(str(source)), "recipe", mark_only=True)
-    text = (content.folder / content.kind.mark).read_text("utf-8")
-    return pin(strangers_recipe(text, content.reference))
+    return pin(recipe_of(fetch_content(parse_reference(str(source)), "recipe", mark_only=True)))
 
 
-def strangers_recipe(text: str, reference: HubReference) -> Recipe:
-    """Check a recipe that others wrote: it may name repos on the Hub alone.
+def recipe_of(content: Content) -> Recipe:
+    """The recipe of a repo, which others wrote: it may name repos on the Hub alone.
 
     Raises:
         RecipeError: it is no recipe, or names a path.
     """
-    recipe = parse_recipe(text, source=f"hf://{reference}")
+    text = (content.folder / content.kind.mark).read_text("utf-8")
+    recipe = parse_recipe(text, source=content.where)
     for name in named_models(recipe):
         # What looks like a repo but is a folder here must not be taken for the repo.
         if named_repo(name) is None:
@@ -120,35 +119,6 @@ def pin(recipe: Recipe, *, strict: bool = False) -> Recipe:
     return result
 
 
-def check_inputs(recipe: Recipe) -> None:
-    """Refuse a recipe that cannot be merged, as far as its inputs' headers say.
-
-    Raises:
-        RvecError: every problem that `rvec check` finds.
-    """
-    from rvec_merge.hub.remote import see
-    from rvec_merge.merge.prepare import prepare
-    from rvec_merge.merge.settings import Settings
-
-    prepare(recipe, None, Settings(), see).report.raise_errors()
-
-
-def fetch_inputs(recipe: Recipe, out: Path | None, settings: "Settings") -> None:
-    """Bring a recipe's repos into the Hub's cache, once their headers say that it can be merged.
-
-    Raises:
-        RvecError: the preflight refuses what the headers say, before any weight is fetched; or a
-            download fails.
-    """
-    from rvec_merge.hub.remote import hub_reference, see
-    from rvec_merge.merge.prepare import prepare
-
-    if all(hub_reference(reference) is None for reference in recipe.config.referenced_models()):
-        return
-    prepare(recipe, out, settings, see).report.raise_errors()
-    fetch_models(recipe)
-
-
 def fetch_models(recipe: Recipe) -> bool:
     """Bring a recipe's repos into the Hub's cache; whether there were any.
 
@@ -156,10 +126,6 @@ def fetch_models(recipe: Recipe) -> bool:
         Damaged: downloads differ from what their repos list; all of them are named.
         HubError: a download fails.
     """
-    from rvec_merge.hub.fetch import Damaged, damaged
-    from rvec_merge.hub.models import fetch_model
-    from rvec_merge.hub.remote import hub_reference
-
     references = sorted(recipe.config.referenced_models(), key=str)
     wanted = [hub for r in references if (hub := hub_reference(r)) is not None]
     adapters = [named_repo(str(reference.lora)) for reference in references if reference.lora]
@@ -181,8 +147,6 @@ def localized(recipe: Recipe) -> Recipe:
     Raises:
         HubError: see ``fetch_models``.
     """
-    from rvec_merge.hub.models import fetch_model
-
     folders: dict[str, str] = {}
     for name in named_models(recipe):
         if (hub := named_repo(name)) is not None:

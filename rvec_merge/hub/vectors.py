@@ -1,52 +1,79 @@
 """Vectors for the commands: a path, or ``hf://REPO_ID[@revision]``; donors, fetched or streamed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.errors import RecipeError
+from rvec_merge.hub.content import fetch_content
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.references import SCHEME, is_hub, named_repo, parse_reference
+from rvec_merge.hub.models import locate
+from rvec_merge.hub.references import is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import pinned
+from rvec_merge.recipe.pairs import Pair
 from rvec_merge.recipe.read import Recipe
-from rvec_merge.vector.inputs import choose_pair
+from rvec_merge.vector import inputs
+from rvec_merge.vector.inputs import Vector
+from rvec_merge.vector.read import CompactVector
 
-if TYPE_CHECKING:
-    from rvec_merge.vector.inputs import Vector
 
-
-def open_vector(source: str) -> "Vector":
-    """A vector from its folder, or from a vector repo, whose files are checked first.
+def open_vector(source: str) -> Vector:
+    """A vector from its folder or Hub id, or from a vector repo, whose files are checked first.
 
     Raises:
         CheckpointError, HubError: it is none, or is damaged.
     """
-    from rvec_merge.vector import inputs
-
     if not is_hub(source):
-        return inputs.open_vector(source)
-    from rvec_merge.sharing.pull import fetch_content
-    from rvec_merge.vector.read import CompactVector
-
+        return inputs.open_vector(locate(source), source)
     content = fetch_content(parse_reference(source), "vector")
-    return inputs.PackedVector(f"{SCHEME}{content.reference}", CompactVector.open(content.folder))
+    vector = checked_vector(content.folder, content.names, content.where)
+    content.check_json()
+    return inputs.PackedVector(content.where, vector)
 
 
-def fetched(model: str) -> str:
-    """A model's name for the library: a folder as it is, a repo at its commit and in the cache.
+def checked_vector(folder: Path, names: Collection[str], where: object) -> CompactVector:
+    """A compact vector, once its weights were compared with their hashes.
+
+    Args:
+        names: all that the folder or the repo holds.
+        where: what errors call it.
 
     Raises:
-        HubError: the repo cannot be had.
+        RvecError: it is damaged, or not alone.
     """
-    reference = parse_reference(model) if is_hub(model) else named_repo(model)
-    if reference is None:
-        return model
-    from rvec_merge.hub.models import fetch_model
+    vector = CompactVector.open(folder)
+    vector.verify()
+    refuse_second_set(where, names, vector.files)
+    return vector
 
-    found = pinned(reference)
-    fetch_model(found)
-    return str(found)
+
+def open_donors(grpo: str, sft: str) -> Vector:
+    """Two donors as a vector: folders as they are, repos at their commits and in the cache.
+
+    Raises:
+        HubError: a repo cannot be had.
+        RvecError: see ``vector.inputs.open_donors``.
+    """
+    names = _pinned(grpo), _pinned(sft)
+    plus, minus = map(locate, names)
+    return inputs.open_donors(plus, minus, names)
+
+
+def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
+    """The vector of a recipe: its pair's donors, without scale, weight, masks or control.
+
+    Raises:
+        RecipeError: the recipe has several pairs and ``pair`` names none of them.
+        RvecError: see ``vector.inputs``.
+    """
+    chosen = _choose_pair(recipe, pair)
+    grpo = f"{chosen.grpo}"
+    if chosen.sft is None:
+        return inputs.open_vector(locate(grpo), grpo)
+    names = grpo, f"{chosen.sft}"
+    plus, minus = map(locate, names)
+    return inputs.open_donors(plus, minus, names)
 
 
 def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
@@ -55,7 +82,7 @@ def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
     Raises:
         RecipeError: it has several pairs and ``pair`` names none, or the pair is a vector.
     """
-    chosen = choose_pair(recipe, pair)
+    chosen = _choose_pair(recipe, pair)
     if chosen.sft is None:
         raise RecipeError(
             "The recipe names a vector, not two donors.",
@@ -66,7 +93,7 @@ def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
 
 
 @contextmanager
-def streamed(grpo: str, sft: str, out: Path) -> Iterator["Vector"]:
+def streamed(grpo: str, sft: str, out: Path) -> Iterator[Vector]:
     """Two donors on the Hub, shard by shard; see ``stream.streamed_donors``.
 
     Raises:
@@ -79,3 +106,31 @@ def streamed(grpo: str, sft: str, out: Path) -> Iterator["Vector"]:
 
     with streamed_donors(grpo, sft, out) as pair:
         yield pair
+
+
+def _pinned(model: str) -> str:
+    reference = parse_reference(model) if is_hub(model) else named_repo(model)
+    return model if reference is None else str(pinned(reference))
+
+
+def _choose_pair(recipe: Recipe, name: str | None) -> Pair:
+    """A recipe's pair of that name; its only one where no name is given.
+
+    Raises:
+        RecipeError: there is none, or there are several.
+    """
+    if not recipe.is_reasoning_vector:
+        raise RecipeError(
+            "The recipe describes no reasoning vector.",
+            [recipe.source, f"merge_method: {recipe.config.merge_method}"],
+            "use a recipe with merge_method: reasoning_vector, or name the donors.",
+        )
+    found = {(p.grpo, p.sft): p for slices in recipe.pairs() for p in slices}
+    pairs = [p for p in found.values() if name in (None, p.name)]
+    if len(pairs) == 1:
+        return pairs[0]
+    raise RecipeError(
+        "The recipe does not say which vector is meant.",
+        [f"pair {p.name!r}: {p.grpo}" for p in found.values()],
+        "name one of its pairs: --pair NAME.",
+    )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import Problems, RecipeError
+from rvec_merge.hub.recipes import fetch_models
+from rvec_merge.hub.remote import hub_reference, see
 from rvec_merge.merge.copied_files import write_config
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input, read_input
@@ -62,6 +64,18 @@ def prepare(
             _refuse_compact(report.models, str(reason))
             return Prepared(report, reason=str(reason))
     return Prepared(replace(report, errors=tuple(problems.errors)))
+
+
+def fetch_inputs(recipe: Recipe, out: Path | None, settings: Settings) -> None:
+    """Bring a recipe's repos into the Hub's cache, once their headers say that it can be merged.
+
+    Raises:
+        RvecError: the preflight refuses what the headers say, before any weight is fetched; or a
+            download fails.
+    """
+    if any(hub_reference(reference) for reference in recipe.config.referenced_models()):
+        prepare(recipe, out, settings, see).report.raise_errors()
+        fetch_models(recipe)
 
 
 def _input(model: Model, settings: Settings) -> Input:

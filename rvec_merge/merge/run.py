@@ -13,13 +13,13 @@ from rvec_merge.checkpoint.layout import lay_out, write_index
 from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.errors import Notice, Problems
 from rvec_merge.files.atomic import new_folder
+from rvec_merge.hub.models import folder_of, open_inputs
 from rvec_merge.merge.copied_files import mend, write_card, write_companions
 from rvec_merge.merge.delegate import run_mergekit
 from rvec_merge.merge.execute import execute
 from rvec_merge.merge.prepare import Prepared, prepare
 from rvec_merge.merge.provenance import record, write_provenance
 from rvec_merge.merge.settings import Settings
-from rvec_merge.plan.inputs import fetch, open_input
 from rvec_merge.plan.merge_plan import MergePlan
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.preflight.complete import is_tied_head
@@ -96,7 +96,7 @@ def merge(
     for reference in recipe.config.referenced_models():
         if reference.lora is None and not is_path(reference.model.path):
             with problems.noted():
-                fetch(reference)
+                folder_of(reference)
     prepared = prepare(recipe, out, settings)
     problems.errors += prepared.report.errors
     problems.raise_all()
@@ -163,8 +163,7 @@ def _delegated(
     start: float,
 ) -> Outcome:
     LOG.info("Left to mergekit's executor: %s.", prepared.reason)
-    references = sorted(recipe.config.referenced_models(), key=str)
-    inputs = [open_input(r, allow_pickle=settings.allow_pickle) for r in references]
+    inputs = list(open_inputs(recipe, allow_pickle=settings.allow_pickle).values())
     folders = [found.folder for found in inputs]
     with new_folder(out, folders, overwrite=settings.overwrite) as folder:
         planned = time.perf_counter()

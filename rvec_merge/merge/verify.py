@@ -20,8 +20,11 @@ from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.errors import CheckpointError, RecipeError
 from rvec_merge.files.hashes import file_sha256
+from rvec_merge.hub.models import folder_of, open_inputs
+from rvec_merge.hub.recipes import fetch_models
+from rvec_merge.hub.snapshot import no_downloads
 from rvec_merge.merge.provenance import Provenance, read_provenance
-from rvec_merge.plan.inputs import Input, fetch
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, PlannedTensor, plan_merge
 from rvec_merge.preflight import see_local
 from rvec_merge.preflight.plan import resolve_seen
@@ -109,18 +112,16 @@ def verify(
 
 
 def _plan(recipe: Recipe) -> MergePlan:
-    from rvec_merge.hub.recipes import fetch_models
-    from rvec_merge.hub.snapshot import no_downloads
-
     fetch_models(recipe)
     models = {}
     for reference in recipe.config.referenced_models():
-        fetch(reference)
+        folder_of(reference)
         if (seen := see_local(reference, "input")) is not None:
             models[reference] = seen
     try:
         with no_downloads():
-            return plan_merge(recipe, resolve_seen(recipe, models, False))
+            tensors = resolve_seen(recipe, models, False)
+            return plan_merge(recipe, tensors, inputs=open_inputs(recipe))
     except NotStreamable as reason:
         raise RecipeError(
             "Only a streamed merge can be recomputed.",

@@ -14,7 +14,6 @@ from rvec_merge.checkpoint.header import Checkpoint, TensorInfo
 from rvec_merge.checkpoint.sources import Cast
 from rvec_merge.checkpoint.tensor import MappedTensor, StoredTensor, map_file
 from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.vector.inputs import locate
 from rvec_merge.vector.read import CompactVector
 
 if TYPE_CHECKING:
@@ -87,19 +86,6 @@ class Input:
         return content.tensors if isinstance(content, Checkpoint) else content.payloads
 
 
-def open_input(
-    reference: "ModelReference", *, allow_pickle: bool = False, mapped: bool = False
-) -> Input:
-    """Find a model's folder, fetching it if it is on the Hub, and read its headers.
-
-    Of a model with an adapter, this is the model without it.
-
-    Raises:
-        CheckpointError: it cannot be found or read.
-    """
-    return read_input(reference, fetch(reference), allow_pickle=allow_pickle, mapped=mapped)
-
-
 def read_input(
     reference: "ModelReference", folder: Path, *, allow_pickle: bool = False, mapped: bool = False
 ) -> Input:
@@ -111,15 +97,3 @@ def read_input(
     if (folder / VECTOR_FILE).is_file():
         return Input(reference, folder, CompactVector.open(folder))
     return Input(reference, folder, Checkpoint.open(folder, allow_pickle=allow_pickle), mapped)
-
-
-def fetch(reference: "ModelReference") -> Path:
-    """A model's local folder; downloads what the Hub's cache lacks.
-
-    Raises:
-        CheckpointError, HubError: there is no such folder or repository.
-    """
-    path = Path(reference.model.path)
-    if path.is_dir():
-        return path
-    return locate(reference.model)

@@ -13,7 +13,7 @@ from rvec_merge.arithmetic.kernel import Delta, Source, accumulation_dtype, chec
 from rvec_merge.checkpoint.written import Wanted
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.plan.by_mergekit import ResolvedTensor
-from rvec_merge.plan.inputs import Input, open_input
+from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.read import Recipe
 
@@ -129,17 +129,13 @@ def plan_merge(
     recipe: Recipe,
     resolved: Sequence[ResolvedTensor],
     *,
-    inputs: Mapping[Hashable, Input] | None = None,
-    mapped: bool = False,
-    allow_pickle: bool = False,
+    inputs: Mapping[Hashable, Input],
     trust_remote_code: bool = False,
 ) -> MergePlan:
     """Find every resolved tensor's bytes; reads headers, and buffers that are only copied.
 
     Args:
-        inputs: every model the recipe names, where they are open already.
-        mapped: the plan is executed again and again; see ``Input``.
-        allow_pickle: leave pickled inputs to mergekit, instead of refusing them.
+        inputs: every model that the recipe names.
         trust_remote_code: run code that a model's folder brings along.
 
     Raises:
@@ -152,11 +148,6 @@ def plan_merge(
         raise NotStreamable(reason)
     if not resolved:  # a cache without the weights, say: nothing was checked, nothing is planned
         raise NotStreamable("the inputs' tensors could not be seen")
-    # mergekit's own list is a set's, in another order each time.
-    references = sorted(recipe.config.referenced_models(), key=str)
-    inputs = inputs or {
-        r: open_input(r, allow_pickle=allow_pickle, mapped=mapped) for r in references
-    }
     for reference, found in inputs.items():
         if found.pickled:
             raise NotStreamable(f"{reference} is pickled")

@@ -15,9 +15,10 @@ def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
     Only what lies on this disk is read: a report downloads nothing.
     """
     from rvec_merge.checkpoint.header import Checkpoint
+    from rvec_merge.hub.models import locate
+    from rvec_merge.hub.vectors import open_recipe_vector
     from rvec_merge.preflight.models import local_folder
     from rvec_merge.recipe.read import parse_recipe
-    from rvec_merge.vector.inputs import locate, open_recipe_vector
 
     try:
         recipe = parse_recipe(results.recipe, source=results.plan.recipe)

@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.hub.errors import HubError, explained
 from rvec_merge.hub.layout import CARD, KINDS, RECIPE, RESULTS, Kind, KindName, plain_files
+from rvec_merge.hub.recipes import pin
+from rvec_merge.hub.remote import see
 from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
+from rvec_merge.hub.vectors import checked_vector
+from rvec_merge.merge.prepare import prepare as check
+from rvec_merge.merge.settings import Settings
+from rvec_merge.merge.verify import verify
+from rvec_merge.recipe.read import read_recipe
 from rvec_merge.sharing.card import read_card, write_card
 from rvec_merge.sharing.origin import (
     Origin,
@@ -144,11 +150,8 @@ def _refuse_mixture(upload: Upload, present: list[str]) -> None:
 
 
 def _recipe_files(path: Path, results: Path | None) -> tuple[dict[str, Path | str], Origin, str]:
-    from rvec_merge.hub.recipes import check_inputs, pin
-    from rvec_merge.recipe.read import read_recipe
-
     recipe = pin(read_recipe(path), strict=True)
-    check_inputs(recipe)
+    check(recipe, None, Settings(), see).report.raise_errors()
     files: dict[str, Path | str] = {RECIPE: recipe.text}
     if results is not None:
         check_results(results)
@@ -162,14 +165,8 @@ def _verify(kind: Kind, path: Path) -> None:
     if kind.name == "results":
         check_results(path)
     elif kind.name == "vector":
-        from rvec_merge.vector.read import CompactVector
-
-        vector = CompactVector.open(path)
-        vector.verify()
-        refuse_second_set(path, plain_files(path), vector.files)
+        checked_vector(path, plain_files(path), path)
     elif kind.name == "merge":
-        from rvec_merge.merge.verify import verify
-
         found = verify(path)
         if not found.holds:
             facts = [f"{name}: {count} elements differ" for name, count in found.differing.items()]

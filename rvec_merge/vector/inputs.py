@@ -1,6 +1,6 @@
 """What a vector is made of: two donors, a compact vector, or a dense one; told apart and paired."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +9,8 @@ from typing import Any, Protocol
 from rvec_merge.arithmetic.kernel import Delta, is_weight
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.tensor import StoredTensor
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
+from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.recipe.pairs import Pair
-from rvec_merge.recipe.read import Recipe
 from rvec_merge.vector.format import DonorRecord, DonorRole
 from rvec_merge.vector.provenance import describe
 from rvec_merge.vector.read import CompactVector
@@ -136,16 +134,19 @@ class PackedVector:
         return self.compact.head.donors
 
 
-def open_vector(reference: Hashable) -> Vector:
-    """A compact or dense vector from its folder, or Hub id.
+def open_vector(folder: Path, label: str = "") -> Vector:
+    """A compact or dense vector from its folder.
+
+    Args:
+        label: what tables and errors call it; the folder where there is none.
 
     Raises:
         CheckpointError: the folder holds neither.
         IncompatibleTensorsError: a tensor is no floating-point difference.
     """
-    folder = locate(reference)
+    label = label or f"{folder}"
     if (folder / VECTOR_FILE).is_file():
-        return PackedVector(str(reference), CompactVector.open(folder))
+        return PackedVector(label, CompactVector.open(folder))
     checkpoint = Checkpoint.open(folder)
     facts = [f"{t.name}  {t.dtype}" for t in checkpoint.tensors.values() if not is_weight(t.dtype)]
     if facts:
@@ -154,86 +155,31 @@ def open_vector(reference: Hashable) -> Vector:
             [f"{folder}", *facts[:8]],
             "use a vector of 16-bit floating point or wider.",
         )
-    return DenseVector(str(reference), checkpoint)
+    return DenseVector(label, checkpoint)
 
 
-def open_donors(grpo: Hashable, sft: Hashable) -> DonorPair:
+def open_donors(grpo: Path, sft: Path, names: tuple[str, str] | None = None) -> DonorPair:
     """Two donors as a vector.
+
+    Args:
+        names: what tables, errors and provenance call them; the folders where there are none.
 
     Raises:
         CheckpointError: one cannot be read.
         RecipeError: both are one checkpoint.
         IncompatibleTensorsError: names, shapes or dtypes do not let them be subtracted.
     """
-    plus, minus = Checkpoint.open(locate(grpo)), Checkpoint.open(locate(sft))
+    plus, minus = Checkpoint.open(grpo), Checkpoint.open(sft)
+    plus_name, minus_name = names or (f"{grpo}", f"{sft}")
     if plus.root.resolve() == minus.root.resolve():
         raise RecipeError(
             "Both donors are one checkpoint.",
-            [f"grpo: {grpo}", f"sft:  {sft}"],
+            [f"grpo: {plus_name}", f"sft:  {minus_name}"],
             "name the checkpoint trained with reinforcement learning as grpo, and the one it "
             "started from as sft.",
         )
     check_twins(plus, minus)
-    return DonorPair(str(grpo), str(sft), plus, minus)
-
-
-def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
-    """The vector of a recipe: its pair's donors, without scale, weight, masks or control.
-
-    Raises:
-        RecipeError: the recipe has several pairs and ``pair`` names none of them.
-        CheckpointError, IncompatibleTensorsError: see ``open_donors``.
-    """
-    chosen = choose_pair(recipe, pair)
-    if chosen.sft is None:
-        return open_vector(chosen.grpo)
-    return open_donors(chosen.grpo, chosen.sft)
-
-
-def locate(reference: Hashable) -> Path:
-    """The local folder of a path or Hub id; fetches what is not in the Hub's cache.
-
-    Raises:
-        CheckpointError: it is no such folder, or it names an adapter.
-        HubError: there is no such repository, or it cannot be had.
-    """
-    path = Path(str(reference))
-    if path.is_dir():
-        return path
-    from rvec_merge.hub.models import fetch_model
-    from rvec_merge.hub.references import SCHEME, try_reference
-
-    hub = None if path.exists() else try_reference(str(reference).removeprefix(SCHEME))
-    if hub is None:
-        raise CheckpointError(
-            "A model cannot be found.",
-            [f"{reference}"],
-            "correct the path or the Hub id; a relative path starts at the current folder.",
-        )
-    return fetch_model(hub)
-
-
-def choose_pair(recipe: Recipe, name: str | None) -> Pair:
-    """A recipe's pair of that name; its only one where no name is given.
-
-    Raises:
-        RecipeError: there is none, or there are several.
-    """
-    if not recipe.is_reasoning_vector:
-        raise RecipeError(
-            "The recipe describes no reasoning vector.",
-            [recipe.source, f"merge_method: {recipe.config.merge_method}"],
-            "use a recipe with merge_method: reasoning_vector, or name the donors.",
-        )
-    found = {(p.grpo, p.sft): p for slices in recipe.pairs() for p in slices}
-    pairs = [p for p in found.values() if name in (None, p.name)]
-    if len(pairs) == 1:
-        return pairs[0]
-    raise RecipeError(
-        "The recipe does not say which vector is meant.",
-        [f"pair {p.name!r}: {p.grpo}" for p in found.values()],
-        "name one of its pairs: --pair NAME.",
-    )
+    return DonorPair(plus_name, minus_name, plus, minus)
 
 
 def check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RvecError
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.recipes import fetch_inputs, open_recipe
+from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.remote import see
+from rvec_merge.merge.prepare import fetch_inputs
 from rvec_merge.merge.run import merge
 from rvec_merge.merge.settings import Settings
 from rvec_merge.preflight import examine

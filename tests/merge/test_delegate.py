@@ -92,7 +92,7 @@ def test_a_relative_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch, m
 
 def test_a_plan_without_tensors_is_not_streamed(models):
     with pytest.raises(NotStreamable, match="could not be seen"):
-        plan_merge(parse_recipe(text(models)), [])
+        plan_merge(parse_recipe(text(models)), [], inputs={})
 
 
 def test_mergekits_failures_are_told_and_leave_nothing(tmp_path, models):

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from rvec_merge.hub.recipes import fetch_inputs, open_recipe
+from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import HubReference
-from rvec_merge.hub.vectors import fetched
+from rvec_merge.hub.vectors import open_donors
+from rvec_merge.merge.prepare import fetch_inputs
 from rvec_merge.merge.run import merge
 from rvec_merge.sharing.card import pipeline_tag
 from rvec_merge.sharing.origin import Source, origin_of
 from rvec_merge.sharing.pull import pull
 from rvec_merge.sharing.push import prepare, push
 from rvec_merge.vector.extract import extract_compact
-from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import over_http
 from tests.hub.state import Hub
 
@@ -48,7 +48,7 @@ def test_a_vector_is_for_the_donor_it_moves_and_is_no_model(
 ):
     from transformers import AutoModelForCausalLM
 
-    donors = open_donors(fetched("org/grpo"), fetched("org/sft"))
+    donors = open_donors("org/grpo", "org/sft")
     extract_compact(donors, tmp_path / "v", shard_size=10**9)
     push(prepare("vector", tmp_path / "v", "me/vector", license="mit"))
     data, text = card(hub, "me/vector")
@@ -186,7 +186,7 @@ def test_licences_are_the_hubs_own(hub: Hub, tmp_path: Path):
 def test_a_vector_whose_sft_donor_is_a_folder_has_no_base_model(
     hub: Hub, shared, triple, tmp_path: Path
 ):
-    donors = open_donors(fetched("org/grpo"), triple["sft"])
+    donors = open_donors("org/grpo", str(triple["sft"]))
     extract_compact(donors, tmp_path / "v", shard_size=10**9)
     upload = prepare("vector", tmp_path / "v", "me/vector", license="mit")
     assert upload.local == (str(triple["sft"]),)

@@ -50,7 +50,7 @@ out_dtype: bfloat16
     (tmp_path / "recipe.yaml").write_text(text)
     push(prepare("recipe", tmp_path / "recipe.yaml", "me/recipe", license="mit"))
     recipe = open_recipe("hf://me/recipe")
-    from rvec_merge.hub.recipes import fetch_inputs
+    from rvec_merge.merge.prepare import fetch_inputs
     from rvec_merge.merge.settings import Settings
 
     out = tmp_path / "out"

@@ -3,8 +3,9 @@
 import logging
 from pathlib import Path
 
-from rvec_merge.hub.recipes import fetch_inputs, open_recipe
+from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import HubReference
+from rvec_merge.merge.prepare import fetch_inputs
 from rvec_merge.merge.run import merge
 from rvec_merge.merge.settings import Settings
 from rvec_merge.sharing.pull import pull
