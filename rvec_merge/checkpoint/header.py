@@ -13,13 +13,20 @@ import torch
 
 from rvec_merge.checkpoint.dtypes import DTYPES
 from rvec_merge.checkpoint.no_weights import no_weights
-from rvec_merge.checkpoint.weight_files import NAMED, PICKLED, check_shard, first_files, is_index
+from rvec_merge.checkpoint.weight_files import (
+    NAMED,
+    PICKLED,
+    check_shard,
+    first_files,
+    is_index,
+    pickled,
+)
 from rvec_merge.errors import CheckpointError, why
+from rvec_merge.files.json_object import read_object
 from rvec_merge.files.plain_folder import check_plain
 
 HEADER_LIMIT = 25_000_000  # bytes of one file's header; the Hub's client has the same limit
 MOST_TENSORS = 250_000  # of one checkpoint; the largest that are shared have a third of it
-_JSON_LIMIT = 64 << 20  # bytes
 _DIMENSIONS = 64  # as many as torch allows
 _REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pretrained."
 
@@ -186,11 +193,7 @@ def _placed(
     for low, high, name, kind, shape in entries:
         dtype = DTYPES.get(kind)
         if dtype is None:
-            raise CheckpointError(
-                f"{name} has a dtype that cannot be merged.",
-                [f"{path}", f"dtype {kind}"],
-                "use a checkpoint in bfloat16, float16, float32 or float64.",
-            )
+            raise unknown_dtype(name, kind, path)
         if low != end or high - low != prod(shape) * dtype.itemsize:
             raise ValueError(f"{name!r}: bytes {low}-{high} do not fit shape {shape}, or its place")
         tensors[name] = TensorInfo(name, dtype, tuple(shape), path, data + low, high - low)
@@ -200,23 +203,22 @@ def _placed(
     return tensors
 
 
+def unknown_dtype(name: str, kind: str, where: object) -> CheckpointError:
+    """The error for a tensor whose dtype is none of ``DTYPES``."""
+    return CheckpointError(
+        f"{name} has a dtype that cannot be merged.",
+        [f"{where}", f"dtype {kind}"],
+        "use a checkpoint in bfloat16, float16, float32 or float64.",
+    )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file.
 
     Raises:
         CheckpointError: the file is not JSON, holds something else than an object, or too much.
     """
-    try:
-        if path.stat().st_size > _JSON_LIMIT:
-            raise ValueError(f"it has {path.stat().st_size:,} bytes; {_JSON_LIMIT:,} are the most")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read.", [f"{path}", why(error)], _REFETCH
-        ) from None
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path.name} holds no JSON object.", [f"{path}"], _REFETCH)
-    return value
+    return read_object(path, CheckpointError, _REFETCH)
 
 
 def _first_files(root: Path, allow_pickle: bool) -> tuple[str, ...]:
@@ -227,12 +229,7 @@ def _first_files(root: Path, allow_pickle: bool) -> tuple[str, ...]:
     config = read_json(root / "config.json") if "config.json" in names else {}
     firsts = first_files(names, config)
     if firsts and firsts[0] in PICKLED and not allow_pickle:
-        raise CheckpointError(
-            "The checkpoint is pickled, and unpickling can run code.",
-            [f"{root}", *firsts],
-            "convert it (load it with transformers, call save_pretrained), or let torch "
-            "unpickle tensors alone: rvec merge --allow-pickle.",
-        )
+        raise pickled(root, firsts)
     if firsts:
         return firsts
     if config.get(NAMED) is not None:

@@ -30,6 +30,16 @@ def first_files(names: Collection[str], config: Mapping[str, Any]) -> tuple[str,
     return tuple(dict.fromkeys((named, *usual))) if readable and named in names else ()
 
 
+def pickled(where: object, files: Iterable[str]) -> CheckpointError:
+    """The error for a model that has pickled weights alone."""
+    return CheckpointError(
+        "The checkpoint is pickled, and unpickling can run code.",
+        [f"{where}", *files],
+        "convert it (load it with transformers, call save_pretrained), or let torch "
+        "unpickle tensors alone: rvec merge --allow-pickle.",
+    )
+
+
 def is_index(name: str) -> bool:
     """Whether a first file lists others."""
     return name.endswith(".index.json")

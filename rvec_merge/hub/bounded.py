@@ -1,7 +1,7 @@
 """Bounds on the answers of the Hub and its storage: bytes, seconds, requests, and who gets a token.
 
 The client itself takes as much as it is sent. Its answers are bounded where our own calls ask for
-them (``at_most``, which ``errors.explained`` enters); what else in this process uses the client is
+them (``at_most``, which ``explained`` enters); what else in this process uses the client is
 left alone. Xet's transfers are not HTTP of the client's; they are cut at the size that is listed.
 """
 
@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.errors import HubError, rate_limited
 
 ANSWER_BYTES = 32 << 20  # of one answer that is no file: a page of a listing, a header
 GRACE = 60.0  # seconds that any answer may take
@@ -105,8 +104,6 @@ def _bound_response(response: Any) -> None:
         return
     wait = response.headers.get("Retry-After", "")
     if response.status_code == 429 and wait.isdecimal() and int(wait) > LONGEST_WAIT:
-        from rvec_merge.hub.errors import rate_limited
-
         raise rate_limited(response.request.url.path, wait)
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise _refused(response.request, "packed, which was not asked for", "cannot be bounded")
@@ -136,9 +133,7 @@ class _Bounded:
         self._stream.close()
 
 
-def _refused(request: Any, fact: str, what: str) -> "HubError":
-    from rvec_merge.hub.errors import HubError
-
+def _refused(request: Any, fact: str, what: str) -> HubError:
     return HubError(
         f"An answer of the Hub {what}.",
         [request.url.path, fact],

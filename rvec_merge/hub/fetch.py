@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rvec_merge.files.hashes import hashes
 from rvec_merge.hub.bounded import SLOWEST_FILE, at_most
-from rvec_merge.hub.errors import HubError, explained
+from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.explained import explained
 from rvec_merge.hub.listing import RemoteFile
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, not_cached
 

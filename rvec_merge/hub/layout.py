@@ -10,7 +10,6 @@ from rvec_merge.files.marks import MERGE_FILE, VECTOR_FILE
 from rvec_merge.hub.errors import HubError
 
 KindName = Literal["recipe", "vector", "merge", "results"]
-CARD = "README.md"
 RECIPE = "recipe.yaml"
 RESULTS = "results"  # the folder of a recipe repo that holds its results
 LISTS = frozenset({"flips.json"})  # JSON that is no object

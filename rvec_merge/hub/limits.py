@@ -1,12 +1,11 @@
 """Bounds on what a stranger's headers and indices may make us hold in memory."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rvec_merge.checkpoint.header import HEADER_LIMIT, MOST_TENSORS
-from rvec_merge.errors import why
+from rvec_merge.files.json_object import read_object
 from rvec_merge.hub.errors import HubError
 
 _FIX = "do not use this repo; tell its author."
@@ -47,19 +46,13 @@ def check_count(tensors: int, where: object) -> None:
         )
 
 
-def read_object(path: Path, where: object) -> dict[str, Any]:
-    """A JSON object, from a file whose size was checked.
+def read_json(path: Path, where: object) -> dict[str, Any]:
+    """The JSON object in a file of a repo.
 
     Raises:
-        HubError: it is none.
+        HubError: it is none, or too large.
     """
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise HubError(f"{path.name} cannot be read.", [f"{where}", why(error)], _FIX) from None
-    if not isinstance(value, dict):
-        raise HubError(f"{path.name} holds no JSON object.", [f"{where}"], _FIX)
-    return value
+    return read_object(path, HubError, _FIX, where=where)
 
 
 def plain_index(value: Mapping[str, Any], files: Iterable[str], where: object) -> dict[str, str]:

@@ -4,9 +4,10 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rvec_merge.checkpoint.card import CARD
 from rvec_merge.errors import CheckpointError
 from rvec_merge.hub.fetch import fetch_files
-from rvec_merge.hub.layout import CARD, KINDS
+from rvec_merge.hub.layout import KINDS
 from rvec_merge.hub.limits import check_headers
 from rvec_merge.hub.references import SCHEME, HubReference, try_reference
 from rvec_merge.hub.remote import small_files, weight_files

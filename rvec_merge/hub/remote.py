@@ -5,24 +5,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.checkpoint.dtypes import DTYPES
-from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json
+from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json, unknown_dtype
 from rvec_merge.checkpoint.no_weights import no_weights
 from rvec_merge.checkpoint.weight_files import (
     PICKLED,
     check_shard,
     first_files,
     is_index,
+    pickled,
 )
 from rvec_merge.errors import CheckpointError
 from rvec_merge.files.hashes import known_sha256
 from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.hub.errors import HubError, explained
+from rvec_merge.hub import limits
+from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.explained import explained
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import SMALL_FILES, limit_of
-from rvec_merge.hub.limits import check_count, check_headers, plain_index, read_object
+from rvec_merge.hub.limits import check_count, check_headers, plain_index
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, open_snapshot
 from rvec_merge.preflight import Model, see_local
+from rvec_merge.vector.format import DTYPES as UNPACKED
+from rvec_merge.vector.format import read_head
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -56,11 +61,11 @@ def _see_remote(
     if VECTOR_FILE in snapshot.files:
         return Model(reference, label, folder, _compact(snapshot, folder), config, compact=True)
     if not weight_files(snapshot, folder):
-        pickled = [name for name in PICKLED if name in snapshot.files]
-        if not pickled:
+        found = [name for name in PICKLED if name in snapshot.files]
+        if not found:
             raise no_weights(folder, str(hub))
         if not allow_pickle:
-            raise _pickled(hub, pickled)
+            raise pickled(hub, found)
         return Model(reference, label, folder, None, config, pickled=True)
     tensors = tensor_infos(snapshot, folder)
     firsts = first_files(snapshot.files, config)
@@ -102,7 +107,7 @@ def weight_files(snapshot: Snapshot, folder: Path) -> dict[str, list[str]]:
     if not is_index(first := firsts[0]):
         return {first: []}
     weight_map = plain_index(
-        read_object(folder / first, snapshot.reference), snapshot.files, snapshot.reference
+        limits.read_json(folder / first, snapshot.reference), snapshot.files, snapshot.reference
     )
     files: dict[str, list[str]] = {}
     for name, file in weight_map.items():
@@ -173,11 +178,7 @@ def _info(snapshot: Snapshot, file: str, name: str, entry: Any) -> TensorInfo:
     stated = snapshot.files[file]
     dtype = DTYPES.get(entry.dtype)
     if dtype is None:
-        raise CheckpointError(
-            f"{name} has a dtype that cannot be merged.",
-            [f"{snapshot.reference}: {file}", f"dtype {entry.dtype}"],
-            "use a checkpoint in bfloat16, float16, float32 or float64.",
-        )
+        raise unknown_dtype(name, entry.dtype, f"{snapshot.reference}: {file}")
     shape = tuple(entry.shape)
     low, high = entry.data_offsets
     right = 0 <= low <= high <= stated.size and high - low == prod(shape) * dtype.itemsize
@@ -202,9 +203,6 @@ def _unfetched(snapshot: Snapshot, file: str) -> Path:
 
 def _compact(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:
     """A compact vector's tensors under the shapes they unpack to, as its head has them."""
-    from rvec_merge.vector.format import DTYPES as UNPACKED
-    from rvec_merge.vector.format import read_head
-
     head = read_head(folder)
     check_count(len(head.tensors), snapshot.reference)
     files = sorted({record.file for record in head.tensors.values()})
@@ -236,13 +234,4 @@ def too_large(snapshot: Snapshot, name: str, most: int) -> HubError:
         "A file of the repo is larger than such a file can be.",
         [f"{snapshot.reference}", f"{name}: {snapshot.files[name].size:,} bytes of {most:,}"],
         "do not use this repo; tell its author.",
-    )
-
-
-def _pickled(hub: HubReference, files: list[str]) -> CheckpointError:
-    return CheckpointError(
-        "The checkpoint is pickled, and unpickling can run code.",
-        [f"{hub}", *files],
-        "convert it (load it with transformers, call save_pretrained), or let torch "
-        "unpickle tensors alone: rvec merge --allow-pickle.",
     )

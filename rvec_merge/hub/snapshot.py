@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from rvec_merge import __version__
 from rvec_merge.hub.bounded import guard_client
-from rvec_merge.hub.errors import HubError, Unreachable, explained
+from rvec_merge.hub.errors import HubError, Unreachable
+from rvec_merge.hub.explained import explained
 from rvec_merge.hub.listing import RemoteFile, by_links, keep, listed, recall
 from rvec_merge.hub.references import COMMIT, HubReference
 

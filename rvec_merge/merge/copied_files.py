@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.arithmetic.effect import Effect
+from rvec_merge.checkpoint.card import CARD
 from rvec_merge.errors import RecipeError, said_by
 from rvec_merge.files.marks import RECIPE_FILE
 from rvec_merge.merge.settings import Settings
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
 
 LOG = logging.getLogger(__name__)
-CARD = "README.md"
 # What mergekit leaves behind on some of its paths, although transformers reads it.
 _MENDED = ("generation_config.json", "chat_template.jinja")
 

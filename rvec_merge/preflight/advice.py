@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rvec_merge.errors import Notice, RvecError
+from rvec_merge.checkpoint.card import read_metadata
+from rvec_merge.errors import Notice
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
 from rvec_merge.recipe.read import METHOD, parameter_blocks
-from rvec_merge.recipe.yaml import load_yaml
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
     from mergekit.config import MergeConfiguration
 
     from rvec_merge.plan.by_mergekit import ResolvedTensor
-
-_CARD_LIMIT = 1 << 16  # characters of a card's front matter
 
 
 def about_inputs(
@@ -105,17 +103,8 @@ def about_plan(
 def stated_bases(model: Model) -> set[str]:
     """What a model says it was made from: in its card's ``base_model``, or ``_name_or_path``."""
     found = [model.config.get("_name_or_path")]
-    card = model.folder / "README.md"
-    if card.is_file():
-        with card.open(encoding="utf-8", errors="replace") as file:
-            head = file.read(_CARD_LIMIT).split("---", 2)
-        try:
-            front = head[1] if len(head) == 3 and not head[0].strip() else ""
-            data = load_yaml(front, source=card.name)
-        except RvecError:
-            data = None
-        given = data.get("base_model") if isinstance(data, dict) else None
-        found += given if isinstance(given, list) else [given]
+    given = read_metadata(model.folder).get("base_model")
+    found += given if isinstance(given, list) else [given]
     return {one for one in found if isinstance(one, str) and one}
 
 

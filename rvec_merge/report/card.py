@@ -10,16 +10,18 @@ from pathlib import Path
 import yaml
 from huggingface_hub import ModelCard, eval_result_entries_to_yaml, parse_eval_result_entries
 
+from rvec_merge.checkpoint.card import CARD
 from rvec_merge.errors import OutputError, ResultsError, why
 from rvec_merge.files.names import below, write_below
 from rvec_merge.report.card_evidence import evaluated_recipe
-from rvec_merge.report.card_metadata import PAPER, add_metadata, eval_entries, measured
+from rvec_merge.report.card_metadata import add_metadata, eval_entries, measured
 from rvec_merge.report.charts import scale_chart
 from rvec_merge.report.figures import draw
 from rvec_merge.report.results import Results
 from rvec_merge.results import wording
 from rvec_merge.results.steps import habits
 from rvec_merge.results.tables import conditions_table
+from rvec_merge.sharing.card import PAPER, open_card
 from rvec_merge.stats.verdict import Finding
 
 FIGURE = "rvec_scale.png"
@@ -55,7 +57,7 @@ def write_card(results: Results, model: Path) -> CardFiles:
     """
     recipe = evaluated_recipe(results, model)
     found = measured(results)
-    card = _existing(model)
+    card = open_card(model, ResultsError, ignore_results=False) or _new(model)
     add_metadata(card.data, recipe, found, model)
     license = card.data.get("license")
     card.text = _with_section(card.text, _section(results, license))
@@ -75,18 +77,8 @@ def write_card(results: Results, model: Path) -> CardFiles:
     return CardFiles(tuple(paths), tuple(off_hub), license)
 
 
-def _existing(model: Path) -> ModelCard:
-    path = model / "README.md"
-    if not path.is_file():
-        return ModelCard(f"---\n{{}}\n---\n\n# {model.resolve().name}\n")
-    try:
-        return ModelCard(path.read_text(encoding="utf-8"))
-    except (ValueError, TypeError, yaml.YAMLError) as error:
-        raise ResultsError(
-            "The model's card has metadata that cannot be kept.",
-            [f"{path}", why(error)],
-            "correct the block between the --- lines.",
-        ) from None
+def _new(model: Path) -> ModelCard:
+    return ModelCard(f"---\n{{}}\n---\n\n# {model.resolve().name}\n")
 
 
 def _with_section(prose: str, section: str) -> str:
@@ -120,8 +112,8 @@ def _write(results: Results, model: Path, text: str, entries: dict[str, str]) ->
         draw(scale_chart(results, results.plan.tasks[0].task), [made / FIGURE])
         for name, entry in entries.items():
             write_below(made, f"{ENTRIES}/{name}", entry)
-        write_below(made, "README.md", text)
-        names = [FIGURE, *(f"{ENTRIES}/{name}" for name in entries), "README.md"]
+        write_below(made, CARD, text)
+        names = [FIGURE, *(f"{ENTRIES}/{name}" for name in entries), CARD]
         paths = [below(model, name) for name in names]
         for name, path in zip(names, paths, strict=True):
             path.parent.mkdir(exist_ok=True)

@@ -16,11 +16,10 @@ from rvec_merge.results import wording
 from rvec_merge.results.flips import Flips
 from rvec_merge.results.summary import Row
 from rvec_merge.sharing.benchmarks import benchmark_task
-from rvec_merge.sharing.card import pipeline_tag
+from rvec_merge.sharing.card import LIBRARY, PAPER, TAGS, pipeline_tag
 from rvec_merge.sharing.origin import origin_of, recipe_sources
 
-PAPER = "2509.01363"
-TAGS = ("reasoning-vector", "mergekit", "merge", "rvec-merge")
+_TAGS = (*TAGS, "merge", LIBRARY)
 _LICENSE_KEYS = ("license", "license_name", "license_link")
 
 
@@ -92,7 +91,7 @@ def add_metadata(
         data["base_model_relation"] = "merge"
     elif not data.base_model:
         data.base_model = None  # mergekit writes an empty list, which means nothing
-    data.tags = _joined(data.tags, TAGS)
+    data.tags = _joined(data.tags, _TAGS)
     data.library_name = data.library_name or "transformers"
     data.pipeline_tag = data.pipeline_tag or pipeline_tag(model)
     data["arxiv"] = _joined(data.get("arxiv"), [PAPER])

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge.errors import RvecError
-from rvec_merge.hub.errors import explained
+from rvec_merge.hub.explained import explained
 from rvec_merge.hub.snapshot import client
 from rvec_merge.recipe.yaml import TEXT_LIMIT, load_yaml
 

@@ -1,22 +1,23 @@
 """The model card of what is shared: metadata that the Hub indexes, and how to use it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rvec_merge.errors import CheckpointError
-from rvec_merge.files.marks import VECTOR_FILE
+from huggingface_hub import ModelCard, ModelCardData
+
+from rvec_merge.checkpoint.card import CARD, front_matter
+from rvec_merge.checkpoint.header import read_json
+from rvec_merge.errors import CheckpointError, RvecError
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.layout import CARD, RECIPE, Kind, KindName
+from rvec_merge.hub.layout import RECIPE, Kind, KindName
 from rvec_merge.recipe.yaml import load_yaml
-
-if TYPE_CHECKING:
-    from rvec_merge.sharing.origin import Origin
+from rvec_merge.sharing.origin import Origin
+from rvec_merge.vector.format import read_head
 
 LIBRARY = "rvec-merge"
 TAGS = ("reasoning-vector", "mergekit")
-PAPER = "arxiv:2509.01363"
+PAPER = "2509.01363"
 RECIPE_TAG = "rvec-recipe"  # `rvec recipes --hub` looks for it
 # How the Hub's model tree shows a repo beside its base models. It infers `merge` where there are
 # several and nothing is said. An adapter is what it calls weights that are no model by themselves.
@@ -35,7 +36,7 @@ def kind_tag(kind: Kind) -> str:
 
 
 def write_card(
-    kind: Kind, repo_id: str, license: str, origin: "Origin", folder: Path, recipe: str | None
+    kind: Kind, repo_id: str, license: str, origin: Origin, folder: Path, recipe: str | None
 ) -> str:
     """The text of ``README.md``: a card that is there keeps its body and its other metadata.
 
@@ -44,10 +45,10 @@ def write_card(
         folder: what is shared; for a recipe, where its results lie, if anywhere.
         recipe: the text of the recipe that is shared.
     """
-    from huggingface_hub import ModelCardData
-
-    data, body = read_card(folder) if kind.name != "recipe" else ({}, "")
-    tags = [*TAGS, *(["merge"] if kind.name == "merge" else []), kind_tag(kind), PAPER]
+    card = None if kind.name == "recipe" else open_card(folder)
+    data = {} if card is None else card.data.to_dict()
+    body = "" if card is None else card.text.lstrip("\n")
+    tags = [*TAGS, *(["merge"] if kind.name == "merge" else []), kind_tag(kind), f"arxiv:{PAPER}"]
     data["tags"] = [*tags, *(tag for tag in data.get("tags") or [] if tag not in tags)]
     bases = origin.models if kind.name == "merge" else origin.foremost
     for key in ("base_model", "base_model_relation"):
@@ -63,8 +64,6 @@ def write_card(
 
 def pipeline_tag(model: Path) -> str | None:
     """What a checkpoint is for, as the Hub calls it; None where transformers has no word for it."""
-    from rvec_merge.checkpoint.header import read_json
-
     try:
         config = read_json(model / "config.json")
     except CheckpointError:
@@ -91,33 +90,34 @@ def _describe_library(kind: Kind, folder: Path, data: dict[str, Any]) -> None:
         data.setdefault("pipeline_tag", task)
 
 
-def read_card(folder: Path) -> tuple[dict[str, Any], str]:
-    """Metadata and body of a folder's card; nothing where there is none.
+def open_card(
+    folder: Path, error: type[RvecError] = HubError, *, ignore_results: bool = True
+) -> ModelCard | None:
+    """A folder's card; None where there is none.
+
+    Args:
+        error: the class of error to raise.
+        ignore_results: leave results that the Hub's client cannot read as they are.
 
     Raises:
-        HubError: its metadata cannot be kept.
+        RvecError: its metadata cannot be kept.
     """
     path = folder / CARD
     if not path.is_file():
-        return {}, ""
-    from huggingface_hub import ModelCard
-    from huggingface_hub.repocard import REGEX_YAML_BLOCK
-
+        return None
     try:
         text = path.read_text("utf-8")
-        if found := REGEX_YAML_BLOCK.search(text):
-            load_yaml(found.group(2), source=CARD)  # bounds what the library then expands
-        card = ModelCard(text, ignore_metadata_errors=True)
-        return card.data.to_dict(), card.text.lstrip("\n")
-    except Exception as error:  # foreign code over any YAML; it promises no exception types
-        raise HubError(
+        load_yaml(front_matter(text), source=CARD)  # bounds what the library then expands
+        return ModelCard(text, ignore_metadata_errors=ignore_results)
+    except Exception as problem:  # foreign code over any YAML; it promises no exception types
+        raise error(
             "The card has metadata that cannot be kept.",
-            [f"{path}", *f"{error}".splitlines()[:3]],
+            [f"{path}", *f"{problem}".splitlines()[:3]],
             "correct the block between the --- lines of README.md.",
         ) from None
 
 
-def _body(kind: Kind, repo_id: str, origin: "Origin", folder: Path, recipe: str | None) -> str:
+def _body(kind: Kind, repo_id: str, origin: Origin, folder: Path, recipe: str | None) -> str:
     name = repo_id.partition("/")[2] or repo_id
     if kind.name == "recipe":
         parts = [_recipe_text(repo_id, recipe or ""), _results_text(folder)]
@@ -145,12 +145,12 @@ def _results_text(folder: Path) -> str:
 
 
 def _vector_text(repo_id: str, folder: Path) -> str:
-    totals = json.loads((folder / VECTOR_FILE).read_text("utf-8"))["totals"]
-    density = totals["nonzero"] / max(totals["elements"], 1)
-    return _VECTOR.format(repo=repo_id, density=f"{density:.1%}", **totals)
+    totals = read_head(folder).totals
+    density = totals.nonzero / max(totals.elements, 1)
+    return _VECTOR.format(repo=repo_id, density=f"{density:.1%}", **totals.model_dump())
 
 
-def _made_from(origin: "Origin") -> str:
+def _made_from(origin: Origin) -> str:
     if not origin.models:
         return ""
     lines = ["## Made from\n"]

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.hub.errors import HubError, Missing, Unreachable, explained
+from rvec_merge.checkpoint.card import read_metadata
+from rvec_merge.hub.errors import HubError, Missing, Unreachable
+from rvec_merge.hub.explained import explained
 from rvec_merge.hub.layout import KindName
+from rvec_merge.hub.recipes import named_models
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import TIMEOUT, client
-from rvec_merge.recipe.read import Recipe
+from rvec_merge.merge.provenance import read_provenance
+from rvec_merge.recipe.read import Recipe, parse_recipe
+from rvec_merge.vector.format import read_head
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,6 @@ class Origin:
 
 def recipe_sources(recipe: Recipe) -> list[Source]:
     """What a recipe names, its target first."""
-    from rvec_merge.hub.recipes import named_models
-
     base = recipe.config.base_model
     target = None if base is None else str(base.model)
     return [Source(name) for name in sorted(named_models(recipe), key=lambda n: n != target)]
@@ -60,14 +63,9 @@ def recipe_sources(recipe: Recipe) -> list[Source]:
 def folder_sources(kind: KindName, path: Path) -> list[Source]:
     """What a folder's provenance names: the target first, or the donor that a vector moves."""
     if kind == "vector":
-        from rvec_merge.vector.format import read_head
-
         donors = sorted(read_head(path).donors.items(), key=lambda item: item[0] != "sft")
         return [Source(d.reference, d.revision, d.license) for _, d in donors]
     if kind == "merge":
-        from rvec_merge.merge.provenance import read_provenance
-        from rvec_merge.recipe.read import parse_recipe
-
         provenance = read_provenance(path)
         target = str(parse_recipe(provenance.recipe).config.base_model)
         inputs = sorted(provenance.inputs, key=lambda i: i.reference != target)
@@ -121,12 +119,7 @@ def license_on_hub(reference: HubReference) -> str | None:
 
 def folder_license(folder: Path) -> str | None:
     """The licence in a folder's own card; None if it states none, or cannot be read."""
-    from rvec_merge.sharing.card import read_card
-
-    try:
-        return stated_license(read_card(folder)[0])
-    except HubError:
-        return None
+    return stated_license(read_metadata(folder))
 
 
 def stated_license(metadata: Mapping[str, Any]) -> str | None:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rvec_merge.checkpoint.card import CARD
 from rvec_merge.files.marks import EXTRACTION_FILE
-from rvec_merge.hub.errors import HubError, explained
-from rvec_merge.hub.layout import CARD, KINDS, RECIPE, RESULTS, Kind, KindName, plain_files
+from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.explained import explained
+from rvec_merge.hub.layout import KINDS, RECIPE, RESULTS, Kind, KindName, plain_files
 from rvec_merge.hub.recipes import pin
 from rvec_merge.hub.remote import see
 from rvec_merge.hub.snapshot import MOST_FILES, TIMEOUT, client
@@ -15,7 +17,7 @@ from rvec_merge.merge.prepare import prepare as check
 from rvec_merge.merge.settings import Settings
 from rvec_merge.merge.verify import verify
 from rvec_merge.recipe.read import read_recipe
-from rvec_merge.sharing.card import read_card, write_card
+from rvec_merge.sharing.card import open_card, write_card
 from rvec_merge.sharing.origin import (
     Origin,
     folder_sources,
@@ -88,7 +90,8 @@ def prepare(
         left_out = [name for name in names if name not in files and not name.startswith(".")]
         _verify(kind, path)
         origin = origin_of(folder_sources(kind.name, path))
-    license = license or (stated_license(read_card(path)[0]) if path.is_dir() else None)
+    card = open_card(path) if path.is_dir() else None
+    license = license or (stated_license(card.data.to_dict()) if card else None)
     if not license:
         raise _no_license(origin)
     files[CARD] = write_card(kind, repo_id, license, origin, results or path, recipe)

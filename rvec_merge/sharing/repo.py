@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rvec_merge.hub.errors import HubError, Missing, Unreachable, explained, one_line
+from rvec_merge.hub.errors import HubError, Missing, Unreachable
+from rvec_merge.hub.explained import explained, one_line
 from rvec_merge.hub.references import parse_reference
 from rvec_merge.hub.snapshot import TIMEOUT
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from rvec_merge.hub.errors import explained
+from rvec_merge.hub.explained import explained
 from rvec_merge.hub.references import SCHEME
 from rvec_merge.hub.snapshot import client
 from rvec_merge.sharing.card import RECIPE_TAG, TAGS

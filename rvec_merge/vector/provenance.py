@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge import __version__
+from rvec_merge.checkpoint.card import read_metadata
 from rvec_merge.checkpoint.header import Checkpoint
-from rvec_merge.errors import RvecError
 from rvec_merge.files.hashes import file_sha256, known_sha256
 from rvec_merge.files.marks import EXTRACTION_FILE
-from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.output import write_text
 
@@ -65,11 +64,5 @@ def revision_of(root: Path) -> str | None:
 
 def _license(root: Path) -> str | None:
     """``license`` of the model card's front matter."""
-    try:
-        text = (root / "README.md").read_text(encoding="utf-8")
-        _, front, _ = text.split("---\n", 2)
-        stated = load_yaml(front, source="README.md")
-    except (OSError, ValueError, RvecError):
-        return None
-    license = stated.get("license") if isinstance(stated, dict) else None
+    license = read_metadata(root).get("license")
     return license if isinstance(license, str) else None
