@@ -42,6 +42,7 @@ class TensorInfo:
         path: the file that holds it.
         start: offset of its first byte from the beginning of the file; -1 in a pickled one.
         nbytes: its length in bytes.
+        sha256: of a file that is not here, as the Hub lists it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class TensorInfo:
     path: Path
     start: int
     nbytes: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

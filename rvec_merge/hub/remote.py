@@ -1,5 +1,6 @@
 """See a model on the Hub without its weights: small files, and headers by range request."""
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,17 +189,12 @@ def _info(snapshot: Snapshot, file: str, name: str, entry: Any) -> TensorInfo:
             [f"{snapshot.reference}", f"{name}: bytes {low}-{high} do not fit shape {shape}"],
             _BAD,
         )
-    return TensorInfo(name, dtype, shape, _unfetched(snapshot, file), low, high - low)
+    path = Path(f"hf://{snapshot.reference}") / file  # it is not here
+    return TensorInfo(name, dtype, shape, path, low, high - low, stated.sha256)
 
 
 def _offset(item: tuple[str, Any]) -> int:
     return int(item[1].data_offsets[0])
-
-
-def _unfetched(snapshot: Snapshot, file: str) -> Path:
-    """A name for a file that is not here; its hash, as in the cache, so that twins are known."""
-    stated = snapshot.files[file]
-    return Path(f"hf://{snapshot.reference}") / (stated.sha256 or stated.blob)
 
 
 def _compact(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:
@@ -217,14 +213,7 @@ def _compact(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:
             raise CheckpointError(
                 f"{record.file} lacks the payload of {name}.", [f"{snapshot.reference}"], _BAD
             )
-        tensors[name] = TensorInfo(
-            name,
-            UNPACKED[record.dtype],
-            tuple(record.shape),
-            payload.path,
-            payload.start,
-            payload.nbytes,
-        )
+        tensors[name] = replace(payload, dtype=UNPACKED[record.dtype], shape=tuple(record.shape))
     return tensors
 
 

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import Finding, Notice, RecipeError
 from rvec_merge.files.hashes import known_sha256
 from rvec_merge.files.marks import EXTRACTION_FILE
@@ -100,11 +100,10 @@ def same(a: Any, b: Any, models: Mapping["ModelReference", Model]) -> str:
     return ""
 
 
-def known_hash(path: Path) -> str | None:
-    """A weight file's sha256 where a Hub download recorded it; nothing is read."""
-    if not path.exists() and _SHA256.fullmatch(path.name):
-        return path.name  # a file on the Hub, headers alone: named by what its commit lists
-    if (found := known_sha256(path)) is not None:
+def _known_hash(file: TensorInfo) -> str | None:
+    """A weight file's sha256 where the Hub lists it, or a download recorded it; nothing is read."""
+    path = file.path
+    if (found := file.sha256 or known_sha256(path)) is not None:
         return found
     note = path.parent / ".cache/huggingface/download" / f"{path.name}.metadata"
     if not note.is_file() or note.stat().st_mtime < path.stat().st_mtime - 1:
@@ -113,16 +112,16 @@ def known_hash(path: Path) -> str | None:
     return lines[1] if len(lines) > 1 and _SHA256.fullmatch(lines[1]) else None
 
 
-def _files(model: Model) -> dict[str, Path]:
-    paths = {info.path for info in (model.tensors or {}).values()}
-    return {path.name: path for path in sorted(paths)}
+def _files(model: Model) -> dict[str, TensorInfo]:
+    """One tensor of each weight file."""
+    return {info.sha256 or info.path.name: info for info in (model.tensors or {}).values()}
 
 
-def _same_file(a: Path, b: Path) -> bool:
-    if a.exists() and b.exists() and a.samefile(b):  # of a model on the Hub, headers alone
+def _same_file(a: TensorInfo, b: TensorInfo) -> bool:
+    if a.path.exists() and b.path.exists() and a.path.samefile(b.path):
         return True
-    known = known_hash(a)
-    return known is not None and known == known_hash(b)
+    known = _known_hash(a)
+    return known is not None and known == _known_hash(b)
 
 
 def _hub_key(reference: Any) -> tuple[str, str]:
