@@ -43,12 +43,8 @@ def command(out: Path, recipe: str | None, sample: int | None, seed: int, as_jso
             echo(f"{out}: {found.checked} of {found.total} tensors recomputed, same bits")
     if found.holds:
         return
-    facts = [f"{name}: {count} elements differ" for name, count in found.differing.items()]
-    facts += [f"{name}: missing" for name in found.missing]
-    facts += [f"{name}: not in the recipe's plan" for name in found.extra]
-    more = [f"and {len(facts) - 8} more"] if len(facts) > 8 else []
-    raise CheckpointError(
-        "The merge is not what its recipe gives.",
-        [f"{out}", *facts[:8], *more, *found.changed],
+    raise found.error(
+        CheckpointError,
+        out,
         "merge it again; if the inputs are the recorded ones, the output was changed.",
     )

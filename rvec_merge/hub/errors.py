@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from rvec_merge.errors import RvecError
 
+OFFLINE = "HF_HUB_OFFLINE is set"
+
 
 class HubError(RvecError):
     """The Hub, or what it holds, does not allow what was asked."""
@@ -15,6 +17,15 @@ class Unreachable(HubError):
 
 class Missing(HubError):
     """The Hub has no such repo, or does not show it."""
+
+
+def not_cached(*facts: str) -> Unreachable:
+    """The error for what the Hub does not answer, or may not be asked, and the cache lacks."""
+    return Unreachable(
+        "Offline, and the Hub's cache lacks it.",
+        facts,
+        "run once with HF_HUB_OFFLINE=0, which fills the cache.",
+    )
 
 
 def rate_limited(what: str, wait: str, said: Iterable[str] = ()) -> HubError:

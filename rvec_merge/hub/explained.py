@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rvec_merge.errors import RvecError, why
 from rvec_merge.hub.bounded import ANSWER_BYTES, at_most
-from rvec_merge.hub.errors import HubError, Missing, Unreachable, rate_limited
+from rvec_merge.hub.errors import OFFLINE, HubError, Missing, Unreachable, not_cached, rate_limited
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -69,11 +69,7 @@ def _explain(error: BaseException, what: str) -> HubError:
     from huggingface_hub import errors as client
 
     if isinstance(error, client.OfflineModeIsEnabled | client.LocalEntryNotFoundError):
-        return Unreachable(
-            "Offline, and the Hub's cache lacks it.",
-            [what, "HF_HUB_OFFLINE is set"],
-            "run once with HF_HUB_OFFLINE=0, which fills the cache.",
-        )
+        return not_cached(what, OFFLINE)
     if isinstance(error, client.HFValidationError):
         return HubError("This is no Hub id.", [what, one_line(error)], "write it as org/name.")
     if isinstance(error, client.HfHubHTTPError):

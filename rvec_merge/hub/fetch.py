@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rvec_merge.files.hashes import hashes
 from rvec_merge.hub.bounded import SLOWEST_FILE, at_most
-from rvec_merge.hub.errors import HubError
+from rvec_merge.hub.errors import OFFLINE, HubError, not_cached
 from rvec_merge.hub.explained import explained
 from rvec_merge.hub.listing import RemoteFile
-from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, not_cached
+from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline
 
 LOG = logging.getLogger(__name__)
 _THREADS = 8  # as many as the Hub's client uses
@@ -35,7 +35,7 @@ def fetch_files(snapshot: Snapshot, names: Iterable[str]) -> Path:
     wanted = sorted(set(names))
     missing = [name for name in wanted if cached_file(snapshot.reference, name) is None]
     if missing and is_offline():
-        raise not_cached(f"{snapshot.reference}", *missing[:5])
+        raise not_cached(f"{snapshot.reference}", *missing[:5], OFFLINE)
     facts: list[str] = []
     failures: list[HubError] = []
     # Each thread compares what it fetched while the others still fetch: the bytes are in memory.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rvec_merge import __version__
 from rvec_merge.hub.bounded import guard_client
-from rvec_merge.hub.errors import HubError, Unreachable
+from rvec_merge.hub.errors import OFFLINE, HubError, Unreachable, not_cached
 from rvec_merge.hub.explained import explained
 from rvec_merge.hub.listing import RemoteFile, by_links, keep, listed, recall
 from rvec_merge.hub.references import COMMIT, HubReference
@@ -82,7 +82,7 @@ def pinned(reference: HubReference) -> HubReference:
     if is_offline():
         commit = _cached_commit(reference)
         if commit is None:
-            raise not_cached(str(reference))
+            raise not_cached(str(reference), OFFLINE)
         return reference.at(commit)
     with explained(str(reference)):
         info = client().model_info(reference.repo_id, revision=reference.revision, timeout=TIMEOUT)
@@ -142,18 +142,8 @@ def _list(endpoint: str, found: HubReference) -> dict[str, RemoteFile]:
 def _files_of_cache(found: HubReference, kept: Path) -> dict[str, RemoteFile]:
     files = recall(kept) or by_links(_repo_folder(found) / "snapshots" / str(found.revision))
     if not files:
-        raise not_cached(str(found))
+        raise not_cached(str(found), OFFLINE if is_offline() else "the Hub is silent")
     return files
-
-
-def not_cached(*facts: str) -> Unreachable:
-    """The error for what an offline run needs and the cache does not have."""
-    said = "HF_HUB_OFFLINE is set" if is_offline() else "the Hub is silent"
-    return Unreachable(
-        "Offline, and the Hub's cache lacks it.",
-        [*facts, said],
-        "run once with HF_HUB_OFFLINE=0, which fills the cache.",
-    )
 
 
 def cached_file(reference: HubReference, name: str) -> Path | None:

@@ -18,7 +18,7 @@ from rvec_merge.arithmetic.kernel import (
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo
 from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.checkpoint.weight_files import refuse_second_set
-from rvec_merge.errors import CheckpointError, RecipeError
+from rvec_merge.errors import CheckpointError, RecipeError, RvecError
 from rvec_merge.files.hashes import file_sha256
 from rvec_merge.hub.models import folder_of, open_inputs
 from rvec_merge.hub.recipes import fetch_models
@@ -56,6 +56,15 @@ class Verification:
     def holds(self) -> bool:
         """The bits are what the recipe gives."""
         return not (self.differing or self.missing or self.extra)
+
+    def error(self, kind: type[RvecError], out: Path, fix: str) -> RvecError:
+        """The error for bits that are others."""
+        facts = [f"{name}: {count} elements differ" for name, count in self.differing.items()]
+        facts += [f"{name}: missing" for name in self.missing]
+        facts += [f"{name}: not in the recipe's plan" for name in self.extra]
+        more = [f"and {len(facts) - 8} more"] if len(facts) > 8 else []
+        headline = "The merge is not what its recipe gives."
+        return kind(headline, [f"{out}", *facts[:8], *more, *self.changed], fix)
 
 
 def verify(

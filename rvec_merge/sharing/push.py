@@ -172,14 +172,7 @@ def _verify(kind: Kind, path: Path) -> None:
     elif kind.name == "merge":
         found = verify(path)
         if not found.holds:
-            facts = [f"{name}: {count} elements differ" for name, count in found.differing.items()]
-            facts += [f"{name}: missing" for name in found.missing]
-            facts += [f"{name}: not in the recipe's plan" for name in found.extra]
-            raise HubError(
-                "The merge is not what its recipe gives.",
-                [f"{path}", *facts[:8], *found.changed],
-                "merge it again, and push that.",
-            )
+            raise found.error(HubError, path, "merge it again, and push that.")
 
 
 def _unchecked(names: list[str]) -> list[str]:
