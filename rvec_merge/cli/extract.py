@@ -139,7 +139,9 @@ def _open(
             return
         names = vectors.donors_of(read, pair)
     if stream:
-        with vectors.streamed(*names, out) as source:
+        from rvec_merge.hub.stream import streamed_donors
+
+        with streamed_donors(*names, out) as source:
             yield source
     else:
         yield vectors.open_donors(*names)

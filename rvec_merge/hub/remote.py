@@ -68,7 +68,8 @@ def _see_remote(
         if not allow_pickle:
             raise pickled(hub, found)
         return Model(reference, label, folder, None, config, pickled=True)
-    tensors = tensor_infos(snapshot, folder)
+    headers = headers_of(snapshot, folder).values()
+    tensors = {name: info for header in headers for name, info in header.items()}
     firsts = first_files(snapshot.files, config)
     return Model(reference, label, folder, tensors, config, first_files=firsts)
 
@@ -114,14 +115,6 @@ def weight_files(snapshot: Snapshot, folder: Path) -> dict[str, list[str]]:
     for name, file in weight_map.items():
         files.setdefault(file, []).append(name)
     return dict(sorted(files.items()))
-
-
-def tensor_infos(snapshot: Snapshot, folder: Path) -> dict[str, TensorInfo]:
-    """Every tensor of a model on the Hub; see ``headers_of``."""
-    found: dict[str, TensorInfo] = {}
-    for header in headers_of(snapshot, folder).values():
-        found.update(header)
-    return found
 
 
 def headers_of(snapshot: Snapshot, folder: Path) -> dict[str, dict[str, TensorInfo]]:

@@ -80,10 +80,9 @@ def pinned(reference: HubReference) -> HubReference:
     if reference.is_pinned:
         return reference
     if is_offline():
-        commit = _cached_commit(reference)
-        if commit is None:
+        if not (path := _ref(reference)).is_file():
             raise not_cached(str(reference), OFFLINE)
-        return reference.at(commit)
+        return reference.at(path.read_text("utf-8").strip())
     with explained(str(reference)):
         info = client().model_info(reference.repo_id, revision=reference.revision, timeout=TIMEOUT)
         if not isinstance(info.sha, str) or not COMMIT.fullmatch(info.sha):
@@ -105,12 +104,14 @@ def open_snapshot(reference: HubReference) -> Snapshot:
         HubError: it cannot be reached, its listing is malformed, or holds more than ``MOST_FILES``
             files.
     """
+    from huggingface_hub import constants
+
     found = pinned(reference)
     kept = _repo_folder(found) / "trees" / f"{found.revision}.json"
     if is_offline():
         return Snapshot(found, _files_of_cache(found, kept))
     try:
-        files = _list(_endpoint(), found)
+        files = _list(str(constants.ENDPOINT), found)
     except Unreachable as error:
         if not reference.is_pinned:
             raise
@@ -154,11 +155,6 @@ def cached_file(reference: HubReference, name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _cached_commit(reference: HubReference) -> str | None:
-    path = _ref(reference)
-    return path.read_text("utf-8").strip() if path.is_file() else None
-
-
 def _ref(reference: HubReference) -> Path:
     """Where the cache keeps the commit of a branch."""
     return _repo_folder(reference) / "refs" / (reference.revision or "main")
@@ -170,9 +166,3 @@ def _repo_folder(reference: HubReference) -> Path:
 
     folder = repo_folder_name(repo_id=reference.repo_id, repo_type="model")
     return Path(str(constants.HF_HUB_CACHE)) / str(folder)
-
-
-def _endpoint() -> str:
-    from huggingface_hub import constants
-
-    return str(constants.ENDPOINT)

@@ -14,9 +14,10 @@ from typing import Any
 from rvec_merge.arithmetic.kernel import Delta
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_header
 from rvec_merge.checkpoint.tensor import StoredTensor
+from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.fetch import damaged, difference, download, fetch_files, forget
 from rvec_merge.hub.limits import check_headers
-from rvec_merge.hub.references import HubReference
+from rvec_merge.hub.references import HubReference, is_hub, named_repo, parse_reference
 from rvec_merge.hub.remote import headers_of, small_files
 from rvec_merge.hub.snapshot import cached_file, open_snapshot
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
@@ -34,11 +35,12 @@ def streamed_donors(grpo: str, sft: str, out: Path) -> Iterator["StreamedPair"]:
         the Hub's cache has already are read there, and stay.
 
     Raises:
-        HubError: a donor cannot be had.
+        HubError: a donor is a folder, or cannot be had.
         IncompatibleTensorsError: the headers do not let them be subtracted.
     """
-    from rvec_merge.hub.references import parse_reference
-
+    for name in (grpo, sft):
+        if not is_hub(name) and named_repo(name) is None:
+            raise HubError("Only donors on the Hub can be streamed.", [name], "leave --stream out.")
     with _scratch(out.absolute()) as work:
         yield StreamedPair(
             _Donor(parse_reference(grpo), work / "grpo"), _Donor(parse_reference(sft), work / "sft")

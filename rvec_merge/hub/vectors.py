@@ -1,13 +1,11 @@
-"""Vectors for the commands: a path, or ``hf://REPO_ID[@revision]``; donors, fetched or streamed."""
+"""Vectors for the commands: a path, or ``hf://REPO_ID[@revision]``; two donors, a recipe's pair."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 
 from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.errors import RecipeError
 from rvec_merge.hub.content import fetch_content
-from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.models import locate
 from rvec_merge.hub.references import is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import pinned
@@ -90,22 +88,6 @@ def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
             "pull it: rvec pull.",
         )
     return str(chosen.grpo), str(chosen.sft)
-
-
-@contextmanager
-def streamed(grpo: str, sft: str, out: Path) -> Iterator[Vector]:
-    """Two donors on the Hub, shard by shard; see ``stream.streamed_donors``.
-
-    Raises:
-        HubError: a donor is a folder, or cannot be had.
-    """
-    for name in (grpo, sft):
-        if not is_hub(name) and named_repo(name) is None:
-            raise HubError("Only donors on the Hub can be streamed.", [name], "leave --stream out.")
-    from rvec_merge.hub.stream import streamed_donors
-
-    with streamed_donors(grpo, sft, out) as pair:
-        yield pair
 
 
 def _pinned(model: str) -> str:

@@ -66,12 +66,12 @@ def test_a_small_file_is_no_longer_than_it_is_listed(hub: Hub, shared, tmp_path:
 
 
 def test_a_server_that_ignores_ranges_sends_no_more_than_an_answer(hub: Hub, shared):
-    from rvec_merge.hub.remote import tensor_infos
+    from rvec_merge.hub.remote import headers_of
 
     found = snapshot.open_snapshot(REPO)
     hub.fail("GET", "cdn:", body_of({}, endless))
     with pytest.raises(HubError, match="longer than it may"):
-        tensor_infos(found, Path())
+        headers_of(found, Path())
 
 
 def test_a_packed_answer_is_not_unpacked(hub: Hub, shared):

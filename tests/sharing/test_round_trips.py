@@ -203,7 +203,7 @@ def test_what_merges_copy_beside_the_weights_is_shared():
 
 
 def test_what_nobody_could_pull_is_not_pushed(hub: Hub, vector, monkeypatch):
-    from rvec_merge.hub import push as module
+    from rvec_merge.sharing import push as module
 
     monkeypatch.setattr(module, "MOST_FILES", len(folder_files(vector)))
     with pytest.raises(HubError, match="more files than a repo may have"):
