@@ -1,11 +1,11 @@
 """What a folder without a model's weights holds instead, and the way from there to a model."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from rvec_merge.checkpoint.weight_files import ADAPTER_MARK, INDEX, SINGLE
 from rvec_merge.errors import CheckpointError
+from rvec_merge.files.json_object import read_object
 
 _SAFETENSORS = (SINGLE, INDEX)
 _PICKLES = (".bin", ".pt", ".pth")
@@ -65,9 +65,8 @@ def _adapter(root: Path, name: str) -> CheckpointError | None:
     if not (root / ADAPTER_MARK).is_file():
         return None
     try:
-        config = json.loads((root / ADAPTER_MARK).read_text(encoding="utf-8"))
-        base = config.get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
+        base = read_object(root / ADAPTER_MARK, CheckpointError, "").get("base_model_name_or_path")
+    except CheckpointError:
         base = None
     return CheckpointError(
         "This is an adapter, not a model.",

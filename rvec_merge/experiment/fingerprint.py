@@ -11,6 +11,7 @@ from rvec_merge.experiment.states import has_one_scale
 from rvec_merge.files.hashes import file_sha256
 from rvec_merge.hub.models import folder_of
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.vector.provenance import revision_of
 
 _SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
@@ -60,8 +61,8 @@ def model_inputs(recipe: Recipe) -> tuple[ModelInput, ...]:
     found = []
     for reference in used:
         folder = folder_of(reference)
-        revision = folder.name if folder.parent.name == "snapshots" else None
-        found.append(ModelInput(str(reference), revision, checkpoint_fingerprint(folder)))
+        fingerprint = checkpoint_fingerprint(folder)
+        found.append(ModelInput(str(reference), revision_of(folder), fingerprint))
     return tuple(found)
 
 

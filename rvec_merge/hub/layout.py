@@ -11,6 +11,7 @@ from rvec_merge.hub.errors import HubError
 
 KindName = Literal["recipe", "vector", "merge", "results"]
 RECIPE = "recipe.yaml"
+TAGS = ("reasoning-vector", "mergekit")  # of every card
 RESULTS = "results"  # the folder of a recipe repo that holds its results
 LISTS = frozenset({"flips.json"})  # JSON that is no object
 _M, _G, _T = 1 << 20, 1 << 30, 1 << 40
@@ -61,6 +62,11 @@ class Kind:
     name: KindName
     mark: str
     files: Mapping[str, int]
+
+    @property
+    def tag(self) -> str:
+        """What its cards say beside ``TAGS``; `rvec recipes --hub` looks for it."""
+        return f"rvec-{self.name}"
 
     def limit(self, name: str) -> int | None:
         """The most bytes that a file may have; None if such a repo has no file of that name."""

@@ -5,20 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-from rvec_merge.checkpoint.card import CARD, front_matter
+from rvec_merge.checkpoint.card import CARD
 from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import CheckpointError, RvecError
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.layout import RECIPE, Kind, KindName
+from rvec_merge.hub.layout import RECIPE, TAGS, Kind, KindName
 from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.sharing.origin import Origin
 from rvec_merge.vector.format import read_head
 
 LIBRARY = "rvec-merge"
-TAGS = ("reasoning-vector", "mergekit")
 PAPER = "2509.01363"
-RECIPE_TAG = "rvec-recipe"  # `rvec recipes --hub` looks for it
 # How the Hub's model tree shows a repo beside its base models. It infers `merge` where there are
 # several and nothing is said. An adapter is what it calls weights that are no model by themselves.
 _RELATION: Mapping[KindName, str] = {"recipe": "adapter", "vector": "adapter", "merge": "merge"}
@@ -28,11 +27,6 @@ _PIPELINES = (
     (None, "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES"),
     ("text-generation", "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"),
 )
-
-
-def kind_tag(kind: Kind) -> str:
-    """The tag that tells our kinds of repo apart."""
-    return f"rvec-{kind.name}"
 
 
 def write_card(
@@ -48,7 +42,7 @@ def write_card(
     card = None if kind.name == "recipe" else open_card(folder)
     data = {} if card is None else card.data.to_dict()
     body = "" if card is None else card.text.lstrip("\n")
-    tags = [*TAGS, *(["merge"] if kind.name == "merge" else []), kind_tag(kind), f"arxiv:{PAPER}"]
+    tags = [*TAGS, *(["merge"] if kind.name == "merge" else []), kind.tag, f"arxiv:{PAPER}"]
     data["tags"] = [*tags, *(tag for tag in data.get("tags") or [] if tag not in tags)]
     bases = origin.models if kind.name == "merge" else origin.foremost
     for key in ("base_model", "base_model_relation"):
@@ -107,7 +101,8 @@ def open_card(
         return None
     try:
         text = path.read_text("utf-8")
-        load_yaml(front_matter(text), source=CARD)  # bounds what the library then expands
+        if found := REGEX_YAML_BLOCK.search(text):
+            load_yaml(found.group(2), source=CARD)  # bounds what the library then expands
         return ModelCard(text, ignore_metadata_errors=ignore_results)
     except Exception as problem:  # foreign code over any YAML; it promises no exception types
         raise error(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from rvec_merge.hub.explained import explained
+from rvec_merge.hub.layout import KINDS, TAGS
 from rvec_merge.hub.references import SCHEME
 from rvec_merge.hub.snapshot import client
-from rvec_merge.sharing.card import RECIPE_TAG, TAGS
 
 MOST = 100
 _SCANNED = 10 * MOST  # of a server that lists other models too
@@ -43,7 +43,7 @@ def search_recipes() -> tuple[HubRecipe, ...]:
 
 
 def _found() -> Iterator[HubRecipe]:
-    wanted = [TAGS[0], RECIPE_TAG]
+    wanted = [TAGS[0], KINDS["recipe"].tag]
     listed = client().list_models(filter=wanted, sort="last_modified", limit=_SCANNED, full=True)
     for info in listed:
         tags = [str(tag) for tag in info.tags or []]
