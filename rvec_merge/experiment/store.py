@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from rvec_merge.errors import DISK_FULL, EnvironmentProblem, ResultsError, why
+from rvec_merge.files.marks import EXPERIMENT_FILE
 from rvec_merge.files.names import write_below
 from rvec_merge.files.reading import (
     Budget,
@@ -25,7 +26,6 @@ from rvec_merge.files.reading import (
 )
 
 FORMAT = 1
-HEAD = "experiment.json"
 _LOCK = ".lock"
 _CELL = "cell.json"
 _FINDINGS = ("summary.json", "summary.md", "cells.csv", "flips.json")
@@ -119,7 +119,7 @@ class Store:
 
     def found(self) -> dict[str, Any] | None:
         """What the experiment in the folder is; None for a new or empty folder."""
-        if (self.root / HEAD).is_file():
+        if (self.root / EXPERIMENT_FILE).is_file():
             with contextlib.suppress(DamagedResults):
                 return self.head()
             if self.cells.is_dir():
@@ -129,7 +129,7 @@ class Store:
         if self.root.exists():
             raise ResultsError(
                 "The results folder holds something else.",
-                [f"{self.root}", f"no readable {HEAD} in it"],
+                [f"{self.root}", f"no readable {EXPERIMENT_FILE} in it"],
                 "name a new or empty folder.",
             )
         return None
@@ -152,11 +152,11 @@ class Store:
             if self.failures.exists():
                 shutil.rmtree(self.failures)  # these cells are tried again
             text = json.dumps({"format": FORMAT, **head}, indent=2, sort_keys=True) + "\n"
-            path = self.root / HEAD
+            path = self.root / EXPERIMENT_FILE
             if path.is_file() and path.read_bytes() != text.encode():
                 self.forget_findings()  # they are another plan's
             try:
-                self.write(HEAD, text)
+                self.write(EXPERIMENT_FILE, text)
                 yield
             except OSError as error:
                 if error.errno not in DISK_FULL:
@@ -173,11 +173,11 @@ class Store:
         Raises:
             ResultsError: the folder holds no results, damaged ones, or those of another version.
         """
-        path = self.root / HEAD
+        path = self.root / EXPERIMENT_FILE
         if not path.is_file():
             raise ResultsError(
                 "This is no results folder.",
-                [f"{self.root}", f"no {HEAD} in it"],
+                [f"{self.root}", f"no {EXPERIMENT_FILE} in it"],
                 "name the folder that `rvec experiment -o` wrote.",
             )
         head = read_object(path)

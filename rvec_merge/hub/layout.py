@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rvec_merge.files.marks import MERGE_FILE, VECTOR_FILE
+from rvec_merge.files.marks import EXPERIMENT_FILE, MERGE_FILE, VECTOR_FILE
 from rvec_merge.hub.errors import HubError
 
 KindName = Literal["recipe", "vector", "merge", "results"]
@@ -105,7 +105,7 @@ KINDS: Mapping[KindName, Kind] = {
             rf"model{_SHARD}": _T,
         },
     ),
-    "results": Kind("results", "experiment.json", {**_CARD, **_SUMMARY, **_CELLS}),
+    "results": Kind("results", EXPERIMENT_FILE, {**_CARD, **_SUMMARY, **_CELLS}),
 }
 # What any model has beside its weights; other names of tokenizer files end in .json or .model.
 SMALL_FILES: Mapping[str, int] = {

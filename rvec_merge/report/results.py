@@ -7,7 +7,8 @@ from pathlib import Path
 from rvec_merge.errors import why
 from rvec_merge.experiment.conditions import TARGET, Cell, State
 from rvec_merge.experiment.plan import Plan
-from rvec_merge.experiment.store import HEAD, CellResult, Store
+from rvec_merge.experiment.store import CellResult, Store
+from rvec_merge.files.marks import EXPERIMENT_FILE
 from rvec_merge.files.reading import damaged
 from rvec_merge.results.flips import Flips
 from rvec_merge.results.report_files import FLIPS, SUMMARY, read_summary
@@ -63,12 +64,14 @@ def read_results(folder: Path) -> Results:
     try:
         plan = Plan.model_validate(head["plan"])
     except ValueError as error:
-        raise damaged(folder / HEAD, why(error)) from None
+        raise damaged(folder / EXPERIMENT_FILE, why(error)) from None
     found = Results(
         folder.resolve().name, plan, head["recipe"], head["versions"], read_summary(store), store
     )
     for said in _inconsistent(found):
-        raise damaged(folder, f"{HEAD}, {SUMMARY} and {FLIPS} do not belong together: {said}")
+        raise damaged(
+            folder, f"{EXPERIMENT_FILE}, {SUMMARY} and {FLIPS} do not belong together: {said}"
+        )
     return found
 
 
