@@ -16,6 +16,7 @@ from typing import Any
 
 from rvec_merge import __version__
 from rvec_merge.errors import EnvironmentProblem
+from rvec_merge.mergekit_plugin import visibility
 
 PACKAGES = (
     "torch",
@@ -110,7 +111,7 @@ def _version(name: str) -> str | None:
 
 def _probe() -> dict[str, Any]:
     """Ask a fresh interpreter, away from the working folder, as a console script would be."""
-    source = (Path(__file__).parent / "probe.py").read_text(encoding="utf-8")
+    source = Path(visibility.__file__).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(
             [sys.executable, "-c", source], cwd=empty, capture_output=True, text=True

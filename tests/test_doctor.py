@@ -84,7 +84,9 @@ def no_entry_point(folder):
 def broken_package(folder):
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "rvec_merge", folder / "rvec_merge", ignore=ignore)
-    (folder / "rvec_merge" / "kernel.py").write_text("raise ImportError('half a download')\n")
+    (folder / "rvec_merge" / "arithmetic" / "kernel.py").write_text(
+        "raise ImportError('half a download')\n"
+    )
     return {"PYTHONPATH": str(folder)}
 
 

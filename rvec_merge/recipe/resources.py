@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
+import rvec_merge
+
+_PACKAGE = Path(rvec_merge.__file__).resolve().parent
 
 
 def folder(name: str) -> Path:
