@@ -10,7 +10,7 @@ from scipy import special
 
 from rvec_merge.stats.resampling import Floats
 from rvec_merge.stats.significance import Outcomes, paired
-from rvec_merge.stats.verdict import Control, Finding, Question, judge
+from rvec_merge.stats.verdict import ControlDraw, Finding, Question, judge
 
 # Resampling plays no part in a verdict on 0/1 outcomes; the intervals are not read here.
 _RESAMPLES = 20
@@ -79,7 +79,7 @@ def verdict_rates(world: World, experiments: int = 1000, seed: int = 0) -> Rates
         questions = []
         for items in world.items:
             baseline, condition, *controls = outcomes(world, items, effects, random)
-            drawn = tuple(Control("random", i, one) for i, one in enumerate(controls))
+            drawn = tuple(ControlDraw("random", i, one) for i, one in enumerate(controls))
             questions.append(Question(f"task-{items}", "+vector", baseline, condition, drawn))
         found = [verdict.finding for verdict in judge(questions, resamples=_RESAMPLES)]
         findings.update(found)

@@ -21,7 +21,7 @@ class Watch(Protocol):
     def failed(self, failure: Failed) -> None: ...
 
 
-class Clerk:
+class Filing:
     """Asks an engine for the cells that are missing, and files what comes back."""
 
     def __init__(self, engine: Engine, runner: CellRunner, store: Store, watch: Watch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from rvec_merge.errors import Notice, PlanError, ResultsError
 from rvec_merge.experiment.conditions import TARGET, Cell, State, report_cells, sweep_cells
 from rvec_merge.experiment.engines.base import Engine
-from rvec_merge.experiment.filing import Clerk, Watch
+from rvec_merge.experiment.filing import Filing, Watch
 from rvec_merge.experiment.plan import Plan, TaskPlan, read_plan
 from rvec_merge.experiment.runner import CellRunner, versions
 from rvec_merge.experiment.states import DONORS, donor_of
@@ -81,17 +81,17 @@ class Experiment:
         Raises:
             ResultsError: cells failed; all others that could be run are finished and filed.
         """
-        clerk = Clerk(engine, runner, store, watch)
+        filing = Filing(engine, runner, store, watch)
         sweep = sweep_cells(self.plan)
         # What does not depend on the scale need not wait for it.
         fixed = [c for c in self.outline(max(self.plan.scales)).report if not c.state.scale]
-        clerk.finish([*sweep, *fixed])
-        if not clerk.failures.keys() & set(sweep):
-            scale = self.choose(clerk.results)
-            clerk.finish(self.outline(scale).report)
-            if not clerk.failures:
-                return scale, clerk.results
-        raise clerk.report()
+        filing.finish([*sweep, *fixed])
+        if not filing.failures.keys() & set(sweep):
+            scale = self.choose(filing.results)
+            filing.finish(self.outline(scale).report)
+            if not filing.failures:
+                return scale, filing.results
+        raise filing.report()
 
     def choose(self, results: dict[Cell, CellResult]) -> float:
         """The scale with the highest mean over the choosing tasks; the smallest of equals."""

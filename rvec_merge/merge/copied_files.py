@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 _MENDED = ("generation_config.json", "chat_template.jinja")
 
 
-def write_companions(recipe: Recipe, plan: MergePlan, settings: Settings, folder: Path) -> None:
+def write_other_files(recipe: Recipe, plan: MergePlan, settings: Settings, folder: Path) -> None:
     """Write what mergekit writes beside the weights, by mergekit's own functions.
 
     Raises:

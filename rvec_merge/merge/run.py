@@ -14,7 +14,7 @@ from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.errors import Notice, Problems
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.hub.models import folder_of, open_inputs
-from rvec_merge.merge.copied_files import mend, write_card, write_companions
+from rvec_merge.merge.copied_files import mend, write_card, write_other_files
 from rvec_merge.merge.delegate import run_mergekit
 from rvec_merge.merge.execute import execute
 from rvec_merge.merge.prepare import Prepared, prepare
@@ -120,7 +120,7 @@ def _streamed(
     with new_folder(out, folders, overwrite=settings.overwrite) as folder:
         planned = time.perf_counter()
         watcher.begin(plan.nbytes + plan.nbytes_read)
-        write_companions(recipe, plan, settings, folder)
+        write_other_files(recipe, plan, settings, folder)
         effect = execute(
             plan,
             shards,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import CheckpointError, Finding, NonFiniteError, Notice, RecipeError
-from rvec_merge.preflight import same_model as identity
+from rvec_merge.preflight import same_model
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import find
 from rvec_merge.preflight.scales import place
@@ -202,7 +202,9 @@ def _copies(
             continue
         roles = {models[reference].label.split(" ")[0] for reference in (a, b)}
         if roles == {"target", "sft"}:
-            yield identity.extrapolation(models[a].name, f"{models[b].name} holds the same weights")
+            yield same_model.extrapolation(
+                models[a].name, f"{models[b].name} holds the same weights"
+            )
         else:
             yield RecipeError(
                 "Two inputs hold the same weights.",

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from rvec_merge.errors import Finding, Notice, OutputError, Problems, RvecError, combined
 from rvec_merge.preflight import (
     adapters,
+    advice,
     configs,
     forms,
     plan,
     prompts,
     reading,
+    same_model,
     tensors,
     tokenizers,
 )
-from rvec_merge.preflight import advice as cautions
-from rvec_merge.preflight import same_model as identity
 from rvec_merge.preflight.models import Model, Resolver, see_local, see_models
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def examine(
     findings += (error for model in models.values() for error in adapters.check(model))
     # What is no plain weight differs from the others in every way; that it is none says it all.
     plain = {r: m for r, m in models.items() if r not in odd}
-    findings += identity.check(recipe.config, models)
+    findings += same_model.check(recipe.config, models)
     findings += configs.check(recipe.config, models, trust_remote_code, allowed)
     findings += tokenizers.check(recipe.config, models)
     findings += prompts.check(recipe.config, models)
-    findings += cautions.about_inputs(recipe.config, plain)
+    findings += advice.about_inputs(recipe.config, plain)
     resolved: list[ResolvedTensor] = []
     facts = None
     if not any(isinstance(finding, RvecError) for finding in findings):
@@ -96,7 +96,7 @@ def examine(
     findings += tensors.check(recipe.config, plain, resolved, found)
     if resolved:
         findings += plan.check_filters(recipe.config, resolved)
-        findings += cautions.about_plan(recipe.config, models, resolved)
+        findings += advice.about_plan(recipe.config, models, resolved)
         facts = plan.measure(recipe.config, models, resolved, found.rows)
     if out is not None:
         findings += _output_findings(out, models, facts, overwrite)

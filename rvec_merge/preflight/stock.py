@@ -13,8 +13,7 @@ from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, Notice, OutputError
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.mergekit_plugin.stock_run import CHECKS, StockRun
-from rvec_merge.preflight import same_model as identity
-from rvec_merge.preflight import tensors
+from rvec_merge.preflight import same_model, tensors
 from rvec_merge.preflight.models import cached_snapshot, local_folder
 from rvec_merge.recipe.read import Recipe, check_config, parse_recipe
 
@@ -152,7 +151,7 @@ def check_checkpoints(input_ids: Sequence[Hashable], target: Hashable) -> None:
         if real in seen:
             role = "target" if seen[real] == target else "donor"
             proof = f"both are {real}"
-            raise identity.clash_error(role, seen[real], "donor", reference, proof)
+            raise same_model.clash_error(role, seen[real], "donor", reference, proof)
         seen[real] = reference
     _check_shapes(tuple(folders.items()), target)
 

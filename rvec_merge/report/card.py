@@ -19,7 +19,7 @@ from rvec_merge.report.charts import scale_chart
 from rvec_merge.report.figures import draw
 from rvec_merge.report.results import Results
 from rvec_merge.results import wording
-from rvec_merge.results.steps import habits
+from rvec_merge.results.steps import about_steps
 from rvec_merge.results.tables import conditions_table
 from rvec_merge.sharing.card import PAPER, open_card
 from rvec_merge.stats.verdict import Finding
@@ -131,7 +131,7 @@ def _section(results: Results, license: str | None) -> str:
         f"model is the target plus {summary.scale:g} times that difference; the scale was "
         f"{summary.chosen_on if summary.candidates else 'given by the plan'}.",
         "\n".join(f"- **{v.finding.value}**. {wording.sentence(v)}" for v in summary.verdicts),
-        "\n".join(f"- {sentence}" for sentence in habits(summary.rows, summary.scale)),
+        "\n".join(f"- {sentence}" for sentence in about_steps(summary.rows, summary.scale)),
         f"![Accuracy against scale on {first}, with target, donors and controls]({FIGURE})",
     ]
     for task in results.plan.tasks:

@@ -20,7 +20,7 @@ from rvec_merge.report.charts import Chart, HeatMap, forest_chart, robust_chart,
 from rvec_merge.report.items import packed_items
 from rvec_merge.report.results import Results
 from rvec_merge.results import wording
-from rvec_merge.results.steps import habits
+from rvec_merge.results.steps import about_steps
 from rvec_merge.results.summary import Row
 from rvec_merge.stats.verdict import Finding
 
@@ -90,7 +90,7 @@ def render_page(results: Results, vector: HeatMap | str) -> str:
         results=results,
         summary=results.summary,
         verdicts=[(_MARKS[v.finding], v, wording.sentence(v)) for v in results.summary.verdicts],
-        habits=habits(results.summary.rows, results.summary.scale),
+        about_steps=about_steps(results.summary.rows, results.summary.scale),
         donors=wording.donors(results.plan.donors),
         sections=sections,
         charts=charts,

@@ -7,7 +7,7 @@ from rvec_merge.results import wording
 from rvec_merge.results.summary import Row
 
 
-def habits(rows: Iterable[Row], scale: float) -> list[str]:
+def about_steps(rows: Iterable[Row], scale: float) -> list[str]:
     """One sentence per task on how the vector changed what is written, where that is known."""
     by_cell = {row.cell: row for row in rows}
     tasks = dict.fromkeys(cell.task for cell in by_cell)

@@ -11,7 +11,7 @@ from rvec_merge.experiment.store import CellResult
 from rvec_merge.results.flips import Flips, flips
 from rvec_merge.results.wording import sentence
 from rvec_merge.stats.significance import Comparison, Mean, holm, in_one_unit, mean, paired
-from rvec_merge.stats.verdict import RULE, Control, Question, Verdict, judge
+from rvec_merge.stats.verdict import RULE, ControlDraw, Question, Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
     for task in plan.tasks:
         vector = Cell(task.task, State("vector", scale))
         draws = [Cell(task.task, state) for state in control_states(plan, scale)]
-        controls = tuple(Control(c.state.kind, c.state.seed, found[c]) for c in draws)
+        controls = tuple(ControlDraw(c.state.kind, c.state.seed, found[c]) for c in draws)
         name = vector.state.label
         questions.append(Question(task.task, name, found[vector.baseline], found[vector], controls))
     compared = {

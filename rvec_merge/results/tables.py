@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.results import wording
-from rvec_merge.results.steps import habits
+from rvec_merge.results.steps import about_steps
 from rvec_merge.results.summary import Candidate, Row, Summary, is_binary
 
 _NONE = ""
@@ -20,7 +20,7 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
         f"Recipe `{recipe}`, weights in {plan.precision}; "
         f"scale {summary.scale:g}, {summary.chosen_on}.",
         "\n".join(f"- **{v.finding.value}**. {wording.sentence(v)}" for v in summary.verdicts),
-        "\n".join(f"- {sentence}" for sentence in habits(summary.rows, summary.scale)),
+        "\n".join(f"- {sentence}" for sentence in about_steps(summary.rows, summary.scale)),
     ]
     for task in plan.tasks:
         rows = [row for row in summary.rows if row.cell.task == task.task]

@@ -46,7 +46,7 @@ class Finding(str, Enum):
 
 
 @dataclass(frozen=True)
-class Control:
+class ControlDraw:
     """One control draw, evaluated on the question's items. ``kind``: ``random``, ``permuted``."""
 
     kind: str
@@ -62,7 +62,7 @@ class Question:
     condition: str
     baseline: Outcomes
     outcomes: Outcomes
-    controls: tuple[Control, ...] = ()
+    controls: tuple[ControlDraw, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
 from rvec_merge.vector.inputs import PackedVector, Vector
-from rvec_merge.vector.output import Progress, copy_companions, silent, write_text
+from rvec_merge.vector.output import Progress, copy_other_files, silent, write_text
 from rvec_merge.vector.provenance import record_extraction
 from rvec_merge.vector.statistics import finite_squares
 
@@ -80,7 +80,7 @@ def extract_dense(
         if len(set(files.values())) > 1:
             write_index(folder, files, report.elements * dtype.itemsize)
         check_written(folder, {n: Wanted(tuple(s), dtype) for n, s in vector.shapes.items()})
-        copy_companions(vector.roots[0], folder)
+        copy_other_files(vector.roots[0], folder)
         _state_dtype(folder / "config.json", dtype)
         facts = {
             "dtype": _name(dtype),

@@ -29,7 +29,7 @@ from rvec_merge.vector.format import (
     Totals,
 )
 from rvec_merge.vector.inputs import PackedVector, Vector
-from rvec_merge.vector.output import Progress, copy_companions, silent, write_text
+from rvec_merge.vector.output import Progress, copy_other_files, silent, write_text
 from rvec_merge.vector.provenance import CREATED_BY
 from rvec_merge.vector.read import OFFSET
 from rvec_merge.vector.statistics import Measured, measure
@@ -91,7 +91,7 @@ def extract_compact(
         )
         wanted = dict.fromkeys(vector.shapes, Wanted(dtype=torch.uint8))
         check_written(folder, wanted, indexed=False)
-        copy_companions(vector.roots[0], folder)
+        copy_other_files(vector.roots[0], folder)
         write_text(folder / VECTOR_FILE, head.model_dump_json(indent=1) + "\n")
     return head
 

@@ -30,7 +30,7 @@ def write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def copy_companions(source: Path, folder: Path) -> None:
+def copy_other_files(source: Path, folder: Path) -> None:
     """Copy the config and tokenizer files that ``source`` has."""
     for name in _COMPANIONS:
         if (source / name).is_file():

@@ -11,7 +11,7 @@ from rvec_merge.results.wording import sentence
 from rvec_merge.stats.power import detectable_effect
 from rvec_merge.stats.resampling import mcnemar_p
 from rvec_merge.stats.significance import Outcomes
-from rvec_merge.stats.verdict import RULE, Control, Finding, Question, judge
+from rvec_merge.stats.verdict import RULE, ControlDraw, Finding, Question, judge
 from tools import simulate_verdict as tables
 from tools.simulate import World, coverage, verdict_rates
 
@@ -37,7 +37,7 @@ LOSS = right((40, 200))
 
 
 def ask(condition: Outcomes, *controls: Outcomes, task: str = "gsm8k") -> Question:
-    drawn = tuple(Control("random", seed, one) for seed, one in enumerate(controls))
+    drawn = tuple(ControlDraw("random", seed, one) for seed, one in enumerate(controls))
     return Question(task, "+vector", TARGET, condition, drawn)
 
 
@@ -63,7 +63,7 @@ def test_each_finding(question: Question, finding: Finding, words: str) -> None:
 
 def test_share_is_the_mean_over_a_kinds_draws() -> None:
     controls = (
-        Control("random", 0, LITTLE), Control("random", 1, TARGET), Control("permuted", 0, LOSS),
+        ControlDraw("random", 0, LITTLE), ControlDraw("random", 1, TARGET), ControlDraw("permuted", 0, LOSS),
     )  # fmt: skip
     (verdict,) = judge([Question("gsm8k", "+vector", TARGET, GAIN, controls)])
     assert verdict.control_share == pytest.approx({"random": 1 / 40, "permuted": -1})
@@ -112,7 +112,7 @@ def test_questions_without_controls_take_no_part_in_the_second_adjustment() -> N
 
 def test_too_few_items_say_so() -> None:
     few = right((0, 2), n=5)
-    (verdict,) = judge([Question("aime", "+vector", few, few, (Control("random", 0, few),))])
+    (verdict,) = judge([Question("aime", "+vector", few, few, (ControlDraw("random", 0, few),))])
     assert verdict.detectable is None
     assert sentence(verdict).endswith("So few items cannot show an effect of any size.")
 
@@ -122,7 +122,9 @@ def test_a_metric_in_its_own_units() -> None:
     short, more = (
         Outcomes(np.arange(50), random.normal(level, 9, size=50).round()) for level in (80, 140)
     )
-    (verdict,) = judge([Question("tokens", "+vector", short, more, (Control("random", 0, short),))])
+    (verdict,) = judge(
+        [Question("tokens", "+vector", short, more, (ControlDraw("random", 0, short),))]
+    )
     assert verdict.finding is Finding.HELPS
     assert "points" not in sentence(verdict)
 
@@ -132,7 +134,7 @@ def test_a_metric_in_its_own_units() -> None:
     [
         ([ask(GAIN), ask(LITTLE)], PlanError, "A question is there twice."),
         (
-            [Question("t", "+v", TARGET, GAIN, (Control("random", 1, LITTLE),) * 2)],
+            [Question("t", "+v", TARGET, GAIN, (ControlDraw("random", 1, LITTLE),) * 2)],
             PlanError,
             "A control draw is there twice.",
         ),
