@@ -21,12 +21,12 @@ test: setup ## Run all tests; ARGS="-k doctor" picks some
 fuzz: .venv/installed-dev,fuzz ## Fuzz what reads strangers' files with atheris; ARGS=30 is minutes
 	$(BIN)/python -m tests.hostile.guided $(or $(ARGS),10)
 
-check: setup ## Lint, format, types, stale generated files, and what a plugin import loads
+check: setup ## Lint, format, types, stale generated files, the order of imports, what a plugin loads
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.generate_tasks --check
-	$(BIN)/python -m pytest tests/mergekit_plugin/test_autoload.py
+	$(BIN)/python -m pytest tests/test_layers.py tests/mergekit_plugin/test_autoload.py
 
 bench: setup ## Measure merges against mergekit's built-ins
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -9,22 +9,22 @@ import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 from rvec_merge import __file__ as here
 
 PACKAGE = Path(here).parent
-FLOORS_ARE_DRAWN_IN = PACKAGE.parent / "CONTRIBUTING.md"
-
-# What still points up, each with what it waits for; one that is gone must leave this list.
-REMAINING: set[tuple[str, str]] = set()
+ONLY_IN = {"click": {"cli"}, "rich": {"cli"}, "lm_eval": {"experiment", "tasks"}}
 # Looked up by name while mergekit plans, so that importing the plugin imports no check.
 BY_NAME = {("mergekit_plugin.stock_run", "preflight.stock")}
 
 
 def floors() -> list[list[str]]:
-    """CONTRIBUTING.md's floors, from the top: the lines of its first block that begin a floor."""
-    text = FLOORS_ARE_DRAWN_IN.read_text(encoding="utf-8")
-    (drawn,) = re.findall(r"^```floors\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [re.findall(r"[\w.]+(?=/|\.py)", line.split("  ")[0]) for line in drawn.splitlines()]
+    """The rooms that CONTRIBUTING.md draws, floor by floor, from the top."""
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (drawn,) = re.findall(r"^```\n(cli/.*?)^```", text, re.MULTILINE | re.DOTALL)
+    heads = re.findall(r"^((?:\w+(?:/|\.py) +)+)", drawn, re.MULTILINE)
+    return [re.findall(r"(\w+)(?:/|\.py)", head) for head in heads]
 
 
 def modules() -> dict[str, Path]:
@@ -65,10 +65,12 @@ def edges() -> set[tuple[str, str]]:
     }
 
 
-def test_every_room_has_one_floor() -> None:
+def test_every_room_has_one_floor_and_no_file_is_long() -> None:
     drawn = [room for floor in floors() for room in floor]
-    rooms = {name.split(".")[0] for name in modules() if name}
-    assert sorted(drawn) == sorted(rooms)
+    known = modules()
+    assert sorted(drawn) == sorted({name.split(".")[0] for name in known if name})
+    lines = {name: path.read_text(encoding="utf-8").count("\n") for name, path in known.items()}
+    assert [f"{name}: {count}" for name, count in lines.items() if count > 300] == []
 
 
 def test_imports_point_down() -> None:
@@ -78,14 +80,25 @@ def test_imports_point_down() -> None:
         for one, other in edges()
         if (a := one.split(".")[0]) != (b := other.split(".")[0]) and one and height[b] >= height[a]
     }
-    assert up == REMAINING
+    assert up == set()
 
 
 def test_no_files_form_a_circle() -> None:
     graph: dict[str, set[str]] = {}
-    for one, other in edges() - REMAINING:
+    for one, other in edges():
         graph.setdefault(one, set()).add(other)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         raise AssertionError(f"a circle: {' -> '.join(error.args[1][::-1])}") from None
+
+
+@pytest.mark.parametrize(("package", "rooms"), ONLY_IN.items())
+def test_a_package_is_imported_in_its_rooms_alone(package: str, rooms: set[str]) -> None:
+    pattern = rf"^\s*(?:import|from) {package}\b"
+    found = {
+        name.split(".")[0]
+        for name, path in modules().items()
+        if re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert found == rooms

@@ -9,11 +9,10 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import BaseModel, Field
+from typing import Any
 
 from rvec_merge.errors import DISK_FULL, EnvironmentProblem, ResultsError, why
+from rvec_merge.experiment.shapes import Filed, Head
 from rvec_merge.files.marks import EXPERIMENT_FILE
 from rvec_merge.files.names import write_below
 from rvec_merge.files.reading import (
@@ -29,47 +28,6 @@ FORMAT = 1
 _LOCK = ".lock"
 _CELL = "cell.json"
 _FINDINGS = ("summary.json", "summary.md", "cells.csv", "flips.json")
-_Means = Annotated[dict[str, float], Field(min_length=1)]
-
-
-class _Facts(BaseModel, extra="allow"):
-    """What is read of a cell's facts; see ``outputs.describe``."""
-
-    items: int
-    means: Annotated[dict[str, _Means], Field(min_length=1)]
-    tokens: float | None
-    parsable: float | None
-    steps: float | None
-    effective_scale: float | None
-    lengths: dict[str, dict[str, int]]
-
-
-class _Task(BaseModel, extra="allow"):
-    task: str
-
-
-class _Plan(BaseModel, extra="allow"):
-    recipe: str
-    tasks: list[_Task]
-
-
-class _Head(BaseModel):
-    """``experiment.json``; the plan may be one that another version understands."""
-
-    format: int
-    plan: _Plan
-    recipe: str
-    versions: dict[str, str]
-
-
-class _Filed(BaseModel):
-    """``cell.json``; results of earlier versions do not name the files."""
-
-    key: str
-    condition: str
-    variant: str
-    facts: _Facts
-    files: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -187,7 +145,7 @@ class Store:
                 [f"{path}: format {head.get('format')}; this version reads {FORMAT}"],
                 "run the experiment into a new folder, or use the version that wrote it.",
             )
-        return read_as(path, _Head).model_dump()
+        return read_as(path, Head).model_dump()
 
     def cell(self, key: str) -> CellResult:
         """A finished cell.
@@ -213,7 +171,7 @@ class Store:
                 [f"{folder}"],
                 "run `rvec experiment` into this folder again; other cells are kept.",
             )
-        filed = read_as(folder / _CELL, _Filed)
+        filed = read_as(folder / _CELL, Filed)
         if filed.key != key:
             raise damaged(folder / _CELL, f"it is of the cell {filed.key}")
         facts = filed.facts.model_dump()

@@ -63,8 +63,10 @@ def test_each_finding(question: Question, finding: Finding, words: str) -> None:
 
 def test_share_is_the_mean_over_a_kinds_draws() -> None:
     controls = (
-        ControlDraw("random", 0, LITTLE), ControlDraw("random", 1, TARGET), ControlDraw("permuted", 0, LOSS),
-    )  # fmt: skip
+        ControlDraw("random", 0, LITTLE),
+        ControlDraw("random", 1, TARGET),
+        ControlDraw("permuted", 0, LOSS),
+    )
     (verdict,) = judge([Question("gsm8k", "+vector", TARGET, GAIN, controls)])
     assert verdict.control_share == pytest.approx({"random": 1 / 40, "permuted": -1})
     assert [(c.kind, c.seed) for c in verdict.controls] == [
