@@ -1,9 +1,12 @@
 """What a recipe resolves to, tensor by tensor: mergekit's own plan, as plain data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
+from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import RecipeError, RvecError, said_by, shortened
 from rvec_merge.mergekit_plugin.stock_run import own_plan
 from rvec_merge.recipe.read import Recipe
@@ -11,6 +14,19 @@ from rvec_merge.recipe.read import Recipe
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
     from mergekit.options import MergeOptions
+
+
+class Seen(Protocol):
+    """An input whose headers were read."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo] | None: ...
+
+    @property
+    def pickled(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -130,3 +146,36 @@ def _resolved(output: Any, task: Any, out_dtype: str | None) -> ResolvedTensor:
     return ResolvedTensor(
         output.name, task.base_model, ordered, parameters, output.force_dtype or out_dtype
     )
+
+
+@contextmanager
+def showing(models: Mapping["ModelReference", Seen]) -> Iterator[None]:
+    """Tell mergekit which tensors there are, and in which files.
+
+    It takes an index where transformers takes the file beside it, asks the Hub again for what the
+    cache has, even offline, cannot open a compact vector, maps whole files to see their headers,
+    and remembers for the process's life what a folder held when it first looked.
+    """
+    from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex, ShardInfo
+    from mergekit.io.tasks import LoaderCache
+
+    loaders = LoaderCache().loaders
+    # A stock run has applied its adapters already; else their weights are yet to be made.
+    guessed = [r for r in models if r.lora is not None and r not in loaders]
+    for reference, model in models.items():
+        if reference.lora is not None and reference not in guessed:
+            continue
+        paths = {name: info.path.name for name, info in (model.tensors or {}).items()}
+        if reference in loaders and loaders[reference].index.tensor_paths == paths:
+            continue
+        names: dict[str, list[str]] = {}
+        for name, file in paths.items():
+            names.setdefault(file, []).append(name)
+        shards = [ShardInfo(file, names[file]) for file in sorted(names)]
+        index = ShardedTensorIndex(str(model.folder), not model.pickled, paths, shards)
+        loaders[reference] = LazyTensorLoader(index, LoaderCache().lazy_unpickle)
+    try:
+        yield
+    finally:
+        for reference in guessed:
+            loaders.pop(reference, None)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
@@ -63,10 +62,10 @@ def resolve_seen(
     seen = {reference for reference, model in models.items() if model.tensors is not None}
     from mergekit.options import MergeOptions
 
-    from rvec_merge.plan.by_mergekit import resolve
+    from rvec_merge.plan.by_mergekit import resolve, showing
 
     # Also where nothing can be planned yet: what is here is read by mergekit as it is shown.
-    with _shown_tensors({reference: models[reference] for reference in seen}):
+    with showing({reference: models[reference] for reference in seen}):
         if not set(recipe.config.referenced_models()) <= seen:
             return []
         return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
@@ -184,36 +183,3 @@ def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["Resolve
         start = time.perf_counter()
         merge_tensor(stored[tensor.target], made)
         return _PROBE / (time.perf_counter() - start)
-
-
-@contextmanager
-def _shown_tensors(models: Mapping["ModelReference", Model]) -> Iterator[None]:
-    """Tell mergekit which tensors there are, and in which files.
-
-    It takes an index where transformers takes the file beside it, asks the Hub again for what the
-    cache has, even offline, cannot open a compact vector, maps whole files to see their headers,
-    and remembers for the process's life what a folder held when it first looked.
-    """
-    from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex, ShardInfo
-    from mergekit.io.tasks import LoaderCache
-
-    loaders = LoaderCache().loaders
-    # A stock run has applied its adapters already; else their weights are yet to be made.
-    guessed = [r for r in models if r.lora is not None and r not in loaders]
-    for reference, model in models.items():
-        if reference.lora is not None and reference not in guessed:
-            continue
-        paths = {name: info.path.name for name, info in (model.tensors or {}).items()}
-        if reference in loaders and loaders[reference].index.tensor_paths == paths:
-            continue
-        names: dict[str, list[str]] = {}
-        for name, file in paths.items():
-            names.setdefault(file, []).append(name)
-        shards = [ShardInfo(file, names[file]) for file in sorted(names)]
-        index = ShardedTensorIndex(str(model.folder), not model.pickled, paths, shards)
-        loaders[reference] = LazyTensorLoader(index, LoaderCache().lazy_unpickle)
-    try:
-        yield
-    finally:
-        for reference in guessed:
-            loaders.pop(reference, None)
