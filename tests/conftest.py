@@ -96,6 +96,24 @@ def stock_merge(tmp_path: Path) -> Callable[..., Path]:
     return run
 
 
+@pytest.fixture
+def stock(tmp_path: Path) -> Callable[..., Path]:
+    """Run a recipe's text with stock mergekit, tokenizer and all; returns the output folder."""
+
+    def merged(text: str, **options: object) -> Path:
+        from mergekit.merge import run_merge
+        from mergekit.options import MergeOptions
+
+        from rvec_merge.recipe.read import parse_recipe
+
+        out = tmp_path / "stock" / "out"
+        config = parse_recipe(text).config
+        run_merge(config, str(out), MergeOptions(quiet=True, **options), config_source=text)
+        return out
+
+    return merged
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was fuzzed; properties, unlike output, come from the test workers too."""
     for report in terminalreporter.getreports("passed"):

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import pytest
 import torch
 
 from rvec_merge.merge.run import Outcome, merge
@@ -58,19 +57,3 @@ def assert_same_tensors(ours: Path, stock: Path) -> None:
         assert (
             found[name].reshape(-1).view(torch.uint8).equal(value.reshape(-1).view(torch.uint8))
         ), name
-
-
-@pytest.fixture
-def stock(tmp_path: Path) -> Callable[..., Path]:
-    """Run a recipe's text with stock mergekit, tokenizer and all; returns the output folder."""
-
-    def merged(text: str, **options: object) -> Path:
-        from mergekit.merge import run_merge
-        from mergekit.options import MergeOptions
-
-        out = tmp_path / "stock" / "out"
-        config = parse_recipe(text).config
-        run_merge(config, str(out), MergeOptions(quiet=True, **options), config_source=text)
-        return out
-
-    return merged
