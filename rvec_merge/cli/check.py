@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rvec_merge.cli.allow import allow_option
+from rvec_merge.cli.options import allow_option, allow_pickle_option, trust_remote_code_option
 
 
 @click.command()
@@ -12,8 +12,8 @@ from rvec_merge.cli.allow import allow_option
 @click.argument("out", required=False, type=click.Path(path_type=Path))
 @click.option("--deep", is_flag=True, help="Read a sample of the weights: are donors related?")
 @click.option("--overwrite", is_flag=True, help="OUT may exist, and would be replaced.")
-@click.option("--allow-pickle", is_flag=True, help="Accept pickled weights (weights_only=True).")
-@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with a model.")
+@allow_pickle_option
+@trust_remote_code_option
 @allow_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rvec_merge.cli.options import device_option
+
 if TYPE_CHECKING:
     from rvec_merge.cli.console import PlainConsole
     from rvec_merge.experiment.engines.cluster import Cluster, Sizing
@@ -19,7 +21,7 @@ _FOR_RAY = "With --engine ray: "
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Results folder; resumes one.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
-@click.option("--device", default=None, help="cpu or cuda; by default cuda where there is one.")
+@device_option("auto")
 @click.option(
     "--confirm-run-unsafe-code",
     "confirmed",
@@ -54,7 +56,7 @@ def command(
     plan: Path,
     out: Path | None,
     dry_run: bool,
-    device: str | None,
+    device: str,
     confirmed: bool,
     quiet: bool,
     engine: str,
@@ -73,6 +75,7 @@ def command(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from rich.text import Text
 
+    from rvec_merge.arithmetic.device import device_named
     from rvec_merge.cli.console import PlainConsole
     from rvec_merge.cli.echo import echo
     from rvec_merge.cli.progress import CellProgress
@@ -96,7 +99,7 @@ def command(
     }
     if engine == "local" and (given := [k for k, v in sized.items() if v is not None]):
         raise click.UsageError(f"{given[0]} goes with --engine ray.")
-    if engine == "ray" and device is not None:
+    if engine == "ray" and device != "auto":
         raise click.UsageError("--device goes with --engine local; see --gpus-per-worker.")
     console = PlainConsole()
     experiment = prepare(plan)
@@ -117,7 +120,7 @@ def command(
     store = Store(out)
     experiment.require_same(store.found(), out)
     sizing = Sizing(cpus_per_worker or 1, gpus_per_worker, workers)
-    own = _device(device) if engine == "local" else ""  # before a folder is made
+    own = str(device_named(device)) if engine == "local" else ""  # before a folder is made
     with _cluster(engine, address, sizing) as cluster, store.writing(experiment.head()):
         where = cluster.device if cluster else own
         runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, where)
@@ -146,24 +149,6 @@ def _cluster(engine: str, address: str | None, sizing: "Sizing") -> "Iterator[Cl
         return
     with joined(address, sizing) as cluster:
         yield cluster
-
-
-def _device(asked: str | None) -> str:
-    import torch
-
-    from rvec_merge.errors import EnvironmentProblem
-
-    if asked is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=asked)
-    except (RuntimeError, AssertionError) as error:
-        raise EnvironmentProblem(
-            f"There is no device {asked!r} here.",
-            [str(error).strip().splitlines()[0], f"CUDA devices: {torch.cuda.device_count()}"],
-            "write --device cpu, or leave it out.",
-        ) from None
-    return asked
 
 
 def show_outline(console: "PlainConsole", scales: tuple[float, ...], outline: "Outline") -> None:

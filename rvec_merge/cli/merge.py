@@ -5,8 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvec_merge.cli.allow import allow_option
 from rvec_merge.cli.echo import echo
+from rvec_merge.cli.options import (
+    allow_option,
+    allow_pickle_option,
+    device_option,
+    trust_remote_code_option,
+)
 from rvec_merge.cli.sizes import Size
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ ENOUGH = 0.9
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, … or auto.")
+@device_option("cpu")
 @click.option("--cuda", is_flag=True, help="Short for --device cuda.")
 @click.option("-j", "--num-threads", type=click.IntRange(min=1), help="Default: cores, at most 4.")
 @click.option(
@@ -28,8 +33,8 @@ ENOUGH = 0.9
 @click.option("--copy-tokenizer/--no-copy-tokenizer", default=True, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier output, in one step.")
 @click.option("--hash", "hash_files", is_flag=True, help="Record sha256 of local input files.")
-@click.option("--allow-pickle", is_flag=True, help="Accept pickled inputs, tensors alone.")
-@click.option("--trust-remote-code", is_flag=True, help="Run code that a model brings along.")
+@allow_pickle_option
+@trust_remote_code_option
 @allow_option
 @click.option("--random-seed", type=int, help="For mergekit's own randomised methods.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rvec_merge.errors import EnvironmentProblem
+from rvec_merge.arithmetic.device import device_named
 
 if TYPE_CHECKING:
     from mergekit.options import MergeOptions
@@ -57,19 +57,7 @@ class Settings:
         Raises:
             EnvironmentProblem: there is no such device here.
         """
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(1, device=device)
-        # torch has an error of its own for every device that is not there.
-        except Exception as error:
-            raise EnvironmentProblem(
-                f"The device {self.device!r} cannot be used.",
-                [*str(error).splitlines()[:1]],
-                "use --device cpu; `rvec doctor` lists the devices.",
-            ) from None
-        return device
+        return device_named(self.device)
 
     def mergekit(self) -> "MergeOptions":
         """The same as mergekit's options."""
