@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.states import has_one_scale
 from rvec_merge.files.hashes import file_sha256
 from rvec_merge.hub.models import folder_of
+from rvec_merge.plan.local import local_folder
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.vector.provenance import revision_of
 
@@ -64,6 +66,16 @@ def model_inputs(recipe: Recipe) -> tuple[ModelInput, ...]:
         fingerprint = checkpoint_fingerprint(folder)
         found.append(ModelInput(str(reference), revision_of(folder), fingerprint))
     return tuple(found)
+
+
+def changed_inputs(recorded: Iterable[ModelInput]) -> list[str]:
+    """The folders of this machine that no longer hold the checkpoint that was recorded of them."""
+    return [
+        found.reference
+        for found in recorded
+        if (folder := local_folder(found.reference)) is not None
+        and checkpoint_fingerprint(folder.resolve()) != found.sha256
+    ]
 
 
 @lru_cache(maxsize=64)

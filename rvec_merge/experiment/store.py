@@ -13,6 +13,7 @@ from typing import Any
 
 from rvec_merge.errors import DISK_FULL, EnvironmentProblem, ResultsError, why
 from rvec_merge.experiment.shapes import Filed, Head
+from rvec_merge.files.hashes import file_sha256
 from rvec_merge.files.marks import EXPERIMENT_FILE
 from rvec_merge.files.names import write_below
 from rvec_merge.files.reading import (
@@ -151,16 +152,18 @@ class Store:
         """A finished cell.
 
         Raises:
-            ResultsError: it is gone, or its ``cell.json`` is damaged.
+            ResultsError: it is gone, or not as it was filed.
         """
-        return self._read(key)[0]
+        cell, files = self._read(key)
+        for name, sha256 in files.items():
+            if not _is_as_filed(cell.folder / name, sha256):
+                raise damaged(cell.folder / name, f"it is not the file that {_CELL} names")
+        return cell
 
     def find(self, key: str) -> CellResult | None:
         """The finished cell with this key; None where there is none, or not as it was filed."""
         with contextlib.suppress(ResultsError):
-            cell, files = self._read(key)
-            if all(_is_as_filed(cell.folder / name, sha256) for name, sha256 in files.items()):
-                return cell
+            return self.cell(key)
         return None
 
     def _read(self, key: str) -> tuple[CellResult, Mapping[str, str]]:
@@ -246,7 +249,7 @@ def _held(path: Path, folder: Path) -> Iterator[None]:
 
 
 def _is_as_filed(path: Path, sha256: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    return path.is_file() and file_sha256(path) == sha256
 
 
 def packed(folder: Path) -> dict[str, bytes]:

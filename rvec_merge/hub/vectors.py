@@ -9,6 +9,7 @@ from rvec_merge.hub.content import fetch_content
 from rvec_merge.hub.models import locate
 from rvec_merge.hub.references import is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import pinned
+from rvec_merge.preflight.donors import check_alike
 from rvec_merge.recipe.pairs import Pair
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.vector import inputs
@@ -53,9 +54,7 @@ def open_donors(grpo: str, sft: str) -> Vector:
         HubError: a repo cannot be had.
         RvecError: see ``vector.inputs.open_donors``.
     """
-    names = _pinned(grpo), _pinned(sft)
-    plus, minus = map(locate, names)
-    return inputs.open_donors(plus, minus, names)
+    return _pair(_pinned(grpo), _pinned(sft))
 
 
 def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
@@ -69,9 +68,7 @@ def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
     grpo = f"{chosen.grpo}"
     if chosen.sft is None:
         return inputs.open_vector(locate(grpo), grpo)
-    names = grpo, f"{chosen.sft}"
-    plus, minus = map(locate, names)
-    return inputs.open_donors(plus, minus, names)
+    return _pair(grpo, f"{chosen.sft}")
 
 
 def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
@@ -88,6 +85,12 @@ def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
             "pull it: rvec pull.",
         )
     return str(chosen.grpo), str(chosen.sft)
+
+
+def _pair(grpo: str, sft: str) -> Vector:
+    pair = inputs.open_donors(locate(grpo), locate(sft), (grpo, sft))
+    check_alike(pair.grpo, pair.sft)
+    return pair
 
 
 def _pinned(model: str) -> str:

@@ -20,10 +20,10 @@ from rvec_merge.merge.execute import execute
 from rvec_merge.merge.prepare import Prepared, prepare
 from rvec_merge.merge.provenance import record, write_provenance
 from rvec_merge.merge.settings import Settings
+from rvec_merge.plan.local import is_path
 from rvec_merge.plan.merge_plan import MergePlan
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.preflight.complete import is_tied_head
-from rvec_merge.preflight.models import is_path
 from rvec_merge.preflight.reading import find
 from rvec_merge.recipe.read import Recipe
 
@@ -216,4 +216,8 @@ def _wanted(recipe: Recipe, report: PreflightReport, written: Checkpoint) -> dic
         stored = find(target.tensors or {}, inputs) if target and inputs else None
         shape = stored.shape if stored and recipe.is_reasoning_vector and not aligned else None
         wanted[tensor.name] = Wanted(shape, dtype_from_name(tensor.out_dtype))
+    target = models.get(report.tensors[0].target)
+    for name in written.tensors:  # and one that trains tied embeddings gets a copy of its own
+        if target and name not in wanted and is_tied_head(name, target):
+            wanted[name] = Wanted()
     return wanted

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import RecipeError, RvecError, said_by, shortened
 from rvec_merge.mergekit_plugin.stock_run import own_plan
+from rvec_merge.plan.local import is_compact
 from rvec_merge.recipe.read import Recipe
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
+    from mergekit.config import MergeConfiguration
     from mergekit.options import MergeOptions
 
 
@@ -70,10 +72,11 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
     Reads configs and weight indices, no weights.
 
     Raises:
-        RecipeError: mergekit cannot plan the recipe, or plans two tensors of one name.
+        RecipeError: mergekit cannot plan the recipe, plans nothing, or plans two tensors of one
+            name.
     """
     try:
-        return _distinct(_planned(recipe, options))
+        tensors = _distinct(_planned(recipe, options))
     except RvecError:
         raise
     # mergekit raises whatever comes: RuntimeError, KeyError, pydantic's and transformers' own.
@@ -83,10 +86,33 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
             [recipe.source, *said_by(error)],
             "correct what it names; `rvec recipes` lists examples.",
         ) from None
+    if not tensors:
+        raise RecipeError(
+            "mergekit's plan of this recipe holds no tensors.",
+            [recipe.source, "it infers an architecture from names, and these fit none"],
+            "look whether config.json names the class that the weights were saved from "
+            "(architectures); if it does, mergekit does not know it: report it there.",
+        )
+    return tensors
+
+
+def architecture_of(config: "MergeConfiguration", options: "MergeOptions") -> Any:
+    """mergekit's architecture of a recipe's inputs, whether it has a definition or infers one.
+
+    It cannot open a compact vector, and is not shown those.
+    """
+    from mergekit.architecture import get_architecture_info
+    from mergekit.config import InputModelDefinition
+
+    inputs = config.referenced_models()
+    shown = [reference for reference in inputs if not is_compact(reference)]
+    if len(shown) < len(inputs):
+        models = [InputModelDefinition(model=reference) for reference in shown]
+        config = config.model_copy(update={"models": models, "slices": None, "modules": None})
+    return get_architecture_info(config, options)
 
 
 def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTensor]:
-    from mergekit.architecture import get_architecture_info
     from mergekit.io.tasks import LoaderCache
     from mergekit.merge import _model_out_config
     from mergekit.options import MergeOptions
@@ -96,7 +122,7 @@ def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTen
 
     options = options or MergeOptions()
     config = recipe.config.model_copy(deep=True)  # planning rewrites it
-    architecture = get_architecture_info(config, options)
+    architecture = architecture_of(config, options)
     LoaderCache().setup(options)
     planner = MergePlanner(config, architecture, options, _model_out_config(config, architecture))
     with own_plan():

@@ -12,7 +12,7 @@ from torch import Tensor
 from rvec_merge.arithmetic.kernel import Delta, Source, accumulation_dtype, check_inputs
 from rvec_merge.checkpoint.written import Wanted
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
-from rvec_merge.plan.by_mergekit import ResolvedTensor
+from rvec_merge.plan.by_mergekit import ResolvedTensor, architecture_of
 from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.read import Recipe
@@ -164,12 +164,11 @@ def plan_merge(
 
 def output_config(recipe: Recipe, trust_remote_code: bool) -> tuple[Any, Any]:
     """mergekit's architecture of the inputs, and its transformers configuration of the output."""
-    from mergekit.architecture import get_architecture_info
     from mergekit.merge import _model_out_config
     from mergekit.options import MergeOptions
 
     options = MergeOptions(trust_remote_code=trust_remote_code)
-    architecture = get_architecture_info(recipe.config, options)
+    architecture = architecture_of(recipe.config, options)
     return architecture, _model_out_config(recipe.config, architecture, trust_remote_code)
 
 

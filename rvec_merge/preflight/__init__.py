@@ -1,6 +1,6 @@
 """What can be refused before a weight is read: from recipes, configs, tokenizers and headers."""
 
-from rvec_merge.preflight.models import Model, Resolver, local_folder, see_local
+from rvec_merge.preflight.models import Model, Resolver, see_local
 from rvec_merge.preflight.run import PreflightReport, examine
 
 __all__ = [
@@ -8,6 +8,5 @@ __all__ = [
     "PreflightReport",
     "Resolver",
     "examine",
-    "local_folder",
     "see_local",
 ]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rvec_merge.checkpoint.card import read_metadata
-from rvec_merge.errors import Notice
+from rvec_merge.errors import Notice, shortened
+from rvec_merge.files.marks import EXTRACTION_FILE
+from rvec_merge.preflight import configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
@@ -43,13 +45,24 @@ def about_inputs(
             "The merge reads what transformers loads; mergekit on its own reads the index. Remove "
             "the one that is not meant.",
         )
+    unmarked = [
+        model.name
+        for model in models.values()
+        if model.is_vector and not (model.compact or (model.folder / EXTRACTION_FILE).is_file())
+    ]
+    if unmarked:
+        yield Notice(
+            "Nothing says that an input of role: vector is a difference, and not a model.",
+            (*unmarked, f"{EXTRACTION_FILE} is not beside it"),
+            "A model would be added whole: `rvec check --deep` tells them apart.",
+        )
     dtypes = {m.name: _dtypes(m) for m in models.values() if m.tensors and not m.compact}
     if len(set(dtypes.values())) > 1:
         facts = tuple(f"{name}: {', '.join(found)}" for name, found in dtypes.items())
         yield Notice(
             "The inputs' dtypes differ.",
             facts,
-            "Each is read as stored and added in float32.",
+            "Each is read as stored and added in float32, or in float64 where one of them is.",
         )
     if config.dtype in ("bfloat16", "float16"):
         wide = [f"{n}: {', '.join(d)}" for n, d in dtypes.items() if {"float32", "float64"} & {*d}]
@@ -59,12 +72,6 @@ def about_inputs(
                 tuple(wide),
                 "Leave dtype out and give out_dtype: the merge then rounds once, at the end.",
             )
-    if config.merge_method == METHOD and config.out_dtype is None:
-        yield Notice(
-            "The recipe gives no out_dtype: the merge is written in float32.",
-            (),
-            "Write out_dtype: bfloat16 for scale 1, float32 for any other.",
-        )
 
 
 def about_plan(
@@ -78,6 +85,14 @@ def about_plan(
     scales = sorted({c for tensor in resolved for c in coefficients(tensor).values()})
     stored = [info.dtype for m in models.values() for info in (m.tensors or {}).values()]
     written = output_dtype(config, config.out_dtype, stored)
+    if config.out_dtype is None:
+        yield _no_out_dtype(config, models, str(written).removeprefix("torch."))
+    if moved := sorted(_moved(models[config.base_model], resolved)):
+        yield Notice(
+            "Slices put layers where the target's config has layers of another kind.",
+            tuple(shortened(moved)),
+            "Each is run as its new place says, which is not what it was trained for.",
+        )
     rounded = [scale for scale in scales if scale not in (-1.0, 0.0, 1.0)]
     if rounded and written in (torch.bfloat16, torch.float16):
         listed = ", ".join(f"{scale:.3g}" for scale in rounded)
@@ -95,9 +110,41 @@ def about_plan(
             if _is_gradient(setting):
                 yield Notice(
                     f"A gradient of {name}: weights outside the layers take its first value.",
-                    (f"{where}: {name}", *_outside(resolved)),
+                    (f"{where}: {name}", *_outside(resolved, name)),
                     "Filters instead of a gradient give them a value of their own.",
                 )
+
+
+def _moved(target: Model, resolved: Sequence["ResolvedTensor"]) -> set[str]:
+    """Layers whose kind (sliding or full attention, say) changes with their place."""
+    kinds = configs.effective(target.config).get("layer_types") or []
+    places = {
+        (place(wanted.names[0])[0], place(tensor.name)[0])
+        for tensor in resolved
+        for wanted in tensor.inputs.values()
+    }
+    return {
+        f"layer {old} ({kinds[int(old)]}) becomes layer {new} ({kinds[int(new)]})"
+        for old, new in places
+        if old != new
+        and old.isdigit()
+        and new.isdigit()
+        and max(int(old), int(new)) < len(kinds)
+        and kinds[int(old)] != kinds[int(new)]
+    }
+
+
+def _no_out_dtype(
+    config: "MergeConfiguration", models: Mapping["ModelReference", Model], written: str
+) -> Notice:
+    target = models[config.base_model].config
+    stated = config.dtype or target.get("dtype") or target.get("torch_dtype")
+    as_it_says = f"its config.json will say {stated}, in which transformers loads it by default"
+    return Notice(
+        f"The recipe gives no out_dtype: the merge is written in {written}.",
+        () if stated == written else (as_it_says,),
+        "Write out_dtype: bfloat16 for scale 1, float32 for any other.",
+    )
 
 
 def stated_bases(model: Model) -> set[str]:
@@ -143,11 +190,17 @@ def _is_gradient(setting: Any) -> bool:
     return hasattr(setting, "value") and _is_gradient(setting.value)
 
 
-def _outside(resolved: Sequence["ResolvedTensor"]) -> list[str]:
+def _outside(resolved: Sequence["ResolvedTensor"], name: str) -> list[str]:
+    """What a parameter is outside the layers; of a scale or a weight, scale × weight."""
     lines = []
     for tensor in resolved:
         row, _ = place(tensor.name)
         if not row.isdigit():
-            got = ", ".join(f"{value:g}" for value in coefficients(tensor).values())
-            lines.append(f"{row}: {got}")
+            product = name in ("scale", "weight")
+            got = coefficients(tensor).values() if product else [tensor.parameters[name]]
+            lines.append(f"{row}: {', '.join(map(_plain, got))}")
     return lines
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

@@ -1,7 +1,6 @@
 """A recipe's inputs, seen without reading weights: folder, config, tensors."""
 
-import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,12 +9,11 @@ from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_json
 from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
 from rvec_merge.files.marks import VECTOR_FILE
+from rvec_merge.plan.local import cached_snapshot, is_path
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
     from mergekit.config import MergeConfiguration
-
-_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -83,34 +81,6 @@ def see_local(reference: "ModelReference", label: str, allow_pickle: bool = Fals
     return _see(reference, label, folder, allow_pickle)
 
 
-def is_path(name: str) -> bool:
-    """Whether a model's spelling, without revision or adapter, is a path rather than a Hub id."""
-    return _HUB_ID.fullmatch(name) is None or Path(name).exists()
-
-
-def cached_snapshot(reference: "ModelReference") -> Path | None:
-    """The folder of a Hub reference in the Hub's cache; None if it was never fetched."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(
-            reference.model.path, "config.json", revision=reference.model.revision
-        )
-    except HFValidationError:
-        return None
-    return Path(found).parent if isinstance(found, str) else None
-
-
-def local_folder(reference: Hashable) -> Path | None:
-    """The folder behind a mergekit ``ModelReference`` (or a path); None for a Hub id or a LoRA."""
-    if getattr(reference, "lora", None) is not None:
-        return None
-    model = getattr(reference, "model", None)
-    path = Path(str(getattr(model, "path", reference)))
-    return path if path.is_dir() else None
-
-
 def labels(config: "MergeConfiguration") -> dict["ModelReference", str]:
     """What to call each input, the target first: its role, and its pair if there are several."""
     from rvec_merge.recipe.read import METHOD, declared_donors
@@ -135,7 +105,7 @@ def see_models(
     config: "MergeConfiguration", resolver: Resolver, allow_pickle: bool
 ) -> Iterator[Model | Finding]:
     """Every input of a recipe, or what keeps it from being seen."""
-    unseen = []
+    unseen, adapted, narrow = [], [], False
     for reference, label in labels(config).items():
         try:
             model = resolver(reference, label, allow_pickle)
@@ -145,6 +115,10 @@ def see_models(
             continue
         if model is None or model.tensors is None:
             unseen.append(f"{label}: {reference}")
+        elif reference.lora is not None:
+            short = any(info.dtype.itemsize < 4 for info in model.tensors.values())
+            narrow |= short
+            adapted.append(f"{label}: {reference}{', added in 16 bits' * short}")
         if model is not None:
             yield model
     if unseen:
@@ -153,12 +127,13 @@ def see_models(
             tuple(unseen),
             "They are checked before the merge, once they are fetched.",
         )
-    adapted = [f"{label}: {ref}" for ref, label in labels(config).items() if ref.lora is not None]
     if adapted:
         yield Notice(
             "Adapters are applied by mergekit; their models were checked, their weights were not.",
             tuple(adapted),
-            "The plan is that of their models.",
+            "The plan is that of their models."
+            + " Much of a small update is lost in 16 bits: save that model in float32 first, and "
+            "name that before the +." * narrow,
         )
 
 

@@ -13,8 +13,8 @@ from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, Notice, OutputError
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.mergekit_plugin.stock_run import CHECKS, StockRun
+from rvec_merge.plan.local import is_compact, local_folder
 from rvec_merge.preflight import same_model, tensors
-from rvec_merge.preflight.models import cached_snapshot, local_folder
 from rvec_merge.recipe.read import Recipe, check_config, parse_recipe
 
 LOG = logging.getLogger(__name__)
@@ -107,8 +107,7 @@ def _taken_for_hub_ids(recipe: Recipe) -> list[Notice]:
 
 
 def _refuse_compact(reference: Any) -> None:
-    folder = local_folder(reference) or cached_snapshot(reference)
-    if folder is not None and (folder / VECTOR_FILE).is_file():
+    if is_compact(reference):
         raise CheckpointError(
             "Stock mergekit cannot read a compact vector file.",
             [f"{reference}"],

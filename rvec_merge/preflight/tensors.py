@@ -3,10 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rvec_merge.errors import CheckpointError, Finding, IncompatibleTensorsError, Notice, shortened
+from rvec_merge.errors import (
+    CheckpointError,
+    Finding,
+    IncompatibleTensorsError,
+    Notice,
+    RecipeError,
+    shortened,
+)
 from rvec_merge.preflight import complete, configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading, Row
+from rvec_merge.preflight.scales import place
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -40,7 +48,7 @@ def check(
             (name, {r: (m.tensors or {}).get(name) for r, m in known.items()}) for name in names
         ]
         rows = [row for row in rows if row[0] != HEAD and not _is_buffer(row)]
-    yield from _check_missing(rows, known)
+    yield from _check_missing(rows, known, sliced)
     yield from _check_shapes(rows, known, bool(config.tokenizer or config.tokenizer_source))
 
 
@@ -76,7 +84,7 @@ def differ_in_rows(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 def _check_missing(
-    rows: Sequence[Row], known: Mapping["ModelReference", Model]
+    rows: Sequence[Row], known: Mapping["ModelReference", Model], sliced: bool
 ) -> Iterator[Finding]:
     lines, nowhere = [], []
     for name, found in rows:
@@ -91,7 +99,14 @@ def _check_missing(
             [*(model.name for model in known.values()), *shortened(lines)],
             "use a target and donors of one architecture, complete and saved alike.",
         )
-    if nowhere:
+    if nowhere and sliced:
+        yield RecipeError(
+            f"The slices name {len(nowhere)} tensors that no input stores.",
+            shortened(nowhere),
+            "end each layer_range at the model's number of layers (num_hidden_layers in "
+            "config.json) or before.",
+        )
+    elif nowhere:
         yield IncompatibleTensorsError(
             f"mergekit's architecture definition requires {len(nowhere)} tensors that no input "
             "stores.",
@@ -118,6 +133,14 @@ def _check_shapes(
             yield shape_error(known[first].name, known[other].name, differing, len(rows))
 
 
+def _needs_head(model: Model) -> bool:
+    """Whether a model that writes text stores nothing that could be its output head."""
+    named = str(model.config.get("architectures"))
+    heads = ("head", "embed_out", "output", "decoder", "proj")
+    outside = (name for name in model.tensors or {} if not place(name)[0].isdigit())
+    return "ForCausalLM" in named and not any(h in n for n in outside for h in heads)
+
+
 def _check_ties(known: Mapping["ModelReference", Model]) -> Iterator[Finding]:
     ties = {reference: configs.tied(model.config) for reference, model in known.items()}
     stored = {reference for reference, m in known.items() if HEAD in (m.tensors or {})}
@@ -133,7 +156,10 @@ def _check_ties(known: Mapping["ModelReference", Model]) -> Iterator[Finding]:
             lines,
             "use a target and donors that all tie them, or all do not (tie_word_embeddings).",
         )
-    elif stored and any(tie is False and r not in stored for r, tie in ties.items()):
+    elif any(
+        tie is False and r not in stored and (stored or _needs_head(known[r]))
+        for r, tie in ties.items()
+    ):
         yield CheckpointError(
             f"An untied model has no {HEAD}.", lines, "fetch the whole checkpoint again."
         )

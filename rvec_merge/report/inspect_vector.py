@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rvec_merge.errors import RvecError
+from rvec_merge.experiment.fingerprint import changed_inputs
 from rvec_merge.report.charts import HeatMap, HeatPanel
 from rvec_merge.report.results import Results
 from rvec_merge.vector.inspection import Inspection, Row, inspect_vector
@@ -17,7 +18,7 @@ def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
     from rvec_merge.checkpoint.header import Checkpoint
     from rvec_merge.hub.models import locate
     from rvec_merge.hub.vectors import open_recipe_vector
-    from rvec_merge.preflight.models import local_folder
+    from rvec_merge.plan.local import local_folder
     from rvec_merge.recipe.read import parse_recipe
 
     try:
@@ -25,6 +26,8 @@ def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
         away = [str(r) for r in recipe.config.referenced_models() if local_folder(r) is None]
         if away:
             return f"Not shown: {', '.join(sorted(away))} is not a folder on this machine."
+        if changed := changed_inputs(results.summary.inputs):
+            return f"Not shown: {', '.join(changed)} is no longer what was evaluated."
         target = Checkpoint.open(locate(str(recipe.config.base_model)))
         return heat_map(inspect_vector(open_recipe_vector(recipe, pair), target=target))
     except RvecError as error:

@@ -53,6 +53,17 @@ def adapted(trio: Trio) -> None:
     trio.donor("grpo").update(model=f"{trio.folder('grpo')}+{trio.root}/adapter")
 
 
+def swapped(trio: Trio) -> None:
+    """Two slices, the second layer before the first, of models whose layers differ in kind."""
+    for name in ("target", "grpo", "sft"):
+        kinds = ["sliding_attention", "full_attention"]
+        trio.edit_config(name, layer_types=kinds, use_sliding_window=True, sliding_window=8)
+    inputs = [*trio.recipe.pop("models"), {"model": trio.recipe["base_model"]}]
+    trio.recipe["slices"] = [
+        {"sources": [{**i, "layer_range": part} for i in inputs]} for part in ([1, 2], [0, 1])
+    ]
+
+
 WARNINGS = {
     "no shared base": Suspicion(
         lambda t: [card(t, name, "org/other") for name in ("grpo", "sft")],
@@ -76,8 +87,13 @@ WARNINGS = {
         lambda t: scale(t, [0.0, 1.0]),
         ("A gradient of scale", "embeddings: 0", "final norm: 0"),
     ),
+    "a gradient of another parameter": Suspicion(
+        lambda t: t.recipe["parameters"].update(density=[0.25, 0.5]),
+        ("A gradient of density", "embeddings: 0.25", "final norm: 0.25"),
+    ),
     "no out_dtype": Suspicion(
-        lambda t: t.recipe.pop("out_dtype"), ("The recipe gives no out_dtype", "float32")
+        lambda t: t.recipe.pop("out_dtype"),
+        ("The recipe gives no out_dtype: the merge is written in float32", "will say bfloat16"),
     ),
     "minor config": Suspicion(
         lambda t: t.edit_config("sft", max_position_embeddings=128),
@@ -96,8 +112,24 @@ WARNINGS = {
     ),
     "an adapter": Suspicion(
         adapted,
-        ("Adapters are applied by mergekit", "grpo: ", "output  26 tensors"),
+        (
+            "Adapters are applied by mergekit",
+            "/adapter, added in 16 bits",
+            "save that model in float32",
+            "output  26 tensors",
+        ),
         stock=False,  # that applies it first
+    ),
+    "a model in a vector's place": Suspicion(
+        lambda t: (
+            t.recipe["models"].pop(),
+            t.donor("grpo").update(parameters={"role": "vector"}),
+        ),
+        ("Nothing says that an input of role: vector is a difference", "--deep"),
+    ),
+    "layers that change their kind": Suspicion(
+        swapped,
+        ("layers of another kind", "layer 0 (sliding_attention) becomes layer 1 (full_attention)"),
     ),
     "the target as sft": Suspicion(
         lambda t: t.recipe.update(base_model=str(t.folder("sft"))),
