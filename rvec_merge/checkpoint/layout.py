@@ -13,24 +13,10 @@ from typing import Any, Protocol
 
 import torch
 
-from rvec_merge.checkpoint.dtypes import CODES
+from rvec_merge.checkpoint.dtypes import CODES, DTYPES
 from rvec_merge.checkpoint.weight_files import INDEX
 
-# The order of the safetensors library's dtypes: wider ones first, so that all are aligned.
-_RANKS = [
-    "BOOL",
-    "U8",
-    "I8",
-    "F8_E5M2",
-    "F8_E4M3",
-    "I16",
-    "F16",
-    "BF16",
-    "I32",
-    "F32",
-    "F64",
-    "I64",
-]
+_RANKS = {dtype: rank for rank, dtype in enumerate(DTYPES.values())}
 
 
 class Written(Protocol):
@@ -113,7 +99,7 @@ def write_index(folder: Path, tensors: Sequence[Written], shards: Sequence[Shard
 
 
 def _shard(name: str, tensors: Sequence[Written]) -> Shard:
-    ordered = sorted(tensors, key=lambda t: (-_RANKS.index(CODES[t.dtype]), t.name.encode()))
+    ordered = sorted(tensors, key=lambda t: (-_RANKS[t.dtype], t.name.encode()))
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     begins = {}
     end = 0

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvec_merge.cli.echo import echo
+from rvec_merge.hub.layout import KINDS
 
 if TYPE_CHECKING:
     from rvec_merge.sharing.push import Upload
 
-KINDS = ("recipe", "vector", "merge", "results")
-
 
 @click.command(short_help="Upload a recipe, vector, merge or results to the Hub.")
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(list(KINDS)))
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("repo_id")
 @click.option("--license", metavar="NAME", help="Of what is shared, such as apache-2.0.")
