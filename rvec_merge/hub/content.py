@@ -6,7 +6,7 @@ from pathlib import Path
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import LISTS, Kind, KindName, kind_of
-from rvec_merge.hub.limits import check_headers, read_json
+from rvec_merge.hub.limits import check_headers, read_repo_json
 from rvec_merge.hub.references import HubReference
 from rvec_merge.hub.remote import too_large
 from rvec_merge.hub.snapshot import open_snapshot
@@ -43,7 +43,7 @@ class Content:
         """
         for name in self.names:
             if name.endswith(".json") and Path(name).name not in LISTS:
-                read_json(self.folder / name, self.where)
+                read_repo_json(self.folder / name, self.where)
 
 
 def fetch_content(

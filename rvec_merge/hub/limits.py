@@ -46,7 +46,7 @@ def check_count(tensors: int, where: object) -> None:
         )
 
 
-def read_json(path: Path, where: object) -> dict[str, Any]:
+def read_repo_json(path: Path, where: object) -> dict[str, Any]:
     """The JSON object in a file of a repo.
 
     Raises:

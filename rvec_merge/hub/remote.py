@@ -18,12 +18,11 @@ from rvec_merge.checkpoint.weight_files import (
 from rvec_merge.errors import CheckpointError
 from rvec_merge.files.hashes import known_sha256
 from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.hub import limits
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.explained import explained
 from rvec_merge.hub.fetch import fetch_files
 from rvec_merge.hub.layout import SMALL_FILES, limit_of
-from rvec_merge.hub.limits import check_count, check_headers, plain_index
+from rvec_merge.hub.limits import check_count, check_headers, plain_index, read_repo_json
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, open_snapshot
 from rvec_merge.preflight import Model, see_local
@@ -109,7 +108,7 @@ def weight_files(snapshot: Snapshot, folder: Path) -> dict[str, list[str]]:
     if not is_index(first := firsts[0]):
         return {first: []}
     weight_map = plain_index(
-        limits.read_json(folder / first, snapshot.reference), snapshot.files, snapshot.reference
+        read_repo_json(folder / first, snapshot.reference), snapshot.files, snapshot.reference
     )
     files: dict[str, list[str]] = {}
     for name, file in weight_map.items():

@@ -13,7 +13,6 @@ from rvec_merge.hub.vectors import open_donors
 from rvec_merge.merge.prepare import fetch_inputs
 from rvec_merge.merge.run import merge
 from rvec_merge.sharing.card import pipeline_tag
-from rvec_merge.sharing.origin import Source, origin_of
 from rvec_merge.sharing.pull import pull
 from rvec_merge.sharing.push import prepare, push
 from rvec_merge.vector.extract import extract_compact
@@ -148,41 +147,6 @@ def test_without_a_config_nobody_knows(tmp_path: Path):
 
 
 @over_http
-def test_licences_are_the_hubs_own(hub: Hub, tmp_path: Path):
-    commit = hub.put("org/a", {"README.md": b"---\nlicense: mit\n---\n"})
-    hub.put("org/a", {"README.md": b"---\nlicense: other\n---\n"})
-    hub.put("org/lora", {"README.md": b"---\nlicense: cc0-1.0\n---\n"})
-    hub.put("org/silent", {"x": b""})
-    (tmp_path / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
-    origin = origin_of(
-        [
-            Source("org/a+org/lora", commit, "what was recorded"),
-            Source("org/silent", None, None),
-            Source("org/gone@" + "0" * 40, None, "bsd"),
-            Source("models/target", None, "mit"),
-            Source(str(tmp_path)),
-        ]
-    )
-    assert origin.models == (
-        HubReference("org/a", commit),
-        HubReference("org/lora"),  # the model's commit is not the adapter's
-        HubReference("org/silent"),
-        HubReference("org/gone", "0" * 40),
-    )
-    assert origin.licenses == {
-        "org/a": "mit",
-        "org/lora": "cc0-1.0",
-        "org/silent": None,
-        "org/gone": "bsd",
-        "models/target": "mit",
-        str(tmp_path): "apache-2.0",
-    }
-    assert origin.local == ("models/target", str(tmp_path))
-    assert origin.shared_license is None
-    assert origin.foremost == origin.models[:1]
-
-
-@over_http
 def test_a_vector_whose_sft_donor_is_a_folder_has_no_base_model(
     hub: Hub, shared, triple, tmp_path: Path
 ):
@@ -192,13 +156,3 @@ def test_a_vector_whose_sft_donor_is_a_folder_has_no_base_model(
     assert upload.local == (str(triple["sft"]),)
     assert "base_model" not in ModelCard(upload.files["README.md"]).data.to_dict()
     assert "org/grpo" in upload.files["README.md"]
-
-
-@over_http
-def test_what_was_recorded_stands_in_for_a_silent_hub(hub: Hub, monkeypatch):
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    origin = origin_of([Source("org/a", None, "mit"), Source("org/b", None, "mit")])
-    assert origin.shared_license == "mit"
-    assert [str(model) for model in origin.models] == ["org/a", "org/b"]

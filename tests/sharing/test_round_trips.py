@@ -6,13 +6,11 @@ import pytest
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import CheckpointError, OutputError
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.layout import KINDS
 from rvec_merge.hub.recipes import open_recipe
 from rvec_merge.hub.references import HubReference
 from rvec_merge.merge.run import merge
 from rvec_merge.sharing.pull import pull
 from rvec_merge.sharing.push import prepare, push
-from rvec_merge.sharing.secrets import refuse_secrets
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.conftest import RECIPE as LOCAL_RECIPE
@@ -148,38 +146,6 @@ def test_a_card_that_states_a_licence_is_kept(hub: Hub, vector, tmp_path):
     assert "library_name: rvec-merge" in text
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "hf_" + "aB3" * 12,
-        "ghp_" + "x1" * 18,
-        "sk-proj-" + "a1" * 16,
-        "AKIA" + "ABCD1234" * 2,
-        "-----BEGIN RSA PRIVATE KEY-----",
-        "https://me:secret@host/x",
-    ],
-)
-def test_refuses_what_looks_like_a_token_and_does_not_repeat_it(hub, vector, tmp_path, secret):
-    copy = copied(vector, tmp_path / "copy")
-    (copy / "README.md").write_text(f"---\nlicense: mit\n---\n\nmy key:\n{secret}\n")
-    with pytest.raises(HubError, match="looks like an access token") as caught:
-        prepare("vector", copy, "me/vector")
-    assert "README.md, line " in caught.value.facts[0]
-    assert secret not in str(caught.value)
-
-
-def test_refuses_the_users_own_token_in_packed_samples(hub: Hub, tmp_path, monkeypatch):
-    import gzip
-
-    monkeypatch.setenv("HF_TOKEN", "an odd but real token")
-    samples = tmp_path / "samples_x_2026.jsonl.gz"
-    with gzip.open(samples, "wt") as file:
-        file.write('{}\n{"x": "an odd but real token"}\n')
-    with pytest.raises(HubError, match="looks like an access token") as caught:
-        refuse_secrets({"cells/x/samples.jsonl.gz": samples})
-    assert caught.value.facts == ("cells/x/samples.jsonl.gz, line 2: your own Hub token",)
-
-
 def test_refuses_links_and_leaves_strange_files_out(hub: Hub, vector, tmp_path):
     copy = copied(vector, tmp_path / "copy")
     (copy / "notes.txt").write_text("mine")
@@ -188,18 +154,6 @@ def test_refuses_links_and_leaves_strange_files_out(hub: Hub, vector, tmp_path):
     (copy / "tokenizer.json").symlink_to("/etc/hostname")
     with pytest.raises(HubError, match="holds a link"):
         prepare("vector", copy, "me/vector", license="mit")
-
-
-def test_what_merges_copy_beside_the_weights_is_shared():
-    """mergekit's own lists: an image-text model without its preprocessor cannot be used."""
-    from importlib.resources import files
-
-    listed: set[str] = set()
-    for path in files("mergekit").joinpath("_data", "architectures").iterdir():
-        if path.name.endswith(".json"):
-            listed |= set(json.loads(path.read_text()).get("tagalong_files") or [])
-    assert "preprocessor_config.json" in listed
-    assert set(KINDS["merge"].known(listed)) == listed
 
 
 def test_what_nobody_could_pull_is_not_pushed(hub: Hub, vector, monkeypatch):
