@@ -103,13 +103,15 @@ def open_card(
         text = path.read_text("utf-8")
         if found := REGEX_YAML_BLOCK.search(text):
             load_yaml(found.group(2), source=CARD)  # bounds what the library then expands
-        return ModelCard(text, ignore_metadata_errors=ignore_results)
+        card = ModelCard(text, ignore_metadata_errors=ignore_results)
+        card.data.to_dict()  # the library finds some of what is wrong when it writes
     except Exception as problem:  # foreign code over any YAML; it promises no exception types
         raise error(
             "The card has metadata that cannot be kept.",
             [f"{path}", *f"{problem}".splitlines()[:3]],
             "correct the block between the --- lines of README.md.",
         ) from None
+    return card
 
 
 def _body(kind: Kind, repo_id: str, origin: Origin, folder: Path, recipe: str | None) -> str:
