@@ -200,6 +200,11 @@ ERRORS = {
         ("An untied model has no lm_head.weight.",),
     ),
     # what is no weights: one error each
+    "shards without their index": Mutation(
+        lambda t: (t.shard("sft"), (t.folder("sft") / "model.safetensors.index.json").unlink()),
+        ("There is no checkpoint.", "model-00001-of-00002.safetensors", "shards need model."),
+        stock=False,  # mergekit finds no model files itself
+    ),
     "an adapter alone": Mutation(
         only(lambda folder: adapter(folder, "org/base")),
         ("This is an adapter, not a model.", "adapter of org/base", "org/base+"),
@@ -270,6 +275,11 @@ ERRORS = {
         ("Unknown out_dtype 'torch.float32'", "did you mean 'float32'?"),
     ),
     "an empty dtype": Mutation(lambda t: t.recipe.update(dtype=""), ("Unknown dtype ''",)),
+    "a module that the architecture lacks": Mutation(
+        lambda t: t.recipe.update(modules={"vision": {"models": t.recipe.pop("models")}}),
+        ("mergekit cannot plan this recipe.", "KeyError: 'vision'"),
+        stock=False,  # mergekit's own words
+    ),
     # slices
     "no layers": Mutation(
         lambda t: sliced(t, 1, 1), ("A layer_range of slices[0] holds no layers.", "[1, 1]")
