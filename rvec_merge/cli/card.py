@@ -17,7 +17,7 @@ def command(results: Path, model: Path) -> None:
     MODEL's README.md is kept.
     """
     from rvec_merge.report.card import write_card
-    from rvec_merge.report.results import read_results
+    from rvec_merge.results.read import read_results
 
     written = write_card(read_results(results), model)
     for path in written.paths:

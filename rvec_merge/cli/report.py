@@ -23,7 +23,7 @@ def command(
     from rvec_merge.report.figures import write_figures
     from rvec_merge.report.inspect_vector import vector_map
     from rvec_merge.report.page import render_page, write_page
-    from rvec_merge.report.results import read_results
+    from rvec_merge.results.read import read_results
 
     found = read_results(results)
     vector = "Left out: --no-vector." if no_vector else vector_map(found, pair)

@@ -13,12 +13,12 @@ from huggingface_hub import ModelCard, eval_result_entries_to_yaml, parse_eval_r
 from rvec_merge.checkpoint.card import CARD
 from rvec_merge.errors import OutputError, ResultsError, why
 from rvec_merge.files.names import below, write_below
-from rvec_merge.report.card_evidence import evaluated_recipe
 from rvec_merge.report.card_metadata import add_metadata, eval_entries, measured
 from rvec_merge.report.charts import scale_chart
 from rvec_merge.report.figures import draw
-from rvec_merge.report.results import Results
 from rvec_merge.results import wording
+from rvec_merge.results.evidence import evaluated_recipe
+from rvec_merge.results.read import Results
 from rvec_merge.results.steps import about_steps
 from rvec_merge.results.tables import conditions_table
 from rvec_merge.sharing.card import PAPER, open_card

@@ -12,9 +12,9 @@ from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.files.reading import Recorded, TaskSettings, damaged, read_as
 from rvec_merge.hub.layout import TAGS
 from rvec_merge.recipe.read import Recipe
-from rvec_merge.report.results import Results
 from rvec_merge.results import wording
 from rvec_merge.results.flips import Flips
+from rvec_merge.results.read import Results
 from rvec_merge.results.summary import Row
 from rvec_merge.sharing.benchmarks import benchmark_task
 from rvec_merge.sharing.card import LIBRARY, PAPER, pipeline_tag

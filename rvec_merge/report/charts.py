@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Literal
 
 from rvec_merge.experiment.conditions import TARGET, Cell, State
-from rvec_merge.report.results import Results
 from rvec_merge.results import wording
+from rvec_merge.results.read import Results
 from rvec_merge.results.summary import Row
 from rvec_merge.stats.significance import ALPHA, Mean
 

@@ -21,7 +21,7 @@ from rvec_merge.report.charts import (
     robust_chart,
     scale_chart,
 )
-from rvec_merge.report.results import Results
+from rvec_merge.results.read import Results
 from rvec_merge.shown import shown
 
 # The page's light colours. They differ in lightness too, and so do the marks in shape.

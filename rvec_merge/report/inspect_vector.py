@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rvec_merge.errors import RvecError
 from rvec_merge.experiment.fingerprint import changed_inputs
 from rvec_merge.report.charts import HeatMap, HeatPanel
-from rvec_merge.report.results import Results
+from rvec_merge.results.read import Results
 from rvec_merge.vector.inspection import Inspection, Row, inspect_vector
 from rvec_merge.vector.module_names import Place
 

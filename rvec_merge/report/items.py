@@ -12,8 +12,8 @@ from typing import Any
 
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.files.reading import damaged
-from rvec_merge.report.results import Results
 from rvec_merge.results.flips import Flips
+from rvec_merge.results.read import Results
 
 BUDGET = 1_000_000  # bytes of the packed items; the whole page stays under 2 MB
 _AT_MOST = (2000, 1000, 500, 200, 100, 50, 20, 10, 5, 2, 1, 0)  # items per condition, direction

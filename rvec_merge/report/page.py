@@ -18,8 +18,8 @@ from rvec_merge.errors import OutputError, why
 from rvec_merge.files.names import write_below
 from rvec_merge.report.charts import Chart, HeatMap, forest_chart, robust_chart, scale_chart
 from rvec_merge.report.items import packed_items
-from rvec_merge.report.results import Results
 from rvec_merge.results import wording
+from rvec_merge.results.read import Results
 from rvec_merge.results.steps import about_steps
 from rvec_merge.results.summary import Row
 from rvec_merge.stats.verdict import Finding

@@ -157,7 +157,7 @@ def _recipe_files(path: Path, results: Path | None) -> tuple[dict[str, Path | st
     check(recipe, None, Settings(), see).report.raise_errors()
     files: dict[str, Path | str] = {RECIPE: recipe.text}
     if results is not None:
-        from rvec_merge.report.card_evidence import check_evidence
+        from rvec_merge.results.evidence import check_evidence
 
         check_evidence(results, recipe)
         kind = KINDS["recipe"]

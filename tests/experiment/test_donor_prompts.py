@@ -17,7 +17,7 @@ from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.runner import CellRunner, Evaluated
 from rvec_merge.experiment.store import CellResult
-from rvec_merge.report.results import read_results
+from rvec_merge.results.read import read_results
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GRPO = Cell("rvec_tiny", State("grpo"))

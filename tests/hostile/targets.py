@@ -22,7 +22,7 @@ from rvec_merge.experiment.store import Store
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.recipe.read import parse_recipe
 from rvec_merge.recipe.yaml import load_yaml
-from rvec_merge.report.results import read_results
+from rvec_merge.results.read import read_results
 from rvec_merge.tasks.samples import read_run
 from rvec_merge.vector.codec import CorruptBlockError, Encoder, decode
 from rvec_merge.vector.format import read_head

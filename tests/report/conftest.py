@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from rvec_merge.cli.experiment import command as run_experiment
-from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.read import Results, read_results
 from tests.hub.conftest import hub, recipe_file, shared  # noqa: F401
 
 REPOSITORY = Path(__file__).resolve().parents[2]

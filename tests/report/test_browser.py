@@ -8,7 +8,7 @@ import pytest
 
 from rvec_merge.report.inspect_vector import vector_map
 from rvec_merge.report.page import render_page
-from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.read import Results, read_results
 
 AXE = Path(__file__).parent / "assets" / "axe.min.js"
 Open = Callable[..., Any]

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 from rvec_merge.cli.card import command
 from rvec_merge.errors import CheckpointError, ResultsError
 from rvec_merge.report.card import FIGURE, write_card
-from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.read import Results, read_results
 from rvec_merge.results.wording import sentence
 from tests.hub.conftest import over_http
 from tests.hub.state import Hub

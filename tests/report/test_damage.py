@@ -20,7 +20,7 @@ from rvec_merge.experiment.store import Store
 from rvec_merge.files import reading
 from rvec_merge.files.reading import Budget, read_object, read_rows
 from rvec_merge.report.card import write_card
-from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.read import Results, read_results
 from tests.hub.conftest import over_http
 from tests.hub.state import Hub
 

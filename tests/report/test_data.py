@@ -23,7 +23,7 @@ from rvec_merge.report.charts import (
 )
 from rvec_merge.report.inspect_vector import vector_map
 from rvec_merge.report.items import packed_items
-from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.read import Results, read_results
 from rvec_merge.results.report_files import read_summary
 
 from .conftest import HOSTILE, family, rewrite_samples

@@ -10,7 +10,7 @@ from PIL import Image
 from rvec_merge.errors import OutputError
 from rvec_merge.report.charts import scale_chart
 from rvec_merge.report.figures import draw, write_figures
-from rvec_merge.report.results import Results
+from rvec_merge.results.read import Results
 
 
 def test_svg_figures_hold_their_words_as_text(results: Results, tmp_path: Path) -> None:

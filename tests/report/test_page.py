@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from rvec_merge.cli.report import command
 from rvec_merge.errors import OutputError
 from rvec_merge.report.page import render_page, write_page
-from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.read import Results, read_results
 from rvec_merge.results.wording import sentence
 
 from .conftest import HOSTILE

@@ -11,7 +11,7 @@ from rvec_merge.experiment.fingerprint import changed_inputs
 from rvec_merge.experiment.states import has_one_scale
 from rvec_merge.files.marks import RECIPE_FILE
 from rvec_merge.recipe.read import Recipe, parse_recipe, read_recipe
-from rvec_merge.report.results import Results, read_results
+from rvec_merge.results.read import Results, read_results
 
 if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
