@@ -29,7 +29,7 @@ def call(*arguments, fails=False):
 def test_merge_says_what_it_did_and_verify_confirms(tmp_path, recipe):
     said = call("merge", recipe, tmp_path / "out")
     assert "effective scale 1.0" in said
-    assert "GB/s" in said
+    assert "B/s read and written" in said
     assert "out_dtype: float32" not in said
     assert "same bits" in call("verify", tmp_path / "out")
     assert "3 of " in call("verify", tmp_path / "out", "--sample", 3)
