@@ -73,7 +73,7 @@ def evaluated_on_the_hub(copy: Path, commits: dict[str, str]) -> Path:
 def test_results_of_another_recipe_are_not_pushed_with_one(
     hub: Hub, copy: Path, shared: dict[str, str], recipe_file: Path
 ):
-    from rvec_merge.hub.push import prepare
+    from rvec_merge.sharing.push import prepare
 
     with pytest.raises(ResultsError, match="of another recipe") as raised:
         prepare("recipe", recipe_file, "me/recipe", license="mit", results=copy)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lm_eval_runs import harness, runs  # noqa: F401
+
 
 @pytest.fixture(autouse=True)
 def _sample_items(monkeypatch: pytest.MonkeyPatch) -> None:
