@@ -101,7 +101,8 @@ def shortened(lines: Sequence[str]) -> list[str]:
 
 def said_by(error: Exception) -> list[str]:
     """Another library's message as facts, to its last line, which is where it says why."""
-    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
+    said = f"KeyError: {error}" if isinstance(error, KeyError) else str(error)
+    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
     if len(lines) > _SAID:
         lines = [*lines[: _SAID // 2], "…", *lines[-_SAID // 2 :]]
     return lines or [type(error).__name__]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 METHOD = "reasoning_vector"
 # Per-donor parameters that mean nothing as a default for every donor.
 _DONOR_ONLY = frozenset({"role", "pair", "weight"})
+_DTYPES = ("bfloat16", "float16", "float32", "float64")
 _MODELS = frozenset({"base_model", "model", "tokenizer_source", "source"})  # keys that name one
 
 
@@ -128,6 +129,11 @@ def check_config(config: "MergeConfiguration") -> None:
     for key in ("dtype", "out_dtype"):
         with problems.noted():
             _check_dtype(key, getattr(config, key))
+    for where, _, inputs in _input_lists(config):
+        for entry in inputs:
+            if where.endswith("]"):
+                with problems.noted():
+                    _check_layer_range(where, entry)
     if config.merge_method == METHOD:
         with problems.noted():
             _check_donors(config)
@@ -135,18 +141,19 @@ def check_config(config: "MergeConfiguration") -> None:
 
 
 def _check_dtype(key: str, value: str | None) -> None:
-    from mergekit.common import dtype_from_name
+    # config.json takes the word as it stands; of torch.float32 transformers makes nothing.
+    if value is not None and value not in _DTYPES:
+        raise RecipeError(f"Unknown {key} {value!r}.", [_hint(value, _DTYPES)], f"correct {key}.")
 
-    try:
-        floating = value is None or dtype_from_name(value).is_floating_point
-    except RuntimeError:
-        floating = False
-    if not floating:
+
+def _check_layer_range(where: str, entry: Any) -> None:
+    start, end = entry.layer_range
+    if not 0 <= start < end:
         raise RecipeError(
-            f"Unknown {key} {value!r}.",
-            [_hint(str(value), ("bfloat16", "float16", "float32", "float64"))],
-            f"correct {key}.",
-        ) from None
+            f"A layer_range of {where} holds no layers.",
+            [f"{entry.model}: layer_range: [{start}, {end}]"],
+            "write the first layer, from 0, and the layer after the last.",
+        )
 
 
 def _check_donors(config: "MergeConfiguration") -> None:

@@ -54,10 +54,11 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
     Reads configs and weight indices, no weights.
 
     Raises:
-        RecipeError: mergekit cannot plan the recipe, or plans two tensors of one name.
+        RecipeError: mergekit cannot plan the recipe, plans nothing, or plans two tensors of one
+            name.
     """
     try:
-        return _distinct(_planned(recipe, options))
+        tensors = _distinct(_planned(recipe, options))
     except RvecError:
         raise
     # mergekit raises whatever comes: RuntimeError, KeyError, pydantic's and transformers' own.
@@ -67,6 +68,14 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
             [recipe.source, *said_by(error)],
             "correct what it names; `rvec recipes` lists examples.",
         ) from None
+    if not tensors:
+        raise RecipeError(
+            "mergekit's plan of this recipe holds no tensors.",
+            [recipe.source, "it infers an architecture from names, and these fit none"],
+            "look whether config.json names the class that the weights were saved from "
+            "(architectures); if it does, mergekit does not know it: report it there.",
+        )
+    return tensors
 
 
 def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTensor]:

@@ -62,12 +62,6 @@ def about_inputs(
                 tuple(wide),
                 "Leave dtype out and give out_dtype: the merge then rounds once, at the end.",
             )
-    if config.merge_method == METHOD and config.out_dtype is None:
-        yield Notice(
-            "The recipe gives no out_dtype: the merge is written in float32.",
-            (),
-            "Write out_dtype: bfloat16 for scale 1, float32 for any other.",
-        )
 
 
 def about_plan(
@@ -81,6 +75,8 @@ def about_plan(
     scales = sorted({c for tensor in resolved for c in coefficients(tensor).values()})
     stored = [info.dtype for m in models.values() for info in (m.tensors or {}).values()]
     written = output_dtype(config, config.out_dtype, stored)
+    if config.out_dtype is None:
+        yield _no_out_dtype(config, models, str(written).removeprefix("torch."))
     rounded = [scale for scale in scales if scale not in (-1.0, 0.0, 1.0)]
     if rounded and written in (torch.bfloat16, torch.float16):
         listed = ", ".join(f"{scale:.3g}" for scale in rounded)
@@ -98,9 +94,22 @@ def about_plan(
             if _is_gradient(setting):
                 yield Notice(
                     f"A gradient of {name}: weights outside the layers take its first value.",
-                    (f"{where}: {name}", *_outside(resolved)),
+                    (f"{where}: {name}", *_outside(resolved, name)),
                     "Filters instead of a gradient give them a value of their own.",
                 )
+
+
+def _no_out_dtype(
+    config: "MergeConfiguration", models: Mapping["ModelReference", Model], written: str
+) -> Notice:
+    target = models[config.base_model].config
+    stated = config.dtype or target.get("dtype") or target.get("torch_dtype")
+    as_it_says = f"its config.json will say {stated}, in which transformers loads it by default"
+    return Notice(
+        f"The recipe gives no out_dtype: the merge is written in {written}.",
+        () if stated == written else (as_it_says,),
+        "Write out_dtype: bfloat16 for scale 1, float32 for any other.",
+    )
 
 
 def stated_bases(model: Model) -> set[str]:
@@ -155,11 +164,17 @@ def _is_gradient(setting: Any) -> bool:
     return hasattr(setting, "value") and _is_gradient(setting.value)
 
 
-def _outside(resolved: Sequence["ResolvedTensor"]) -> list[str]:
+def _outside(resolved: Sequence["ResolvedTensor"], name: str) -> list[str]:
+    """What a parameter is outside the layers; of a scale or a weight, scale × weight."""
     lines = []
     for tensor in resolved:
         row, _ = place(tensor.name)
         if not row.isdigit():
-            got = ", ".join(f"{value:g}" for value in coefficients(tensor).values())
-            lines.append(f"{row}: {got}")
+            product = name in ("scale", "weight")
+            got = coefficients(tensor).values() if product else [tensor.parameters[name]]
+            lines.append(f"{row}: {', '.join(map(_plain, got))}")
     return lines
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened
+from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError, shortened
 from rvec_merge.preflight import complete, configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading, Row
@@ -41,7 +41,7 @@ def check(
             (name, {r: (m.tensors or {}).get(name) for r, m in known.items()}) for name in names
         ]
         rows = [row for row in rows if row[0] != HEAD and not _is_buffer(row)]
-    yield from _check_missing(rows, known)
+    yield from _check_missing(rows, known, sliced)
     yield from _check_shapes(rows, known, bool(config.tokenizer or config.tokenizer_source))
 
 
@@ -77,7 +77,7 @@ def differ_in_rows(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 def _check_missing(
-    rows: Sequence[Row], known: Mapping["ModelReference", Model]
+    rows: Sequence[Row], known: Mapping["ModelReference", Model], sliced: bool
 ) -> Iterator[Finding]:
     lines, nowhere = [], []
     for name, found in rows:
@@ -92,7 +92,14 @@ def _check_missing(
             [*(model.name for model in known.values()), *shortened(lines)],
             "use a target and donors of one architecture, complete and saved alike.",
         )
-    if nowhere:
+    if nowhere and sliced:
+        yield RecipeError(
+            f"The slices name {len(nowhere)} tensors that no input stores.",
+            shortened(nowhere),
+            "end each layer_range at the model's number of layers (num_hidden_layers in "
+            "config.json) or before.",
+        )
+    elif nowhere:
         yield IncompatibleTensorsError(
             f"mergekit's architecture definition requires {len(nowhere)} tensors that no input "
             "stores.",

@@ -1,7 +1,7 @@
 """Tokenizers that give one id to different tokens: rows of the embeddings would be mixed up."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 3
 _FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
+_OTHERS = ("vocab.txt", "*.model", "*.tiktoken", "tekken.json")  # not compared
 _ADDED = "added_tokens.json"
 
 
@@ -45,9 +46,10 @@ def check(
 ) -> Iterator[Finding]:
     """Compare every model's token ids with the target's, from its files alone.
 
-    Not for a recipe with a ``tokenizer``, under which mergekit moves the rows itself.
+    With a ``tokenizer`` in the recipe mergekit moves the rows itself, by each model's own.
     """
     if config.tokenizer or config.tokenizer_source:
+        yield from _without(models.values())
         return
     candidates = [m for m in models.values() if not m.is_vector or _files(m)]
     if len(candidates) < 2 or not any(map(_files, candidates)):
@@ -71,6 +73,22 @@ def check(
             "Tokenizers were not compared.",
             (first.name, *unread, f"one of each two lacks {_FILES[0]} and {_FILES[1]}"),
             "Make sure that they give the same ids to the same tokens.",
+        )
+
+
+def _without(models: Iterable[Model]) -> Iterator[CheckpointError]:
+    """Of a model that has none, transformers makes an empty one: no row would be the model's."""
+    lacking = [
+        model.name
+        for model in models
+        if not _files(model) and not any(any(model.folder.glob(name)) for name in _OTHERS)
+    ]
+    if lacking:
+        yield CheckpointError(
+            "The recipe's tokenizer needs one at every input, to tell whose row is whose.",
+            [*lacking, f"none of {', '.join((*_FILES, *_OTHERS))} is there"],
+            "put each model's own tokenizer into its folder; or, where the ids agree, leave "
+            "tokenizer and tokenizer_source out of the recipe.",
         )
 
 

@@ -27,6 +27,12 @@ def scale(trio: Trio, value: object) -> None:
     trio.recipe["parameters"]["scale"] = value
 
 
+def sliced(trio: Trio, first: int, last: int) -> None:
+    """Write the recipe as one slice of some layers of each model."""
+    inputs = [*trio.recipe.pop("models"), {"model": trio.recipe["base_model"]}]
+    trio.recipe["slices"] = [{"sources": [{**i, "layer_range": [first, last]} for i in inputs]}]
+
+
 def link(trio: Trio) -> None:
     """Give the sft donor's weights to the grpo donor, as one file with two names."""
     path = trio.folder("grpo") / "model.safetensors"

@@ -31,6 +31,7 @@ from tests.preflight.mutations import (
     run_folder,
     scale,
     second_spelling,
+    sliced,
     trainer_file,
     untie,
     wrapped,
@@ -264,7 +265,35 @@ ERRORS = {
     "an integer's dtype": Mutation(
         lambda t: t.recipe.update(out_dtype="int64"), ("Unknown out_dtype 'int64'",)
     ),
+    "a dtype that config.json cannot hold": Mutation(
+        lambda t: t.recipe.update(out_dtype="torch.float32"),
+        ("Unknown out_dtype 'torch.float32'", "did you mean 'float32'?"),
+    ),
+    "an empty dtype": Mutation(lambda t: t.recipe.update(dtype=""), ("Unknown dtype ''",)),
+    # slices
+    "no layers": Mutation(
+        lambda t: sliced(t, 1, 1), ("A layer_range of slices[0] holds no layers.", "[1, 1]")
+    ),
+    "layers backwards": Mutation(lambda t: sliced(t, 2, 0), ("holds no layers.", "[2, 0]")),
+    "layers from the end": Mutation(lambda t: sliced(t, -2, 2), ("holds no layers.", "[-2, 2]")),
+    "layers beyond the last": Mutation(
+        lambda t: sliced(t, 0, 3), ("The slices name 12 tensors that no input stores.", "layers.2.")
+    ),
+    "weights of another class than the config's": Mutation(
+        lambda t: [
+            t.edit_config(n, architectures=["Qwen2Model"]) for n in ("target", "grpo", "sft")
+        ],
+        ("mergekit's plan of this recipe holds no tensors.", "architectures"),
+        stock=False,  # with nothing to merge it never asks the method
+    ),
     # tokenizers
+    "rows to align by a tokenizer that is not there": Mutation(
+        lambda t: (
+            t.recipe.update(tokenizer={"source": "base"}),
+            [(t.folder(n) / "tokenizer.json").unlink() for n in ("grpo", "sft")],
+        ),
+        ("needs one at every input", "grpo /", "sft /"),
+    ),
     "permuted tokens": Mutation(
         lambda t: retokenized(t, words=[WORDS[1], WORDS[0], *WORDS[2:]]),
         ("The tokenizers of grpo and target", "2 tokens differ:", "'word0': target 0, grpo 1"),

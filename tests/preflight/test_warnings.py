@@ -76,8 +76,13 @@ WARNINGS = {
         lambda t: scale(t, [0.0, 1.0]),
         ("A gradient of scale", "embeddings: 0", "final norm: 0"),
     ),
+    "a gradient of another parameter": Suspicion(
+        lambda t: t.recipe["parameters"].update(density=[0.25, 0.5]),
+        ("A gradient of density", "embeddings: 0.25", "final norm: 0.25"),
+    ),
     "no out_dtype": Suspicion(
-        lambda t: t.recipe.pop("out_dtype"), ("The recipe gives no out_dtype", "float32")
+        lambda t: t.recipe.pop("out_dtype"),
+        ("The recipe gives no out_dtype: the merge is written in float32", "will say bfloat16"),
     ),
     "minor config": Suspicion(
         lambda t: t.edit_config("sft", max_position_embeddings=128),
