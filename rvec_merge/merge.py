@@ -217,4 +217,8 @@ def _wanted(recipe: Recipe, report: PreflightReport, written: Checkpoint) -> dic
         stored = find(target.tensors or {}, inputs) if target and inputs else None
         shape = stored.shape if stored and recipe.is_reasoning_vector and not aligned else None
         wanted[tensor.name] = Wanted(shape, dtype_from_name(tensor.out_dtype))
+    target = models.get(report.tensors[0].target)
+    for name in written.tensors:  # and one that trains tied embeddings gets a copy of its own
+        if target and name not in wanted and is_tied_head(name, target):
+            wanted[name] = Wanted()
     return wanted

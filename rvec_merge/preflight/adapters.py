@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rvec_merge.checkpoint import TensorInfo, read_header
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RvecError, shortened
+from rvec_merge.preflight import complete
 from rvec_merge.preflight.models import Model
 from rvec_merge.weight_files import ADAPTER_MARK
 
@@ -51,7 +52,8 @@ def _misfits(factors: dict[str, TensorInfo], model: Model) -> Iterator[str]:
             continue
         weight = (model.tensors or {}).get(f"{factor[1]}.weight")
         if weight is None:
-            if not renamed:  # else transformers' names are not those of the files
+            tied = complete.is_tied_head(f"{factor[1]}.weight", model)
+            if not (renamed or tied):  # else transformers' names are not those of the files
                 yield f"{name}: the model has no {factor[1]}.weight"
         elif info.shape["BA".index(factor[2])] not in weight.shape:
             yield f"{name}  {info.shape}: the model's weight is {weight.shape}"

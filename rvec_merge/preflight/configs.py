@@ -87,6 +87,12 @@ def check(
             )
 
 
+def compare(first: Model, other: Model, allowed: Collection[str] = ()) -> Iterator[Finding]:
+    """Settings in which two models differ; see ``check``."""
+    settings = effective(first.config), effective(other.config)
+    yield from _against(first, other, *settings, False, allowed)
+
+
 def effective(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config with its architecture's defaults filled in and its nested parts flattened.
 

@@ -137,7 +137,7 @@ def see_models(
     config: "MergeConfiguration", resolver: Resolver, allow_pickle: bool
 ) -> Iterator[Model | Finding]:
     """Every input of a recipe, or what keeps it from being seen."""
-    unseen = []
+    unseen, adapted, narrow = [], [], False
     for reference, label in labels(config).items():
         try:
             model = resolver(reference, label, allow_pickle)
@@ -147,6 +147,10 @@ def see_models(
             continue
         if model is None or model.tensors is None:
             unseen.append(f"{label}: {reference}")
+        elif reference.lora is not None:
+            short = any(info.dtype.itemsize < 4 for info in model.tensors.values())
+            narrow |= short
+            adapted.append(f"{label}: {reference}{', added in 16 bits' * short}")
         if model is not None:
             yield model
     if unseen:
@@ -155,12 +159,13 @@ def see_models(
             tuple(unseen),
             "They are checked before the merge, once they are fetched.",
         )
-    adapted = [f"{label}: {ref}" for ref, label in labels(config).items() if ref.lora is not None]
     if adapted:
         yield Notice(
             "Adapters are applied by mergekit; their models were checked, their weights were not.",
             tuple(adapted),
-            "The plan is that of their models.",
+            "The plan is that of their models."
+            + " Much of a small update is lost in 16 bits: save that model in float32 first, and "
+            "name that before the +." * narrow,
         )
 
 

@@ -51,7 +51,12 @@ def check(
     if config.tokenizer or config.tokenizer_source:
         yield from _without(models.values())
         return
-    candidates = [m for m in models.values() if not m.is_vector or _files(m)]
+    yield from compare(models.values())
+
+
+def compare(models: Iterable[Model]) -> Iterator[Finding]:
+    """Compare the token ids of the first model with the others'."""
+    candidates = [m for m in models if not m.is_vector or _files(m)]
     if len(candidates) < 2 or not any(map(_files, candidates)):
         return
     first, *others = candidates

@@ -1,20 +1,24 @@
 """What a vector is made of: two donors, a compact vector, or a dense one; told apart and paired."""
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from rvec_merge.checkpoint import Checkpoint
-from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError
+from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeError, RvecError
 from rvec_merge.kernel import Delta, is_weight
 from rvec_merge.pairs import Pair
+from rvec_merge.problems import Notice, combined
 from rvec_merge.recipe import Recipe
 from rvec_merge.vector.format import HEAD, DonorRecord, DonorRole
 from rvec_merge.vector.provenance import describe
 from rvec_merge.vector.read import CompactVector
 from rvec_merge.vector.stored import StoredTensor
+
+LOG = logging.getLogger(__name__)
 
 
 class Vector(Protocol):
@@ -157,12 +161,13 @@ def open_vector(reference: Hashable) -> Vector:
 
 
 def open_donors(grpo: Hashable, sft: Hashable) -> DonorPair:
-    """Two donors as a vector.
+    """Two donors as a vector. Settings in which they differ are logged.
 
     Raises:
         CheckpointError: one cannot be read.
         RecipeError: both are one checkpoint.
-        IncompatibleTensorsError: names, shapes or dtypes do not let them be subtracted.
+        IncompatibleTensorsError: names, shapes, dtypes, configs or tokenizers do not let them be
+            subtracted.
     """
     plus, minus = Checkpoint.open(locate(grpo)), Checkpoint.open(locate(sft))
     if plus.root.resolve() == minus.root.resolve():
@@ -173,7 +178,32 @@ def open_donors(grpo: Hashable, sft: Hashable) -> DonorPair:
             "started from as sft.",
         )
     check_twins(plus, minus)
+    _check_alike(plus, minus)
     return DonorPair(str(grpo), str(sft), plus, minus)
+
+
+def _check_alike(grpo: Checkpoint, sft: Checkpoint) -> None:
+    """Refuse donors whose rows are other tokens', or whose weights are another model's.
+
+    Raises:
+        CheckpointError: a tokenizer or a config cannot be read.
+        IncompatibleTensorsError: they differ in what no vector can carry.
+    """
+    from rvec_merge.preflight import configs, tokenizers
+    from rvec_merge.preflight.models import Model
+
+    first, other = (
+        Model(cast("Any", c.root), label, c.root, c.tensors, c.config)
+        for label, c in (("grpo", grpo), ("sft", sft))
+    )
+    found = [*tokenizers.compare([first, other])]
+    if first.config and other.config and first.config != other.config:
+        found += configs.compare(first, other, configs.ALLOWABLE)
+    for notice in found:
+        if isinstance(notice, Notice):
+            LOG.warning("%s", notice)
+    if errors := [finding for finding in found if isinstance(finding, RvecError)]:
+        raise combined(errors)
 
 
 def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:

@@ -10,7 +10,7 @@ from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import RvecError
 from rvec_merge.recipe import parse_recipe
 from tests.conftest import RECIPE, load_tensors, make_triple
-from tests.merge.conftest import add_tokenizer, assert_same_folder, run
+from tests.merge.conftest import add_tokenizer, assert_same_folder, rewrite, run
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,35 @@ def test_an_adapter(tmp_path, models):
     found, target = load_tensors(tmp_path / "out"), load_tensors(models["target"])
     changed = {name for name in target if not torch.equal(found[name], target[name])}
     assert changed == {n for n in target if "q_proj.weight" in n}
+
+
+@pytest.mark.parametrize("trained", ["modules_to_save", "target_modules"])
+def test_an_adapter_that_trains_tied_embeddings(tmp_path, models, trained):
+    """PEFT unties what it saves whole, and keeps tied what it adds to the head."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    layers = {
+        "modules_to_save": {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]},
+        "target_modules": {"target_modules": ["lm_head"]},
+    }
+    folders = {**models, "sft": shutil.copytree(models["sft"], tmp_path / "sft")}
+    rewrite(folders["sft"], lambda _, t: t.float())
+    model = AutoModelForCausalLM.from_pretrained(folders["sft"], dtype=torch.float32)
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    wrapped = get_peft_model(model, LoraConfig(r=2, **layers[trained]))
+    with torch.no_grad():
+        for weight in wrapped.parameters():
+            weight += 0.01 * weight.requires_grad
+    wrapped.save_pretrained(tmp_path / "adapter")
+    after = wrapped.merge_and_unload().state_dict()
+    recipe = text({**folders, "grpo": f"{folders['sft']}+{tmp_path / 'adapter'}"})
+    run(recipe.replace("bfloat16", "float32"), tmp_path / "out")
+    load = AutoModelForCausalLM.from_pretrained
+    target = load(models["target"], dtype=torch.float32).state_dict()
+    for name, found in load(tmp_path / "out").state_dict().items():
+        wanted = target[name] + 0.7 * (after[name] - before[name])
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
 
 
 def test_pickled_weights(tmp_path, models):

@@ -101,7 +101,12 @@ WARNINGS = {
     ),
     "an adapter": Suspicion(
         adapted,
-        ("Adapters are applied by mergekit", "grpo: ", "output  26 tensors"),
+        (
+            "Adapters are applied by mergekit",
+            "/adapter, added in 16 bits",
+            "save that model in float32",
+            "output  26 tensors",
+        ),
         stock=False,  # that applies it first
     ),
     "the target as sft": Suspicion(

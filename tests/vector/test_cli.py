@@ -1,6 +1,7 @@
 """`rvec extract` and `rvec inspect` as they are typed."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -60,6 +61,22 @@ def test_hash_records_the_donors_files(triple, tmp_path):
     data = (triple["sft"] / "model.safetensors").read_bytes()
     assert recorded.sha256 == hashlib.sha256(data).hexdigest()
     assert recorded.bytes == len(data)
+
+
+def test_donors_whose_rows_are_other_tokens_are_no_vector(triple, tmp_path):
+    folders = {name: shutil.copytree(triple[name], tmp_path / name) for name in ("grpo", "sft")}
+    for folder, words in zip(folders.values(), ("ab", "ba"), strict=True):
+        vocabulary = {word: index for index, word in enumerate(words)}
+        (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    donors = ("--grpo", folders["grpo"], "--sft", folders["sft"])
+    refused = run("extract", *donors, tmp_path / "v")
+    assert "The tokenizers of sft and grpo give different ids." in str(refused.exception)
+    shutil.copy(folders["grpo"] / "vocab.json", folders["sft"])
+    config = json.loads((folders["sft"] / "config.json").read_text())
+    (folders["sft"] / "config.json").write_text(json.dumps({**config, "num_attention_heads": 2}))
+    refused = run("extract", *donors, tmp_path / "v")
+    assert "num_attention_heads: grpo 4, sft 2" in str(refused.exception)
+    assert not (tmp_path / "v").exists()
 
 
 def test_an_output_is_replaced_only_when_asked(vector, triple, tmp_path):
