@@ -7,6 +7,7 @@ from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RecipeE
 from rvec_merge.preflight import complete, configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading, Row
+from rvec_merge.preflight.scales import place
 from rvec_merge.problems import Finding, Notice
 
 if TYPE_CHECKING:
@@ -126,6 +127,14 @@ def _check_shapes(
             yield shape_error(known[first].name, known[other].name, differing, len(rows))
 
 
+def _needs_head(model: Model) -> bool:
+    """Whether a model that writes text stores nothing that could be its output head."""
+    named = str(model.config.get("architectures"))
+    heads = ("head", "embed_out", "output", "decoder", "proj")
+    outside = (name for name in model.tensors or {} if not place(name)[0].isdigit())
+    return "ForCausalLM" in named and not any(h in n for n in outside for h in heads)
+
+
 def _check_ties(known: Mapping["ModelReference", Model]) -> Iterator[Finding]:
     ties = {reference: configs.tied(model.config) for reference, model in known.items()}
     stored = {reference for reference, m in known.items() if HEAD in (m.tensors or {})}
@@ -141,7 +150,10 @@ def _check_ties(known: Mapping["ModelReference", Model]) -> Iterator[Finding]:
             lines,
             "use a target and donors that all tie them, or all do not (tie_word_embeddings).",
         )
-    elif stored and any(tie is False and r not in stored for r, tie in ties.items()):
+    elif any(
+        tie is False and r not in stored and (stored or _needs_head(known[r]))
+        for r, tie in ties.items()
+    ):
         yield CheckpointError(
             f"An untied model has no {HEAD}.", lines, "fetch the whole checkpoint again."
         )

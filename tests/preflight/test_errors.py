@@ -279,6 +279,10 @@ ERRORS = {
     "layers beyond the last": Mutation(
         lambda t: sliced(t, 0, 3), ("The slices name 12 tensors that no input stores.", "layers.2.")
     ),
+    "untied, and no head anywhere": Mutation(
+        lambda t: [t.edit_config(n, tie_word_embeddings=False) for n in ("target", "grpo", "sft")],
+        ("An untied model has no lm_head.weight.", "grpo", "untied, without"),
+    ),
     "weights of another class than the config's": Mutation(
         lambda t: [
             t.edit_config(n, architectures=["Qwen2Model"]) for n in ("target", "grpo", "sft")
