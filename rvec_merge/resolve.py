@@ -10,6 +10,7 @@ from rvec_merge.recipe import Recipe
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
+    from mergekit.config import MergeConfiguration
     from mergekit.options import MergeOptions
 
 
@@ -78,8 +79,25 @@ def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[Resol
     return tensors
 
 
-def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTensor]:
+def architecture_of(config: "MergeConfiguration", options: "MergeOptions") -> Any:
+    """mergekit's architecture of a recipe's inputs, whether it has a definition or infers one.
+
+    It cannot open a compact vector, and is not shown those.
+    """
     from mergekit.architecture import get_architecture_info
+    from mergekit.config import InputModelDefinition
+
+    from rvec_merge.preflight.models import is_compact
+
+    inputs = config.referenced_models()
+    shown = [reference for reference in inputs if not is_compact(reference)]
+    if len(shown) < len(inputs):
+        models = [InputModelDefinition(model=reference) for reference in shown]
+        config = config.model_copy(update={"models": models, "slices": None, "modules": None})
+    return get_architecture_info(config, options)
+
+
+def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTensor]:
     from mergekit.io.tasks import LoaderCache
     from mergekit.merge import _model_out_config
     from mergekit.options import MergeOptions
@@ -89,7 +107,7 @@ def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTen
 
     options = options or MergeOptions()
     config = recipe.config.model_copy(deep=True)  # planning rewrites it
-    architecture = get_architecture_info(config, options)
+    architecture = architecture_of(config, options)
     LoaderCache().setup(options)
     planner = MergePlanner(config, architecture, options, _model_out_config(config, architecture))
     with own_plan():

@@ -14,7 +14,7 @@ from rvec_merge.engine.settings import Settings
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.kernel import Delta, Source, accumulation_dtype, check_inputs
 from rvec_merge.recipe import Recipe
-from rvec_merge.resolve import ResolvedTensor
+from rvec_merge.resolve import ResolvedTensor, architecture_of
 from rvec_merge.written import Wanted
 
 
@@ -173,10 +173,9 @@ def plan_merge(
 
 def output_config(recipe: Recipe, settings: Settings) -> tuple[Any, Any]:
     """mergekit's architecture of the inputs, and its transformers configuration of the output."""
-    from mergekit.architecture import get_architecture_info
     from mergekit.merge import _model_out_config
 
-    architecture = get_architecture_info(recipe.config, settings.mergekit())
+    architecture = architecture_of(recipe.config, settings.mergekit())
     return architecture, _model_out_config(recipe.config, architecture, settings.trust_remote_code)
 
 

@@ -113,6 +113,12 @@ def local_folder(reference: Hashable) -> Path | None:
     return path if path.is_dir() else None
 
 
+def is_compact(reference: "ModelReference") -> bool:
+    """Whether a reference leads to a compact vector that is here."""
+    folder = local_folder(reference) or cached_snapshot(reference)
+    return folder is not None and (folder / COMPACT_MARK).is_file()
+
+
 def labels(config: "MergeConfiguration") -> dict["ModelReference", str]:
     """What to call each input, the target first: its role, and its pair if there are several."""
     from rvec_merge.recipe import METHOD, declared_donors

@@ -12,7 +12,7 @@ from rvec_merge.checkpoint import Checkpoint
 from rvec_merge.errors import CheckpointError, OutputError, RvecError
 from rvec_merge.planning import StockRun
 from rvec_merge.preflight import identity, tensors
-from rvec_merge.preflight.models import COMPACT_MARK, cached_snapshot, local_folder
+from rvec_merge.preflight.models import COMPACT_MARK, is_compact, local_folder
 from rvec_merge.problems import Notice
 from rvec_merge.recipe import Recipe, check_config, parse_recipe
 from rvec_merge.weight_files import INDEX
@@ -101,8 +101,7 @@ def _taken_for_hub_ids(recipe: Recipe) -> list[Notice]:
 
 
 def _refuse_compact(reference: Any) -> None:
-    folder = local_folder(reference) or cached_snapshot(reference)
-    if folder is not None and (folder / COMPACT_MARK).is_file():
+    if is_compact(reference):
         raise CheckpointError(
             "Stock mergekit cannot read a compact vector file.",
             [f"{reference}"],

@@ -23,7 +23,7 @@ from rvec_merge.vector.inputs import open_donors
 from rvec_merge.vector.lora import extract_lora
 from tests.architectures import ARCHITECTURES, make_architecture
 from tests.conftest import RECIPE, load_tensors, make_triple
-from tests.merge.conftest import run
+from tests.merge.conftest import assert_same_tensors, run
 
 # Whose definition in mergekit 0.1.5 does not fit what transformers saves, and what is said of it.
 REFUSED = {
@@ -39,6 +39,14 @@ REFUSED = {
 def text_for(folders: dict[str, Path], **changes: object) -> str:
     return RECIPE.format(scale=1.0, out_dtype="bfloat16", **folders) + "".join(
         f"{key}: {value}\n" for key, value in changes.items()
+    )
+
+
+def vector_text(target: Path, vector: Path) -> str:
+    return (
+        f"merge_method: reasoning_vector\nbase_model: {target}\nmodels:\n"
+        f"  - {{model: {vector}, parameters: {{role: vector}}}}\n"
+        "parameters: {scale: 1.0}\nout_dtype: bfloat16\n"
     )
 
 
@@ -135,16 +143,21 @@ def test_experts_missing_in_a_donor_are_missed_by_name(tmp_path: Path) -> None:
         run(text_for(folders), tmp_path / "out")
 
 
+def test_a_compact_vector_of_an_architecture_that_mergekit_infers(tmp_path: Path) -> None:
+    folders = make_architecture(tmp_path, "gpt_oss")
+    vector = tmp_path / "vector"
+    extract_compact(open_donors(folders["grpo"], folders["sft"]), vector, shard_size=10**9)
+    run(text_for(folders), tmp_path / "out")
+    run(vector_text(folders["target"], vector), tmp_path / "by-vector")
+    assert_same_tensors(tmp_path / "by-vector", tmp_path / "out")
+
+
 def test_a_compact_vector_that_needs_mergekits_executor_is_refused(tmp_path: Path) -> None:
     folders = make_architecture(tmp_path, "qwen3_moe")
     vector = tmp_path / "vector"
     extract_compact(open_donors(folders["grpo"], folders["sft"]), vector, shard_size=10**9)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        f"merge_method: reasoning_vector\nbase_model: {folders['target']}\nmodels:\n"
-        f"  - {{model: {vector}, parameters: {{role: vector}}}}\n"
-        "parameters: {scale: 1.0}\nout_dtype: bfloat16\n"
-    )
+    recipe.write_text(vector_text(folders["target"], vector))
     status, said = checked(str(recipe))
     assert status == 1
     assert "cannot read a compact vector file" in said
