@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rvec_merge.errors import RvecError
-from rvec_merge.preflight.models import Model
+from rvec_merge.preflight.models import EXTRACTED_MARK, Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
 from rvec_merge.problems import Notice
@@ -46,13 +46,24 @@ def about_inputs(
             "The merge reads what transformers loads; mergekit on its own reads the index. Remove "
             "the one that is not meant.",
         )
+    unmarked = [
+        model.name
+        for model in models.values()
+        if model.is_vector and not (model.compact or (model.folder / EXTRACTED_MARK).is_file())
+    ]
+    if unmarked:
+        yield Notice(
+            "Nothing says that an input of role: vector is a difference, and not a model.",
+            (*unmarked, f"{EXTRACTED_MARK} is not beside it"),
+            "A model would be added whole: `rvec check --deep` tells them apart.",
+        )
     dtypes = {m.name: _dtypes(m) for m in models.values() if m.tensors and not m.compact}
     if len(set(dtypes.values())) > 1:
         facts = tuple(f"{name}: {', '.join(found)}" for name, found in dtypes.items())
         yield Notice(
             "The inputs' dtypes differ.",
             facts,
-            "Each is read as stored and added in float32.",
+            "Each is read as stored and added in float32, or in float64 where one of them is.",
         )
     if config.dtype in ("bfloat16", "float16"):
         wide = [f"{n}: {', '.join(d)}" for n, d in dtypes.items() if {"float32", "float64"} & {*d}]

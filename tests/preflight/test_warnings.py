@@ -109,6 +109,13 @@ WARNINGS = {
         ),
         stock=False,  # that applies it first
     ),
+    "a model in a vector's place": Suspicion(
+        lambda t: (
+            t.recipe["models"].pop(),
+            t.donor("grpo").update(parameters={"role": "vector"}),
+        ),
+        ("Nothing says that an input of role: vector is a difference", "--deep"),
+    ),
     "the target as sft": Suspicion(
         lambda t: t.recipe.update(base_model=str(t.folder("sft"))),
         ("this extrapolates its own training", "2404.16792"),
