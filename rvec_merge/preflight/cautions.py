@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rvec_merge.errors import RvecError
+from rvec_merge.errors import RvecError, shortened
+from rvec_merge.preflight import configs
 from rvec_merge.preflight.models import EXTRACTED_MARK, Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
@@ -88,6 +89,12 @@ def about_plan(
     written = output_dtype(config, config.out_dtype, stored)
     if config.out_dtype is None:
         yield _no_out_dtype(config, models, str(written).removeprefix("torch."))
+    if moved := sorted(_moved(models[config.base_model], resolved)):
+        yield Notice(
+            "Slices put layers where the target's config has layers of another kind.",
+            tuple(shortened(moved)),
+            "Each is run as its new place says, which is not what it was trained for.",
+        )
     rounded = [scale for scale in scales if scale not in (-1.0, 0.0, 1.0)]
     if rounded and written in (torch.bfloat16, torch.float16):
         listed = ", ".join(f"{scale:.3g}" for scale in rounded)
@@ -108,6 +115,25 @@ def about_plan(
                     (f"{where}: {name}", *_outside(resolved, name)),
                     "Filters instead of a gradient give them a value of their own.",
                 )
+
+
+def _moved(target: Model, resolved: Sequence["ResolvedTensor"]) -> set[str]:
+    """Layers whose kind (sliding or full attention, say) changes with their place."""
+    kinds = configs.effective(target.config).get("layer_types") or []
+    places = {
+        (place(wanted.names[0])[0], place(tensor.name)[0])
+        for tensor in resolved
+        for wanted in tensor.inputs.values()
+    }
+    return {
+        f"layer {old} ({kinds[int(old)]}) becomes layer {new} ({kinds[int(new)]})"
+        for old, new in places
+        if old != new
+        and old.isdigit()
+        and new.isdigit()
+        and max(int(old), int(new)) < len(kinds)
+        and kinds[int(old)] != kinds[int(new)]
+    }
 
 
 def _no_out_dtype(

@@ -53,6 +53,17 @@ def adapted(trio: Trio) -> None:
     trio.donor("grpo").update(model=f"{trio.folder('grpo')}+{trio.root}/adapter")
 
 
+def swapped(trio: Trio) -> None:
+    """Two slices, the second layer before the first, of models whose layers differ in kind."""
+    for name in ("target", "grpo", "sft"):
+        kinds = ["sliding_attention", "full_attention"]
+        trio.edit_config(name, layer_types=kinds, use_sliding_window=True, sliding_window=8)
+    inputs = [*trio.recipe.pop("models"), {"model": trio.recipe["base_model"]}]
+    trio.recipe["slices"] = [
+        {"sources": [{**i, "layer_range": part} for i in inputs]} for part in ([1, 2], [0, 1])
+    ]
+
+
 WARNINGS = {
     "no shared base": Suspicion(
         lambda t: [card(t, name, "org/other") for name in ("grpo", "sft")],
@@ -115,6 +126,10 @@ WARNINGS = {
             t.donor("grpo").update(parameters={"role": "vector"}),
         ),
         ("Nothing says that an input of role: vector is a difference", "--deep"),
+    ),
+    "layers that change their kind": Suspicion(
+        swapped,
+        ("layers of another kind", "layer 0 (sliding_attention) becomes layer 1 (full_attention)"),
     ),
     "the target as sft": Suspicion(
         lambda t: t.recipe.update(base_model=str(t.folder("sft"))),
