@@ -1,6 +1,8 @@
 """Generated code: what counts as a pass. What programs must not reach: tests/hostile."""
 
 import os
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -24,7 +26,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX process 
     [
         ("assert 1 + 1 == 2", True),
         ("import math, re, typing, collections\nassert math.gcd(4, 6) == 2", True),
-        ("if __name__ == '__main__':\n    raise AssertionError", False),
+        ("if __name__ == '__main__':\n    input()", True),
+        ("print('é')", True),
+        ("# coding: latin-1\nassert len('é') == 1", True),
         ("assert 1 == 2", False),
         ("this is no Python", False),
         ("'\ud800'", False),
@@ -61,6 +65,11 @@ def test_what_counts_as_a_pass(program: str, passed: bool) -> None:
         ("import collections\nf = collections.Counter", "assert f('aa') == {'a': 2}", True),
         ("def f(x): raise KeyError(x)",
          "try: f(1)\nexcept LookupError: pass\nelse: assert 0", True),
+        ("class Wrong(ValueError): pass\ndef f(x): raise Wrong(x)",
+         "try: f(1)\nexcept ValueError: pass\nelse: assert 0", True),
+        ("from decimal import Decimal\ndef f(x): return Decimal(x)", "assert f(0.5) == 0.5", True),
+        ("from decimal import Decimal\ndef f(x): return Decimal(x)",
+         "assert abs(f(0.5) - 0.5) < 1", False),
         ("def f(x): raise SystemExit", "try: f(1)\nexcept: pass", False),
         ("import os\ndef f(x): os._exit(0)", "try: f(1)\nexcept Exception: pass", False),
         ("def f(x): return x", "try: assert f(1) == 2\nfinally: pass", False),
@@ -76,7 +85,7 @@ def test_tests_call_the_programs_functions(program: str, tests: str, passed: boo
 @pytest.mark.parametrize(
     "value",
     [None, True, -1, 1 << 200, 1.5, float("inf"), "\ud800é", b"\0", 1j, [], [[1], "a"], (1, (2,)),
-     {}, {(1, 2): {3, 4}}, {1: 2, None: [3]}, frozenset({1})],
+     {}, {(1, 2): {3, 4}}, {1: 2, None: [3]}, frozenset({1}), Decimal("0.50"), Fraction(1, 3)],
 )  # fmt: skip
 def test_plain_data_crosses_unchanged(value: Any) -> None:
     crossed = unpack(pack(value))

@@ -79,17 +79,17 @@ def _names(code: CodeType) -> set[str]:
 
 def play(program: bytes, questions: IO[str], answers: IO[str]) -> None:
     """Run the program, then answer until there are no more questions."""
-    space: dict[str, Any] = {"__name__": "__main__"}
+    space: dict[str, Any] = {}  # `__name__` is not "__main__", as in code_eval
     # This is what the harness was asked for, with an opt-in, in this process and no other.
-    exec(compile(program, "program", "exec"), space)
+    exec(compile(program.decode(), "program", "exec"), space)
     for line in questions:
         name, arguments, named = map(unpack, json.loads(line))
         try:
             found = space[name](*arguments, **named) if name else _inventory(space, arguments)
             said = "value", pack(found)
         except Exception as error:
-            kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins")
-            said = "raised", next(kinds)
+            names = (kind.__name__ for kind in type(error).__mro__)
+            said = "raised", next(name for name in names if hasattr(builtins, name))
         answers.write(json.dumps(said) + "\n")
         answers.flush()
 

@@ -38,7 +38,9 @@ def pack(value: Any) -> Any:
         return {"complex": [value.real, value.imag]}
     if isinstance(value, bytes | bytearray):
         return {"bytes": value.hex()}
-    if hasattr(value, "as_integer_ratio"):  # Decimal and Fraction
+    if type(value).__name__ == "Decimal":  # no Fraction: it does not add to a float
+        return {"decimal": str(value)}
+    if hasattr(value, "as_integer_ratio"):  # Fraction
         return {"ratio": [pack(part) for part in value.as_integer_ratio()]}
     items = [pack(item) for item in value] if hasattr(value, "__iter__") else []
     return {"other": [bool(value), items]}
@@ -55,6 +57,10 @@ def unpack(data: Any) -> Any:
         return int(held, 16)
     if kind == "bytes":
         return bytes.fromhex(held)
+    if kind == "decimal":
+        from decimal import Decimal
+
+        return Decimal(held)
     parts = unpack(held)
     if kind == "ratio":
         from fractions import Fraction
