@@ -3,7 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from rvec_merge.errors import PlanError, why
 from rvec_merge.names import NAME
@@ -12,8 +22,8 @@ from rvec_merge.safe_yaml import load_yaml
 Perturbation = Literal["typos", "distractor", "shuffle", "numeric", "range"]
 Prompt = Literal["plain", "think"]
 TaskName = Annotated[str, Field(pattern=rf"^{NAME}$")]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Scale = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Scale = Annotated[float, Field(strict=True, gt=0, le=10, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -35,7 +45,7 @@ class TaskPlan(_Strict):
     validation: TaskName | None = None
     metric: str | None = None
     filter: str | None = None
-    selects: bool = True
+    selects: StrictBool = True
     prompts: tuple[Prompt, ...] | None = None
     perturbations: tuple[Perturbation, ...] | None = None
 
@@ -43,8 +53,8 @@ class TaskPlan(_Strict):
 class Controls(_Strict):
     """How many draws of each control are evaluated, with seeds 0, 1, …"""
 
-    random: int = Field(default=3, ge=0, le=100)
-    permuted: int = Field(default=1, ge=0, le=100)
+    random: StrictInt = Field(default=3, ge=0, le=100)
+    permuted: StrictInt = Field(default=1, ge=0, le=100)
 
 
 class Selection(_Strict):
@@ -63,9 +73,15 @@ class Selection(_Strict):
 class Generation(_Strict):
     """Overrides of the tasks' generation settings."""
 
-    max_gen_toks: int | None = Field(default=None, ge=1)
-    do_sample: bool | None = None
-    temperature: float | None = Field(default=None, ge=0)
+    max_gen_toks: StrictInt | None = Field(default=None, ge=1)
+    do_sample: StrictBool | None = None
+    temperature: StrictFloat | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _temperature_is_used(self) -> "Generation":
+        if self.temperature is not None and not self.do_sample:
+            raise ValueError("temperature has no effect without do_sample: true")
+        return self
 
 
 class Plan(_Strict):
@@ -97,15 +113,15 @@ class Plan(_Strict):
     scales: tuple[Scale, ...] = Field(min_length=1)
     controls: Controls = Controls()
     donors: Literal["target_prompts", "own_prompts", False] = "target_prompts"
-    subtract: bool = True
+    subtract: StrictBool = True
     precision: Literal["float32", "bfloat16"] = "float32"
     selection: Selection
-    forced_steps: bool = False
-    limit: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=16, ge=1)
-    chat_template: bool = True
+    forced_steps: StrictBool = False
+    limit: StrictInt | None = Field(default=None, ge=1)
+    batch_size: StrictInt = Field(default=16, ge=1)
+    chat_template: StrictBool = True
     allow: tuple[str, ...] = ()
-    seed: int = Field(default=0, ge=0)
+    seed: StrictInt = Field(default=0, ge=0, lt=2**32)
     generation: Generation = Generation()
 
     @field_validator("donors", mode="before")
@@ -168,7 +184,8 @@ def read_plan(path: str | Path) -> tuple[Plan, str]:
     try:
         plan = Plan.model_validate(data)
     except ValidationError as error:
-        facts = [_fact(item) for item in error.errors()[:8]]
+        found = [item for item in error.errors() if item["type"] != "too_short" or not item["input"]]
+        facts = [_fact(item) for item in found[:8]]
         raise PlanError(
             "The plan is not valid.", [f"{path}", *facts], "correct these keys."
         ) from None
@@ -190,6 +207,8 @@ def _fact(error: Any) -> str:
     said = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         said = "there is no such key"
+    elif error["type"] == "too_short":
+        said = "names none"
     elif error["type"] == "string_pattern_mismatch":
         said = (
             f"no name of a task: letters, digits and _ . ( ) + - alone (it is {error['input']!r})"
