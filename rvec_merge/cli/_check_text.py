@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rvec_merge.cli.console import PlainConsole
 from rvec_merge.cli.echo import echo
+from rvec_merge.cli.sizes import size_text
 from rvec_merge.errors import RvecError, told
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.preflight.deep import Closeness
@@ -73,14 +74,6 @@ def print_json(
     if deep := [vars(close) for close in closeness]:
         value["closeness"] = deep
     echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def size_text(count: int) -> str:
-    """A number of bytes, short."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count} B"
 
 
 def _print_finding(

@@ -7,7 +7,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 
-@click.command()
+@click.command(short_help="Write a merge's model card from its experiment.")
 @click.argument("results", type=click.Path(path_type=Path))
 @click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def command(results: Path, model: Path) -> None:

@@ -7,7 +7,7 @@ import click
 from rvec_merge.cli.allow import allow_option
 
 
-@click.command()
+@click.command(short_help="Check a recipe before a weight is read.")
 @click.argument("recipe", metavar="RECIPE")
 @click.argument("out", required=False, type=click.Path(path_type=Path))
 @click.option("--deep", is_flag=True, help="Read a sample of the weights: are donors related?")

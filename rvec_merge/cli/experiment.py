@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FOR_RAY = "With --engine ray: "
 
 
-@click.command("experiment")
+@click.command("experiment", short_help="Evaluate a vector beside its controls, and judge it.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Results folder; resumes one.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")

@@ -17,7 +17,7 @@ FORMATS = ("compact", "dense", "lora")
 DTYPES = ("bfloat16", "float32", "float64")
 
 
-@click.command()
+@click.command(short_help="Write the reasoning vector of a recipe, or of two donors.")
 @click.argument("paths", nargs=-1, metavar="[RECIPE] OUT")
 @click.option("--grpo", metavar="MODEL", help="The donor trained with reinforcement learning.")
 @click.option("--sft", metavar="MODEL", help="The donor it started from.")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rvec_merge.vector.inspection import Inspection, Row
 
 
-@click.command()
+@click.command(short_help="Show a vector's norms, density and directions.")
 @click.argument("vectors", nargs=-1, required=True, metavar="VECTOR|RECIPE [VECTOR|RECIPE...]")
 @click.option("--target", metavar="MODEL", help="Relate norms to this model's weights.")
 @click.option("--base", metavar="MODEL", help="Add the cosine with target − base.")

@@ -7,7 +7,7 @@ import click
 
 from rvec_merge.cli.allow import allow_option
 from rvec_merge.cli.echo import echo
-from rvec_merge.cli.sizes import Size
+from rvec_merge.cli.sizes import Size, size_text
 
 if TYPE_CHECKING:
     from rvec_merge.merge import Outcome
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ENOUGH = 0.9
 
 
-@click.command()
+@click.command(short_help="Merge a recipe into a new folder.")
 @click.argument("recipe", metavar="RECIPE")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, … or auto.")
@@ -107,13 +107,12 @@ def _bar(*, hidden: bool) -> Any:
 
 
 def _summary(outcome: "Outcome") -> str:
-    size = f"{outcome.nbytes / 1e9:.2f} GB"
-    lines = [f"{outcome.out}: {outcome.tensors} tensors, {size}"]
+    lines = [f"{outcome.out}: {outcome.tensors} tensors, {size_text(outcome.nbytes)}"]
     time = f"planned in {outcome.planning:.1f} s, merged in {outcome.seconds:.1f} s"
     if outcome.executor is not None:
         lines.append(f"  by mergekit's executor, because {outcome.executor}; {time}")
         return "\n".join(lines)
-    lines.append(f"  {time}, {outcome.rate / 1e9:.2f} GB/s read and written")
+    lines.append(f"  {time}, {size_text(int(outcome.rate))}/s read and written")
     effect = outcome.effect
     if effect is None:
         lines.append("  the vector is zero everywhere it was looked at: the output is the target")

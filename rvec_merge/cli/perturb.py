@@ -7,7 +7,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 
-@click.command()
+@click.command(short_help="Write a task's perturbed items as data files.")
 @click.argument("task")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, default=None, help="Another perturbation seed.")

@@ -7,7 +7,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 
-@click.command()
+@click.command(short_help="Copy a recipe, vector, merge or results from the Hub.")
 @click.argument("repo", metavar="REPO_ID[@revision]")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="New folder; default: the repo's name."

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 KINDS = ("recipe", "vector", "merge", "results")
 
 
-@click.command()
+@click.command(short_help="Upload a recipe, vector, merge or results to the Hub.")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("repo_id")

@@ -7,7 +7,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 
-@click.command()
+@click.command(short_help="List the bundled recipes, or print one.")
 @click.argument("name", required=False)
 @click.option("--path", "show_path", is_flag=True, help="Print the path of the folder or recipe.")
 @click.option("--hub", "on_hub", is_flag=True, help="List those that others share on the Hub.")

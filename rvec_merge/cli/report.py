@@ -7,7 +7,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 
-@click.command()
+@click.command(short_help="Write the report of an experiment: one HTML file.")
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Default: RESULTS/report.html.")
 @click.option("--figures", type=click.Path(path_type=Path), help="Write PNG and SVG here too.")

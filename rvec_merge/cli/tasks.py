@@ -5,7 +5,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 
-@click.command()
+@click.command(short_help="List the lm-eval tasks that come with this package.")
 @click.argument("words", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="List the members of groups too.")
 @click.option("--path", "show_path", is_flag=True, help="Print what lm_eval --include_path needs.")

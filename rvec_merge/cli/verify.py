@@ -7,7 +7,7 @@ import click
 from rvec_merge.cli.echo import echo
 
 
-@click.command()
+@click.command(short_help="Recompute a merge from its inputs, and compare every bit.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--recipe", help="A file or hf://REPO_ID[@revision], instead of the one recorded in OUT."

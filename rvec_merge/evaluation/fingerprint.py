@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from rvec_merge.engine.inputs import fetch
 from rvec_merge.evaluation.conditions import State
 from rvec_merge.evaluation.states import has_one_scale
 from rvec_merge.hashes import file_sha256
+from rvec_merge.preflight.models import local_folder
 from rvec_merge.recipe import Recipe
 
 _SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
@@ -63,6 +65,16 @@ def model_inputs(recipe: Recipe) -> tuple[ModelInput, ...]:
         revision = folder.name if folder.parent.name == "snapshots" else None
         found.append(ModelInput(str(reference), revision, checkpoint_fingerprint(folder)))
     return tuple(found)
+
+
+def changed_inputs(recorded: Iterable[ModelInput]) -> list[str]:
+    """The folders of this machine that no longer hold the checkpoint that was recorded of them."""
+    return [
+        found.reference
+        for found in recorded
+        if (folder := local_folder(found.reference)) is not None
+        and checkpoint_fingerprint(folder.resolve()) != found.sha256
+    ]
 
 
 @lru_cache(maxsize=64)

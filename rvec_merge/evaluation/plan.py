@@ -184,7 +184,9 @@ def read_plan(path: str | Path) -> tuple[Plan, str]:
     try:
         plan = Plan.model_validate(data)
     except ValidationError as error:
-        found = [item for item in error.errors() if item["type"] != "too_short" or not item["input"]]
+        found = [
+            item for item in error.errors() if item["type"] != "too_short" or not item["input"]
+        ]
         facts = [_fact(item) for item in found[:8]]
         raise PlanError(
             "The plan is not valid.", [f"{path}", *facts], "correct these keys."

@@ -22,6 +22,7 @@ from rvec_merge.evaluation.reading import (
     read_object,
     read_rows,
 )
+from rvec_merge.hashes import file_sha256
 from rvec_merge.names import write_below
 
 FORMAT = 1
@@ -193,16 +194,18 @@ class Store:
         """A finished cell.
 
         Raises:
-            ResultsError: it is gone, or its ``cell.json`` is damaged.
+            ResultsError: it is gone, or not as it was filed.
         """
-        return self._read(key)[0]
+        cell, files = self._read(key)
+        for name, sha256 in files.items():
+            if not _is_as_filed(cell.folder / name, sha256):
+                raise damaged(cell.folder / name, f"it is not the file that {_CELL} names")
+        return cell
 
     def find(self, key: str) -> CellResult | None:
         """The finished cell with this key; None where there is none, or not as it was filed."""
         with contextlib.suppress(ResultsError):
-            cell, files = self._read(key)
-            if all(_is_as_filed(cell.folder / name, sha256) for name, sha256 in files.items()):
-                return cell
+            return self.cell(key)
         return None
 
     def _read(self, key: str) -> tuple[CellResult, Mapping[str, str]]:
@@ -288,7 +291,7 @@ def _held(path: Path, folder: Path) -> Iterator[None]:
 
 
 def _is_as_filed(path: Path, sha256: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    return path.is_file() and file_sha256(path) == sha256
 
 
 def packed(folder: Path) -> dict[str, bytes]:

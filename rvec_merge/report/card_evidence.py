@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import CheckpointError, ResultsError
+from rvec_merge.evaluation.fingerprint import changed_inputs
 from rvec_merge.evaluation.states import has_one_scale
 from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
 from rvec_merge.report.results import Results
@@ -22,7 +23,8 @@ def evaluated_recipe(results: Results, model: Path) -> Recipe:
 
     Raises:
         CheckpointError: the model's folder does not say what it was merged from.
-        ResultsError: the experiment evaluated another merge, or another scale.
+        ResultsError: the experiment evaluated another merge, another scale, or an input that has
+            changed since.
     """
     if not (model / _CONFIG).is_file():
         raise CheckpointError(
@@ -43,6 +45,12 @@ def evaluated_recipe(results: Results, model: Path) -> Recipe:
             "The experiment evaluated another merge than this model.",
             [f"{model}", *facts],
             f"merge the recipe again with scale: {reported:g}, or name this model's results.",
+        )
+    if changed := changed_inputs(results.summary.inputs):
+        raise ResultsError(
+            "An input is no longer the one that the experiment evaluated.",
+            changed,
+            "run the experiment and the merge again, or put back what was evaluated.",
         )
     return evaluated
 

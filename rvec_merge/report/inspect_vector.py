@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rvec_merge.errors import RvecError
+from rvec_merge.evaluation.fingerprint import changed_inputs
 from rvec_merge.report.charts import HeatMap, HeatPanel
 from rvec_merge.report.results import Results
 from rvec_merge.vector.inspection import Inspection, Row, inspect_vector
@@ -24,6 +25,8 @@ def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
         away = [str(r) for r in recipe.config.referenced_models() if local_folder(r) is None]
         if away:
             return f"Not shown: {', '.join(sorted(away))} is not a folder on this machine."
+        if changed := changed_inputs(results.summary.inputs):
+            return f"Not shown: {', '.join(changed)} is no longer what was evaluated."
         target = Checkpoint.open(locate(str(recipe.config.base_model)))
         return heat_map(inspect_vector(open_recipe_vector(recipe, pair), target=target))
     except RvecError as error:

@@ -1,6 +1,7 @@
 """One small experiment of the embedded family, run once; pages of it in a real browser."""
 
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -56,6 +57,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             os.chdir(before)
 
 
+def family(place: Path) -> None:
+    """A copy of the family, whose files may be changed."""
+    shutil.copytree(REPOSITORY / "demo" / "family", place / "demo" / "family")
+
+
 @pytest.fixture(scope="session")
 def results(folder: Path) -> Results:
     return read_results(folder)
@@ -76,6 +82,16 @@ def rewrite_samples(cell: Path, change: Callable[[dict[str, Any]], None]) -> Non
             change(row)
         with gzip.open(path, "wt") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
+    refile(cell)
+
+
+def refile(cell: Path) -> None:
+    """Let ``cell.json`` name the files that are there now."""
+    filed = json.loads((cell / "cell.json").read_text())
+    filed["files"] = {
+        name: hashlib.sha256((cell / name).read_bytes()).hexdigest() for name in filed["files"]
+    }
+    (cell / "cell.json").write_text(json.dumps(filed))
 
 
 @pytest.fixture

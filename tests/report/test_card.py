@@ -1,6 +1,7 @@
 """Model cards: valid by huggingface_hub's own readers, and a person's words are kept."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from rvec_merge.report.card import FIGURE, write_card
 from rvec_merge.report.results import Results, read_results
 from tests.hub.conftest import over_http
 from tests.hub.state import Hub
+
+from .conftest import family, refile
 
 PROSE = """\
 ---
@@ -64,6 +67,7 @@ def on_the_hub(copy: Path, model: Path, limit: int | None) -> Results:
             if name == "rvec_tiny":
                 config |= {"dataset_path": "openai/gsm8k", "dataset_name": "main"}
         path.write_text(json.dumps(recorded))
+        refile(path.parent)
     return read_results(copy)
 
 
@@ -202,6 +206,19 @@ def test_numbers_of_another_merge_are_refused(
     with pytest.raises(ResultsError, match="another merge") as raised:
         write_card(results, model)
     assert any(line.startswith(fact) for line in raised.value.facts)
+    assert [p.name for p in model.iterdir()] == ["mergekit_config.yml"]
+
+
+def test_numbers_of_other_weights_at_the_same_place_are_refused(
+    results: Results, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A donor that was trained on, in the folder of the one that was evaluated."""
+    family(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy("demo/family/sft/model.safetensors", "demo/family/grpo/model.safetensors")
+    with pytest.raises(ResultsError, match="no longer the one") as raised:
+        write_card(results, model)
+    assert raised.value.facts == ("demo/family/grpo",)
     assert [p.name for p in model.iterdir()] == ["mergekit_config.yml"]
 
 

@@ -180,6 +180,17 @@ def test_a_damaged_head_is_written_anew_beside_its_cells(copy: Path) -> None:
         Store(copy).found()
 
 
+def test_samples_of_another_run_are_not_shown_as_these(copy: Path, results: Results) -> None:
+    """Whole and well-formed, and still not what was filed."""
+    cell = copy / "cells" / changed(results)[1].key
+    (samples,) = cell.glob("samples_*.gz")
+    text = gzip.decompress(samples.read_bytes())
+    samples.write_bytes(gzip.compress(text.replace(b'"exact_match": 0.0', b'"exact_match": 1.0')))
+    found = CliRunner().invoke(rvec, ["report", str(copy), "--no-vector"]).exception
+    assert isinstance(found, ResultsError)
+    assert found.facts == (f"{samples}: it is not the file that cell.json names",)
+
+
 @pytest.mark.parametrize("name", ["../../victim", "/tmp/victim", "..", "a/b", "a b", "x\u202e"])
 def test_a_name_that_is_none_is_refused_wherever_it_is_read(copy: Path, name: str) -> None:
     for file in ("experiment.json", "summary.json", "flips.json"):

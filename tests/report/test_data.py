@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rvec_merge.errors import ResultsError
+from rvec_merge.evaluation.fingerprint import checkpoint_fingerprint
 from rvec_merge.evaluation.report_files import read_summary
 from rvec_merge.evaluation.store import Store
 from rvec_merge.report.charts import (
@@ -25,7 +26,7 @@ from rvec_merge.report.inspect_vector import vector_map
 from rvec_merge.report.items import packed_items
 from rvec_merge.report.results import Results, read_results
 
-from .conftest import HOSTILE, rewrite_samples
+from .conftest import HOSTILE, family, rewrite_samples
 
 
 def unpack(text: str) -> list[dict[str, Any]]:
@@ -122,6 +123,17 @@ def test_the_heat_map_is_that_of_rvec_inspect(results: Results) -> None:
     assert len(norm.values) == len(found.kinds) == 12
     assert all(v is not None and 0 < v <= 1 for row in density.values for v in row)
     assert found.outside[0].startswith("embed_tokens: relative norm 0.007")
+
+
+def test_a_vector_of_changed_donors_is_not_shown(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(vector_map(results), HeatMap)
+    shutil.copy("demo/family/target/model.safetensors", "demo/family/sft/model.safetensors")
+    checkpoint_fingerprint.cache_clear()
+    assert vector_map(results) == "Not shown: demo/family/sft is no longer what was evaluated."
 
 
 def test_a_vector_that_is_not_here_is_told_not_fetched(results: Results) -> None:
