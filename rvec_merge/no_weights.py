@@ -52,7 +52,7 @@ def no_weights(root: Path, name: str | None = None) -> CheckpointError:
         _adapter(root, name or f"{root}")
         or _sharded(root)
         or _deeper(root)
-        or _strange_pickles(root)
+        or _strange_files(root)
         or CheckpointError(
             "There is no checkpoint.",
             [name or f"{root}", f"neither {' nor '.join(_SAFETENSORS)} is there"],
@@ -101,8 +101,16 @@ def _deeper(root: Path) -> CheckpointError | None:
     )
 
 
-def _strange_pickles(root: Path) -> CheckpointError | None:
-    """Pickled files of names that no loader of models looks for; state of a trainer among them."""
+def _strange_files(root: Path) -> CheckpointError | None:
+    """Files of names that no loader of models looks for; state of a trainer among them."""
+    strange = sorted(p.name for p in root.iterdir() if p.suffix == ".safetensors")
+    if strange:
+        return CheckpointError(
+            "There is no checkpoint.",
+            [f"{root}", "files that transformers would not load:", *strange[:5]],
+            f"download what is missing (shards need {INDEX}); one file that is the whole model "
+            f"is found as {SINGLE}.",
+        )
     pickles = sorted(p.name for p in root.iterdir() if p.suffix in _PICKLES)
     if not pickles:
         return None

@@ -200,6 +200,11 @@ ERRORS = {
         ("An untied model has no lm_head.weight.",),
     ),
     # what is no weights: one error each
+    "shards without their index": Mutation(
+        lambda t: (t.shard("sft"), (t.folder("sft") / "model.safetensors.index.json").unlink()),
+        ("There is no checkpoint.", "model-00001-of-00002.safetensors", "shards need model."),
+        stock=False,  # mergekit finds no model files itself
+    ),
     "an adapter alone": Mutation(
         only(lambda folder: adapter(folder, "org/base")),
         ("This is an adapter, not a model.", "adapter of org/base", "org/base+"),
