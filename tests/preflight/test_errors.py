@@ -275,6 +275,11 @@ ERRORS = {
         ("Unknown out_dtype 'torch.float32'", "did you mean 'float32'?"),
     ),
     "an empty dtype": Mutation(lambda t: t.recipe.update(dtype=""), ("Unknown dtype ''",)),
+    "a module that the architecture lacks": Mutation(
+        lambda t: t.recipe.update(modules={"vision": {"models": t.recipe.pop("models")}}),
+        ("mergekit cannot plan this recipe.", "KeyError: 'vision'"),
+        stock=False,  # mergekit's own words
+    ),
     # slices
     "no layers": Mutation(
         lambda t: sliced(t, 1, 1), ("A layer_range of slices[0] holds no layers.", "[1, 1]")
