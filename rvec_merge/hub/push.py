@@ -151,7 +151,9 @@ def _recipe_files(path: Path, results: Path | None) -> tuple[dict[str, Path | st
     check_inputs(recipe)
     files: dict[str, Path | str] = {RECIPE: recipe.text}
     if results is not None:
-        check_results(results)
+        from rvec_merge.report.card_evidence import check_evidence
+
+        check_evidence(results, recipe)
         kind = KINDS["recipe"]
         inside = {f"{RESULTS}/{name}": results / name for name in plain_files(results)}
         files |= {name: inside[name] for name in kind.known(inside)}

@@ -1,5 +1,7 @@
 """Whether a results folder is about this model: a card must not carry another one's numbers."""
 
+import json
+import re
 from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +10,7 @@ from rvec_merge.errors import CheckpointError, ResultsError
 from rvec_merge.evaluation.fingerprint import changed_inputs
 from rvec_merge.evaluation.states import has_one_scale
 from rvec_merge.recipe import Recipe, parse_recipe, read_recipe
-from rvec_merge.report.results import Results
+from rvec_merge.report.results import Results, read_results
 
 if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
@@ -55,10 +57,40 @@ def evaluated_recipe(results: Results, model: Path) -> Recipe:
     return evaluated
 
 
-def _differences(evaluated: "MergeConfiguration", merged: "MergeConfiguration") -> list[str]:
+def check_evidence(folder: Path, pinned: Recipe) -> None:
+    """Refuse results that are not of this recipe's models, at its commits where both have some.
+
+    Raises:
+        ResultsError: they are of another recipe, unfinished or damaged.
+    """
+    results = read_results(folder)
+    evaluated = parse_recipe(results.recipe, source=results.plan.recipe)
+    facts = _differences(evaluated.config, pinned.config, commits=False)
+    used = {str(reference) for reference in pinned.config.referenced_models()}
+    for found in results.summary.inputs:
+        name = found.reference.partition("@")[0]
+        if not facts and found.revision and f"{name}@{found.revision}" not in used:
+            facts.append(f"{name}: {found.revision} was evaluated")
+    if facts:
+        raise ResultsError(
+            "The results are of another recipe.",
+            [f"{folder}", *facts],
+            "push the recipe that the experiment evaluated, or run one with this recipe.",
+        )
+
+
+def _differences(
+    evaluated: "MergeConfiguration", merged: "MergeConfiguration", *, commits: bool = True
+) -> list[str]:
     ours, theirs = _content(evaluated), _content(merged)
+    if not commits:
+        ours, theirs = (
+            json.loads(re.sub(r'@[^"@]+(?=")', "", json.dumps(content)))
+            for content in (ours, theirs)
+        )
+    what = "model" if commits else "recipe"
     return [
-        f"{key}: {theirs.get(key)} in the model, {ours.get(key)} in the results"
+        f"{key}: {theirs.get(key)} in the {what}, {ours.get(key)} in the results"
         for key in sorted(ours.keys() | theirs.keys())
         if ours.get(key) != theirs.get(key)
     ]

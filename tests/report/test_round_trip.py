@@ -57,19 +57,47 @@ def test_results(run: Run, folder: Path):
     run("push", "results", "tiny", "me/again")  # the licence is in the card
 
 
+def evaluated_on_the_hub(copy: Path, commits: dict[str, str]) -> Path:
+    """The experiment, as if its models had been the Hub's, at these commits where it says so."""
+    for name in ("experiment.json", "summary.json"):
+        path = copy / name
+        path.write_text(path.read_text().replace("demo/family/", "org/"))
+    summary = json.loads((copy / "summary.json").read_text())
+    for found in summary["inputs"]:
+        found["revision"] = commits.get(found["reference"])
+    (copy / "summary.json").write_text(json.dumps(summary))
+    return copy
+
+
+@over_http
+def test_results_of_another_recipe_are_not_pushed_with_one(
+    hub: Hub, copy: Path, shared: dict[str, str], recipe_file: Path
+):
+    from rvec_merge.hub.push import prepare
+
+    with pytest.raises(ResultsError, match="of another recipe") as raised:
+        prepare("recipe", recipe_file, "me/recipe", license="mit", results=copy)
+    assert raised.value.facts[1].startswith("base_model: org/target in the recipe, demo/family/")
+    other = evaluated_on_the_hub(copy, {"org/grpo": shared["sft"]})
+    with pytest.raises(ResultsError, match="of another recipe") as raised:
+        prepare("recipe", recipe_file, "me/recipe", license="mit", results=other)
+    assert raised.value.facts[1:] == (f"org/grpo: {shared['sft']} was evaluated",)
+
+
 def test_results_that_came_with_a_recipe(
     run: Run,
     hub: Hub,
-    folder: Path,
+    copy: Path,
     shared: dict[str, str],
     recipe_file: Path,
 ):
+    folder = evaluated_on_the_hub(copy, {"org/grpo": shared["grpo"]})
     arguments = ("--license", "mit", "--results", folder)
     run("push", "recipe", recipe_file, "me/recipe", *arguments)
     run("pull", "me/recipe", "-o", "pulled")
     sent = folder_files(folder)
-    del sent[".lock"]
-    back = Path("pulled/results").rename("tiny")
+    sent.pop(".lock", None)
+    back = Path("pulled/results").rename("pulled/tiny")
     assert folder_files(back) == sent
     assert_usable(run, back, folder)
     assert "helps" in Path("pulled/README.md").read_text()
