@@ -1,11 +1,7 @@
 """Donors on the Hub as a vector, read shard by shard: most of their bytes are never kept."""
 
-import fcntl
-import glob
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from threading import Lock, local
@@ -14,6 +10,7 @@ from typing import Any
 from rvec_merge.arithmetic.kernel import Delta
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_header
 from rvec_merge.checkpoint.tensor import StoredTensor
+from rvec_merge.files.scratch import scratch
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.fetch import damaged, difference, download, fetch_files, forget
 from rvec_merge.hub.limits import check_headers
@@ -23,8 +20,6 @@ from rvec_merge.hub.snapshot import cached_file, open_snapshot
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.inputs import check_twins
 from rvec_merge.vector.provenance import describe
-
-_LOCK = "rvec-shards.lock"
 
 
 @contextmanager
@@ -41,32 +36,12 @@ def streamed_donors(grpo: str, sft: str, out: Path) -> Iterator["StreamedPair"]:
     for name in (grpo, sft):
         if not is_hub(name) and named_repo(name) is None:
             raise HubError("Only donors on the Hub can be streamed.", [name], "leave --stream out.")
-    with _scratch(out.absolute()) as work:
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with scratch(out.parent, f".{out.name}.shards-") as work:
         yield StreamedPair(
             _Donor(parse_reference(grpo), work / "grpo"), _Donor(parse_reference(sft), work / "sft")
         )
-
-
-@contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """A folder next to ``out`` for the run; those that killed runs left there are removed.
-
-    Each holds a file that its run keeps locked: what has none is not ours, what is locked is alive.
-    """
-    prefix = f".{out.name}.shards-"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for left in out.parent.glob(f"{glob.escape(prefix)}*/{_LOCK}"):
-        with suppress(OSError), left.open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left.parent, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
-    try:
-        with (work / "new").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            (work / "new").rename(work / _LOCK)  # nobody sees it unlocked
-            yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 class _Donor:

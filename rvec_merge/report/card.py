@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from huggingface_hub import ModelCard, eval_result_entries_to_yaml, parse_eval_r
 from rvec_merge.checkpoint.card import CARD
 from rvec_merge.errors import OutputError, ResultsError, why
 from rvec_merge.files.names import below, write_below
+from rvec_merge.files.scratch import scratch
 from rvec_merge.report.card_metadata import add_metadata, eval_entries, measured
 from rvec_merge.report.charts import scale_chart
 from rvec_merge.report.figures import draw
@@ -107,8 +107,7 @@ def _validate(text: str, entries: dict[str, str]) -> None:
 
 def _write(results: Results, model: Path, text: str, entries: dict[str, str]) -> list[Path]:
     """Everything is made beside the model first, then moved into place, the card last."""
-    with tempfile.TemporaryDirectory(prefix=".rvec-card-", dir=model) as scratch:
-        made = Path(scratch)
+    with scratch(model, ".rvec-card-") as made:
         draw(scale_chart(results, results.plan.tasks[0].task), [made / FIGURE])
         for name, entry in entries.items():
             write_below(made, f"{ENTRIES}/{name}", entry)

@@ -1,15 +1,13 @@
 """Write the perturbed set of a task as data files that others can evaluate."""
 
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rvec_merge import __version__
 from rvec_merge.errors import OutputError
+from rvec_merge.files.atomic import new_folder
 from rvec_merge.files.names import write_below
 from rvec_merge.tasks.foreign import foreign_task
 from rvec_merge.tasks.local_data import SWITCH, digest
@@ -45,17 +43,10 @@ def write_realised(
     task = load_variant(name, seed=seed)
     with foreign_task(name):
         metadata, files = _render(task, name, limit)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with new_folder(out) as work:
         for path, text in files.items():
             write_below(work, path, text)
         write_below(work, "perturbation.json", json.dumps(metadata, indent=2) + "\n")
-        work.chmod(0o755)
-        os.rename(work, out)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
     return Written(out, metadata)
 
 

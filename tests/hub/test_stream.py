@@ -1,7 +1,5 @@
 """Extraction from donors on the Hub, shard by shard."""
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import pytest
 
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.hub.errors import HubError
-from rvec_merge.hub.stream import _Donor, _scratch, streamed_donors
+from rvec_merge.hub.stream import _Donor, streamed_donors
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from tests.hub.conftest import folder_files, over_http
@@ -115,42 +113,3 @@ def test_a_damaged_shard_of_the_cache_is_not_read(hub: Hub, triple, donors, tmp_
         head = extract_compact(pair, tmp_path / "out", shard_size=10**9)
     here = {name: record.sha256 for name, record in open_head(tmp_path / "v").tensors.items()}
     assert {name: record.sha256 for name, record in head.tensors.items()} == here
-
-
-LEAVE = """
-import os, sys
-from pathlib import Path
-from rvec_merge.hub.stream import _scratch
-with _scratch(Path(sys.argv[1])) as work:
-    (work / "shard").write_bytes(b"x")
-    print(work, flush=True)
-    os.kill(os.getpid(), 9) if sys.argv[2] == "die" else sys.stdin.read()
-"""
-
-
-def test_what_a_killed_run_left_is_cleared_and_what_is_alive_or_not_ours_stays(tmp_path: Path):
-    def start(out: Path, how: str) -> tuple[subprocess.Popen[str], Path]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", LEAVE, str(out), how],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return child, Path(child.stdout.readline().strip())
-
-    out = tmp_path / "o*t"
-    notes = tmp_path / ".o*t.shards-notes"
-    notes.mkdir()
-    dead, left = start(out, "die")
-    dead.wait()
-    alive, used = start(out, "live")
-    try:
-        assert not left.exists()
-        with _scratch(out) as work:
-            assert work.exists()
-            assert used.exists()
-        assert not work.exists()
-        assert notes.exists()
-    finally:
-        alive.communicate("")
-    assert not used.exists()
