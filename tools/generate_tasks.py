@@ -15,6 +15,7 @@ import yaml
 
 from rvec_merge.recipe.resources import folder
 from rvec_merge.tasks.benchmarks import BBH, BBH_SHOTS, GENERAL, Benchmark, Function
+from rvec_merge.tasks.perturb.spec import Perturbation, suffix
 
 _HEADER = "# Written by `python -m tools.generate_tasks`; edit benchmarks.py instead.\n"
 _PROMPTS = ("", "_think")
@@ -47,10 +48,10 @@ def _summary(summary: str, think: str, kind: str | None) -> str:
     return summary + (", think" if think else "") + (f", {kind}" if kind else "")
 
 
-def _task(benchmark: Benchmark, think: str, kind: str | None) -> dict[str, Any]:
+def _task(benchmark: Benchmark, think: str, kind: Perturbation | None) -> dict[str, Any]:
     overrides = dict(benchmark.overrides)
     config: dict[str, Any] = {
-        "task": f"rvec_{benchmark.name}{think}{f'_{kind}' if kind else ''}",
+        "task": f"rvec_{benchmark.name}{think}{suffix(kind) if kind else ''}",
         "class": Function("rvec_merge.tasks.variants.Variant"),
         "base": benchmark.base,
     }

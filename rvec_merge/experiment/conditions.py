@@ -6,7 +6,7 @@ from typing import Literal
 
 from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS, ControlKind
 from rvec_merge.experiment.plan import Plan, Prompt, TaskName, TaskPlan
-from rvec_merge.tasks.perturb.spec import Perturbation
+from rvec_merge.tasks.perturb.spec import Perturbation, suffix
 
 Kind = Literal["target", "sft", "grpo", "vector"] | ControlKind
 
@@ -60,9 +60,8 @@ class Cell:
     @property
     def variant(self) -> str:
         """The lm-eval task that is run."""
-        parts = [self.task]
-        parts += [self.prompt] if self.prompt != "plain" else []
-        return "_".join(parts + ([self.perturbation] if self.perturbation else []))
+        prompt = f"_{self.prompt}" if self.prompt != "plain" else ""
+        return self.task + prompt + (suffix(self.perturbation) if self.perturbation else "")
 
     @property
     def condition(self) -> str:

@@ -15,6 +15,7 @@ from rvec_merge.experiment.quiet import quiet
 from rvec_merge.tasks.forced import Withholding
 from rvec_merge.tasks.foreign import foreign_task
 from rvec_merge.tasks.perturb import ORIGIN
+from rvec_merge.tasks.perturb.spec import suffix
 
 _OURS = "rvec_"  # no task of lm-eval's begins like this, so its index need not be built
 
@@ -162,7 +163,7 @@ class TaskBook:
 
 def _clean_name(name: str, task: Any) -> str:
     """The name of the task whose items these are, before prompt and perturbation."""
-    perturbation = (task.config.metadata or {}).get("perturbation", "none")
-    if perturbation != "none":
-        name = name.rpartition("_")[0]
+    label = (task.config.metadata or {}).get("perturbation", "none")
+    if label != "none":
+        name = name.removesuffix(suffix(label.split()[0]))
     return name.removesuffix("_think")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rvec_merge.tasks.perturb.spec import KINDS
+from rvec_merge.tasks.perturb.spec import GSM_PLUS, KINDS
 
 Perturbations = Mapping[str, Mapping[str, Any]]
 
@@ -38,7 +38,7 @@ class Benchmark:
 
 # Long enough for worked solutions with self-corrections; lm-eval's default is 256.
 _LONG = {"generation_kwargs": {"max_gen_toks": 2048}}
-_CHAIN: Perturbations = {kind: {"layout": "chain"} for kind in KINDS}
+_CHAIN: Perturbations = {kind: {"layout": "chain"} for kind in (*KINDS, *GSM_PLUS)}
 _CODE: Perturbations = {
     kind: {"layout": "code", "fields": ["prompt"]} for kind in ("typos", "distractor", "shuffle")
 }

@@ -1,27 +1,34 @@
 """A GSM8K item as numbers in a question and a chain of computations on them."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from rvec_merge.tasks.perturb.arithmetic import NotArithmetic, evaluate, number
-from rvec_merge.tasks.perturb.lexicon import FRAGILE, IMPLIED, NUMBER_WORDS
+from rvec_merge.tasks.perturb.lexicon import COMMON, FRAGILE, IMPLIED, NUMBER_WORDS
+from rvec_merge.tasks.perturb.quantities import most
 from rvec_merge.tasks.perturb.spec import Refusal
 from rvec_merge.tasks.perturb.text import NUMBER, WORD
 
 _STEP = re.compile(r"<<([^<>=]+)=([^<>=]+)>>")
+_OPERATION = re.compile(r"\d\)*\s*[-+*/]")
+_OF_EACH = re.compile(r"\b(?:of|from|for) each\b", re.IGNORECASE)
+_LIST = re.compile(r"\w+(?:, (?:and )?\w+)*,? and \w+")
 _STATED = re.compile(rf"=\s*\$?\s*({NUMBER.pattern})")
 
 
 @dataclass(frozen=True)
 class Place:
-    """One number of the question. ``free`` says whether it may change."""
+    """One number of the question. ``free`` says whether it may change, ``most`` how far."""
 
     start: int
     end: int
     value: Fraction
     free: bool
     percent: bool
+    most: int
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,9 @@ def _places(question: str) -> tuple[Place, ...]:
         fixed = bool(re.match(r"[\w/:#.]", before)) or bool(re.match(r"[A-Za-z_]|[:/]\d", after))
         percent = bool(re.match(r"\s*(%|percent)", question[end:]))
         value = number(token)
-        free = not fixed and not percent and value.denominator == 1 and value >= 2
-        found.append(Place(start, end, value, free, percent))
+        bound = most(question, start, end)
+        free = not fixed and not percent and value.denominator == 1 and 2 <= value <= bound
+        found.append(Place(start, end, value, free, percent, bound))
     return tuple(found)
 
 
@@ -60,16 +68,23 @@ def _constants(question: str, places: tuple[Place, ...]) -> frozenset[Fraction]:
             share = place.value / 100
             values |= {share, 1 - share, 1 + share, 100 - place.value, 100 + place.value}
             values.add(Fraction(100))
+    values |= {Fraction(count) for count in _listed(question)}
     for top, bottom in re.findall(r"(?<![\d/])(\d+)/(\d+)(?![\d/])", question):
         if int(bottom):
             values |= {Fraction(int(top), int(bottom)), 1 - Fraction(int(top), int(bottom))}
     return frozenset(values)
 
 
+def _listed(question: str) -> Iterator[int]:
+    """How many somebody or something a question lists: "Ann, Bob and Carl each", "of each"."""
+    for names in _LIST.findall(question):
+        yield 1 + len(re.findall(r",|\band\b", re.sub(r",\s*and\b", ",", names)))
+
+
 def read_chain(question: str, answer: str) -> Chain | Refusal:
     """Read an item, or say why its computation cannot be followed without a doubt."""
     told = {word.lower() for word in WORD.findall(question)}
-    if told & FRAGILE:
+    if told & FRAGILE or _OF_EACH.search(question):
         return Refusal("a word ties the answer to the order of sizes")
     worked, mark, gold = answer.rpartition("####")
     steps = []
@@ -81,6 +96,8 @@ def read_chain(question: str, answer: str) -> Chain | Refusal:
             return Refusal("a step is not plain arithmetic")
         if value != stated:
             return Refusal("a step is rounded or wrong")
+        if not _OPERATION.search(expression):
+            return Refusal("a step computes nothing")
         steps.append((expression, value))
     if not steps or not mark:
         return Refusal("no worked steps")
@@ -99,8 +116,9 @@ def read_chain(question: str, answer: str) -> Chain | Refusal:
 
 def _doubt(chain: Chain) -> Refusal | None:
     """Every number must have exactly one origin, and everything told must be used."""
-    used: set[Fraction] = set()
-    told = {place.value for place in chain.places if place.free}
+    used: Counter[Fraction] = Counter()
+    places = Counter(place.value for place in chain.places if place.free)
+    told = set(places)
     earlier: list[Fraction] = []
     consumed: set[Fraction] = set()
 
@@ -108,7 +126,7 @@ def _doubt(chain: Chain) -> Refusal | None:
         origins = (value in told) + earlier.count(value) + (value in chain.constants)
         if origins != 1:
             raise LookupError(value, origins)
-        used.add(value)
+        used[value] += 1
         if value in earlier:
             consumed.add(value)
         return value
@@ -120,8 +138,11 @@ def _doubt(chain: Chain) -> Refusal | None:
             many = error.args[1] > 1
             return Refusal("a number has two origins" if many else "a number has no origin")
         earlier.append(result)
-    if told - used:
+    if told - used.keys():
         return Refusal("a number of the question is not used")
     if set(earlier[:-1]) - consumed:
         return Refusal("a step is not used")
+    # "3 children and both parents": a small number that is used again may be somebody else's.
+    if any(used[value] > count and value in COMMON for value, count in places.items()):
+        return Refusal("a number is used more often than it is told")
     return None

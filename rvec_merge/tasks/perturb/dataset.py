@@ -5,8 +5,9 @@ from typing import Any
 
 import datasets
 
+from rvec_merge.tasks.perturb.gsm_plus import paired
 from rvec_merge.tasks.perturb.items import Realised, realise
-from rvec_merge.tasks.perturb.spec import PerturbationSpec
+from rvec_merge.tasks.perturb.spec import GSM_PLUS, PerturbationSpec
 
 Prepare = Callable[[datasets.Dataset], datasets.Dataset]
 
@@ -34,7 +35,8 @@ class Perturb:
     ) -> tuple[datasets.Dataset, datasets.Dataset, Realised]:
         if self._last is None or self._last[0] is not items:
             prepared = self.prepare(items) if self.prepare else items
-            done = realise(prepared, self.spec)
+            make = paired if self.spec.kind in GSM_PLUS else realise
+            done = make(prepared, self.spec)
             self._last = (items, datasets.Dataset.from_list(list(done.rows)), done)
         return self._last
 

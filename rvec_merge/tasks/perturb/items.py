@@ -9,7 +9,7 @@ from typing import Any
 from rvec_merge.errors import TaskError
 from rvec_merge.tasks.perturb import numeric, program
 from rvec_merge.tasks.perturb.code import reword
-from rvec_merge.tasks.perturb.distractor import NOBODY, distractor
+from rvec_merge.tasks.perturb.distractor import distractor
 from rvec_merge.tasks.perturb.shuffle import shuffle
 from rvec_merge.tasks.perturb.spec import PerturbationSpec, Refusal
 from rvec_merge.tasks.perturb.text import words
@@ -102,7 +102,7 @@ def _change(
         return typos(text, rng, protected=protected, math=spec.layout == "math")
     if spec.kind == "shuffle":
         return shuffle(text, rng)
-    return distractor(text, rng, who=NOBODY if spec.layout == "code" else None)
+    return distractor(text, rng)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def realise(items: Iterable[Mapping[str, Any]], spec: PerturbationSpec) -> Reali
     for index, item in enumerate(items):
         offered += 1
         if LABEL in item:
-            _check_label(str(item[LABEL]), spec)
+            check_label(str(item[LABEL]), spec)
             rows.append(dict(item))
             continue
         new = perturb(item, spec)
@@ -150,7 +150,8 @@ def realise(items: Iterable[Mapping[str, Any]], spec: PerturbationSpec) -> Reali
     return Realised(tuple(rows), offered, dict(sorted(refused.items())))
 
 
-def _check_label(label: str, spec: PerturbationSpec) -> None:
+def check_label(label: str, spec: PerturbationSpec) -> None:
+    """Refuse data that was perturbed before by another kind."""
     if label.split()[0] != spec.kind:
         raise TaskError(
             "The data was perturbed before, in another way.",

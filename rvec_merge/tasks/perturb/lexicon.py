@@ -41,30 +41,9 @@ POINTS = _words(
     "both other others",
 )
 COMPARES = _words("more less fewer")
-PERSONAL = _words("he she they him her his hers them their theirs it its")
-
-# Capitalised at the start of a sentence, or always, without naming anybody.
-NOT_A_NAME = _words(
-    "the this that these those there then they their them she her his him its how what when where",
-    "which who whose why after before during while since until although though because and but for",
-    "from into with without within each every all both some any many much more most one two three",
-    "four five six seven eight nine ten twelve twenty half first second next last later today",
-    "yesterday tomorrow now once initially originally finally given find calculate determine",
-    "compute let suppose assume write return evaluate are was were has had have does did can could",
-    "will would should may might not only also instead however therefore thus per about over under",
-    "monday tuesday wednesday thursday friday saturday sunday january february march april june",
-    "july august september october november december english american christmas question sentence",
-    "problem options answer input everyone everybody someone nobody anyone people empty another",
-    "other several such our your you out off",
-)
-# After a verb, never after a noun: "Ivan stacks 13 crates", not "Green plants catch light".
-DETERMINERS = _words("a an the his her their some every each all") | frozenset(NUMBER_WORDS)
-# What somebody does, to tell "Rosa bakes" from "Marbles cost".
-ACTIONS = _words(
-    "is was has had went goes does did bought sold gave got made took ate ran told can will buys",
-    "sells gives gets makes takes eats says tells wants needs earns pays saves spends bakes owns",
-    "collects finds loses keeps puts decides receives begins brings",
-)
+# What stands for a thing or for what was just said, and what goes on from it.
+THINGS = _words("it its they them their theirs this that these those such both either neither one")
+ORDER = _words("then after afterwards afterward later finally next so therefore thus hence instead")
 
 # Words that tie the answer to an order of sizes or to whole things; new numbers could break it.
 FRAGILE = _words(
@@ -74,12 +53,24 @@ FRAGILE = _words(
 )
 
 _IMPLIED = """
-half halves halved twice double doubles doubled both pair pairs couple twins: 2
-weekend rectangle rectangular return: 2
-triple triples tripled thrice third thirds yard yards: 3
-fourth fourths gallon gallons side sides: 4
-nickel nickels fifth fifths weekday weekdays: 5
-sixth: 6
+half halves halved twice double doubles doubled both pair pairs couple couples twin twins: 2
+weekend weekends rectangle rectangular return round either between parents parent duo brace: 2
+eyes ears hands arms wings earrings shoes socks gloves boots mittens shoe sock glove: 2
+bike bikes bicycle bicycles motorcycle motorcycles scooter scooters ducks bipeds: 2
+chicken chickens hen hens bird birds people person: 2
+triple triples tripled thrice third thirds yard yards trio triplets tricycle tricycles triangle: 3
+fourth fourths gallon gallons side sides grandparents season seasons corner corners: 4
+car cars wagon wagons legs leg wheels wheel tire tires paws hooves quadruplets quartet: 4
+dog dogs cat cats cow cows horse horses goat goats sheep pig pigs chair chairs table tables: 4
+nickel nickels fifth fifths weekday weekdays workday workdays finger fingers toe toes hand: 5
+sixth insect insects ant ants bee bees dice die cube cubes: 6
+octave octopus spider spiders octopuses stop: 8
+baseball: 9
+decade decades fingers toes: 10
+soccer football eleven: 11
+deck decks cards: 52
+fortnight: 14
+century centuries: 100
 eighth: 8
 dime dimes tenth: 10
 dozen dozens foot inch inches: 12
@@ -90,12 +81,12 @@ cents dollar dollars percent meter meters: 100
 kilometer kilometers kilogram kilograms: 1000
 feet: 3 12
 quarter quarters: 4 25
-average: 2 3
+average mean: 2 3 4 5
 square perimeter: 2 4
-week weeks weekly: 7 52
+week weeks weekly: 5 7 52
 hour hours hourly: 24 60
 day days daily: 7 24 30 365
-month months monthly: 4 12 30
+month months monthly: 4 12 30 31
 year years yearly: 12 52 365
 """
 
@@ -104,9 +95,14 @@ def _implied() -> dict[str, tuple[int, ...]]:
     table: dict[str, tuple[int, ...]] = {}
     for entry in _IMPLIED.strip().splitlines():
         names, _, values = entry.partition(":")
-        table |= dict.fromkeys(names.split(), tuple(int(value) for value in values.split()))
+        for name in names.split():
+            table[name] = (*table.get(name, ()), *map(int, values.split()))
     return table
 
 
 # Amounts that words bring into a computation without a digit.
 IMPLIED = _implied()
+# Amounts that a solution may take from nowhere: days, months, legs, a dozen, and their like.
+COMMON = frozenset(
+    {2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 30, 31, 36, 52, 60, 100, 365, 1000}
+)

@@ -39,9 +39,12 @@ def run(program: list[str], numbers: list[int]) -> list[tuple[str, int]]:
 def renumber(item: dict[str, Any], rng: random.Random, draw: Draw) -> dict[str, Any] | Refusal:
     """The item with new numbers, its steps and answer computed by its own program."""
     for _ in range(ATTEMPTS):
-        numbers = [draw(value, rng) for value in item["numbers"]]
+        drawn = [draw(value, HIGHEST, rng) for value in item["numbers"]]
+        numbers = [value for value in drawn if value is not None]
+        if len(numbers) < len(drawn):
+            break
         steps = run(item["program"], numbers)
-        if all(0 < result <= HIGHEST for _, result in steps) and max(numbers) <= HIGHEST:
+        if all(0 < result <= HIGHEST for _, result in steps):
             return _rewrite(item, numbers, steps)
     return Refusal("no new numbers keep the steps within the family's range")
 

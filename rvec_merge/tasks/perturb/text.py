@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from rvec_merge.tasks.perturb.lexicon import (
     ABBREVIATIONS,
     COMPARES,
-    PERSONAL,
+    ORDER,
     POINTS,
     REFERS_BACK,
+    THINGS,
 )
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
@@ -75,8 +76,13 @@ def points_back(last: str) -> bool:
     return bool(words(last) & POINTS) if last.endswith("?") else refers_back(last)
 
 
-def has_personal_pronoun(sentence: str) -> bool:
-    return bool(words(sentence) & PERSONAL)
+def leans_at_its_start(sentence: str) -> bool:
+    """Whether a sentence about a thing, put before this one, could be what this one means.
+
+    "It", "they" and "these" may mean a thing wherever they stand early; "she" means nobody new.
+    """
+    first = [word.lower() for word in WORD.findall(sentence)[:4]]
+    return bool(set(first) & THINGS) or bool(set(first[:1]) & ORDER) or sentence.startswith("Each ")
 
 
 def definite_mentions(sentence: str) -> set[str]:

@@ -58,7 +58,7 @@ def test_the_new_answer_follows_from_the_new_numbers(item: dict[str, str], draw:
         # Python's own arithmetic is the oracle; the expressions are our own output.
         assert all(eval(expression) == float(value) for expression, value in steps)
         assert answer.rpartition("#### ")[2] == steps[-1][1]
-        blank = re.compile(r"\d+")
+        blank = re.compile(r"\d[\d,]*")
         assert blank.sub("#", question) == blank.sub("#", item["question"])
         assert question != item["question"]
 
@@ -82,7 +82,7 @@ def test_a_wider_range_multiplies() -> None:
     question = "Ann has 3 pens and 8 pads. How many?"
     new = renumber(question, "<<3+8=11>>\n#### 11", random.Random(1), far)
     assert not isinstance(new, Refusal)
-    a, b = map(int, re.findall(r"\d+", new[0]))
+    a, b = (int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", new[0]))
     assert a // 3 in FACTORS
     assert b // 8 in FACTORS
     assert new[1].endswith(f"#### {a + b}")
@@ -111,6 +111,17 @@ QUESTION = "Ann has 6 pens and 8 pads. How many things does Ann have?"
         ("Ann buys 6 pens at a limit of 8 each?", "<<6+8=14>>14\n#### 14",
          "a word ties the answer to the order of sizes"),
         ("Ann has one pen.", "<<1+1=2>>2\n#### 2", "no number may change"),
+        ("Ann has 4 pads, 3 pens and 4 pads more.", "<<4+3=7>> <<7+4=11>> <<11+4=15>>\n#### 15",
+         "a number is used more often than it is told"),
+        ("Ann buys 6 pens and one of each of 8 pads.", "<<6+8=14>>14\n#### 14",
+         "a word ties the answer to the order of sizes"),
+        ("Ann, Bo and Cy get 3 pens each.", "<<3*3=9>>9\n#### 9", "a number has two origins"),
+        ("Ann's 3 brothers and both parents get 2 pens.", "<<3+2=5>>5 <<5*2=10>>10\n#### 10",
+         "a number has two origins"),
+        ("Ann's dogs have 4 collars each, 6 dogs.", "<<6*4=24>>24\n#### 24",
+         "a number has two origins"),
+        ("Ann removes 15 pounds, 30 comics.", "<<30*.25=7.5>>7.5 <<15=15>>15\n#### 15",
+         "a step computes nothing"),
         ("Ann runs 6 miles in 7 hours.", "<<6/7=0.86>>0.86\n#### 0.86",
          "a step is rounded or wrong"),
     ],
@@ -153,3 +164,15 @@ def test_the_embedded_familys_program_computes_its_own_answers() -> None:
         elif not isinstance(moved, Refusal):
             assert moved["question"] != item["question"]
             assert sorted(moved["question"]) == sorted(item["question"])
+
+
+def test_all_quantities_keep_their_order() -> None:
+    """At a party of 25 men and 15 women, of whom a quarter left, 22 men stay and 8 women."""
+    question = "There were 25 men and 15 women. 1/4 of all left. 22 men stayed. How many women?"
+    answer = "<<25+15=40>>40 <<40/4=10>>10 <<40-10=30>>30 <<30-22=8>>8\n#### 8"
+    for seed in range(60):
+        new = renumber(question, answer, random.Random(seed), near)
+        assert not isinstance(new, Refusal)
+        men, women, _, _, stayed = map(int, re.findall(r"\d+", new[0]))
+        assert women < stayed < men
+        assert int(new[1].rpartition("#### ")[2]) < women

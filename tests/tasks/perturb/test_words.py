@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rvec_merge.tasks.perturb.distractor import SENTENCES, distractor, subject
+from rvec_merge.tasks.perturb.distractor import SENTENCES, distractor
 from rvec_merge.tasks.perturb.lexicon import AMOUNTS
 from rvec_merge.tasks.perturb.shuffle import shuffle
 from rvec_merge.tasks.perturb.spec import Refusal
@@ -67,25 +67,9 @@ def test_an_error_stays_inside_the_word(word: str, seed: int) -> None:
     assert len(wrong) in {len(word), len(word) - 1}
 
 
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("Rosa bakes 4 rolls.", "Rosa"),
-        ("Ivan stacks 13 crates.", "Ivan"),
-        ("Green plants catch light.", None),
-        ("Marbles cost $2.", None),
-        ("On Monday, there were rolls for Otto.", "Otto"),
-        ("Olga and Pia share a cake.", "Olga"),
-        ("Today, Emily went home.", "Emily"),
-        ("Every box is full.", None),
-    ],
-)
-def test_the_subject_is_somebody(text: str, name: str | None) -> None:
-    assert subject(text) == name
-
-
 def test_the_distractor_is_one_new_sentence_with_a_new_number_before_the_question() -> None:
-    text = "Rosa has 14 rolls. She eats three. Otto brings 9 rolls. How many rolls are there?"
+    text = "Rosa has 14 rolls. They taste good. Otto brings three. How many rolls are there?"
+    places = set()
     for seed in range(100):
         after = distractor(text, random.Random(seed))
         assert isinstance(after, str)
@@ -93,18 +77,28 @@ def test_the_distractor_is_one_new_sentence_with_a_new_number_before_the_questio
         (extra,) = [sentence for sentence in new if sentence not in old]
         assert [sentence for sentence in new if sentence != extra] == list(old)
         assert new[-1] == old[-1]
-        assert new.index(extra) != 1, "it would stand between Rosa and She"
+        places.add(new.index(extra))
         (number,) = re.findall(r"\d+", extra)
-        assert number not in {"14", "3", "9"}
-        assert "Rosa" in extra
+        assert number not in {"14", "3"}
+    assert places == {2, 3}, "never between Rosa's rolls and They, nor always at one place"
 
 
-def test_a_distractor_never_touches_the_topic() -> None:
-    topics = " ".join(topic for _, topic in SENTENCES[1:])
-    after = distractor(f"Rosa was asked about {topics}. How many are there?", random.Random(0))
-    assert "Rosa lives at number" in str(after)
-    everything = " ".join(topic for _, topic in SENTENCES)
+def test_a_distractor_goes_to_the_front_where_nothing_else_is_left() -> None:
+    after = str(distractor("Rosa has 14 rolls. How many is it?", random.Random(1)))
+    assert cut(after).sentences[1:] != ()
+    only = str(distractor("Rosa has 14 rolls?", random.Random(1)))
+    assert cut(only).sentences[-1] == "Rosa has 14 rolls?"
+
+
+def test_a_distractor_speaks_of_nothing_that_the_item_speaks_of() -> None:
+    first, *rest = [topic for _, topic in SENTENCES]
+    after = str(distractor(f"Rosa was asked about {' '.join(rest)}. How many?", random.Random(0)))
+    assert re.search(SENTENCES[0][0].format(n=r"\d+"), after), first
+    everything = " ".join([first, *rest])
     assert isinstance(distractor(f"Rosa: {everything}?", random.Random(0)), Refusal)
+    for seed in range(60):
+        weekly = str(distractor("Rosa earns 5 euros weekly. How much?", random.Random(seed)))
+        assert "week." not in weekly, "weekly and week are one unit"
 
 
 def test_shuffle_keeps_the_sentences_the_gaps_and_the_question() -> None:
