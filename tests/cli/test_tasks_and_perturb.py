@@ -21,10 +21,12 @@ def run(*arguments: str) -> str:
 def test_tasks_lists_a_line_each() -> None:
     lines = run("tasks", "gsm8k", "think", "numeric").splitlines()
     assert [line.split()[0] for line in lines] == [
+        "rvec_gsm8k_cot_zeroshot_think_gsm_plus_numeric",
         "rvec_gsm8k_cot_zeroshot_think_numeric",
+        "rvec_gsm8k_think_gsm_plus_numeric",
         "rvec_gsm8k_think_numeric",
     ]
-    assert lines[1].endswith("GSM8K, 5-shot, think, numeric")
+    assert lines[3].endswith("GSM8K, 5-shot, think, numeric")
 
 
 def test_members_of_groups_are_listed_on_request() -> None:
@@ -57,15 +59,15 @@ def test_perturb_writes_a_set_that_evaluates_as_it_is(
 
     out = tmp_path / "shared"
     told = run("perturb", "rvec_gsm8k_numeric", str(out), "--seed", "3", "--limit", "5")
-    assert "11 of 14 items can be changed" in told
+    assert "10 of 14 items can be changed" in told
     assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()) == [
         "gsm8k/test.jsonl",
         "gsm8k/train.jsonl",
         "perturbation.json",
     ]
     metadata = json.loads((out / "perturbation.json").read_text())
-    assert (metadata["seed"], metadata["items_changed"], metadata["items_written"]) == (3, 11, 5)
-    assert sum(metadata["refused"].values()) == 3
+    assert (metadata["seed"], metadata["items_changed"], metadata["items_written"]) == (3, 10, 5)
+    assert sum(metadata["refused"].values()) == 4
     rows = [json.loads(line) for line in (out / "gsm8k" / "test.jsonl").read_text().splitlines()]
     lines = "\n".join(json.dumps(row, sort_keys=True, ensure_ascii=False) for row in rows)
     assert metadata["sha256"] == hashlib.sha256(lines.encode()).hexdigest()

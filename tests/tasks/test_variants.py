@@ -110,9 +110,9 @@ def test_results_say_what_a_variant_is(model: HFLM, tmp_path: Path) -> None:
     assert metadata["base"] == "gsm8k"
     assert metadata["base_version"] == results["versions"][name] == 3.0
     assert metadata["prompt"] == "think"
-    assert metadata["perturbation"] == "numeric v1 seed 0"
+    assert metadata["perturbation"] == "numeric v2 seed 0"
     assert set(metadata["data_sha256"]) == {"train", "test"}
-    assert results["configs"][name]["process_docs"] == "Perturb(numeric v1 seed 0)"
+    assert results["configs"][name]["process_docs"] == "Perturb(numeric v2 seed 0)"
     assert results["configs"][name]["generation_kwargs"]["max_gen_toks"] == 4
 
 
