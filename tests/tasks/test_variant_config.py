@@ -71,7 +71,7 @@ def test_unknown_names_are_an_error() -> None:
 
 def test_another_seed_gives_another_set() -> None:
     first, second = load_variant("rvec_gsm8k_typos"), load_variant("rvec_gsm8k_typos", seed=7)
-    assert second.config.metadata["perturbation"] == "typos v1 seed 7"
+    assert second.config.metadata["perturbation"] == "typos v2 seed 7"
     assert list(first.eval_docs) != list(second.eval_docs)
 
 
