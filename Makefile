@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 export PYTHON
 
-.PHONY: help setup demo test fuzz check bench family build clean
+.PHONY: help setup demo test fuzz check docs bench family build clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -26,7 +26,11 @@ check: setup ## Lint, format, types, stale generated files, the order of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.generate_tasks --check
+	$(BIN)/python -m tools.document_cli --check
 	$(BIN)/python -m pytest tests/test_layers.py tests/mergekit_plugin/test_autoload.py
+
+docs: .venv/installed-dev,docs ## Build the documents as a site into site/; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: setup ## Measure merges against mergekit's built-ins
 	$(BIN)/python benchmarks/run.py $(ARGS)
@@ -38,7 +42,7 @@ build: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## Remove what was built or merged here; .venv stays
-	rm -rf build dist out .pytest_cache .ruff_cache .mypy_cache .hypothesis .fuzz
+	rm -rf build dist site out .pytest_cache .ruff_cache .mypy_cache .hypothesis .fuzz
 
 .venv/installed-%: pyproject.toml constraints.txt scripts/setup.sh
 	@./scripts/setup.sh $*
