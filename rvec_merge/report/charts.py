@@ -10,6 +10,7 @@ from rvec_merge.results import wording
 from rvec_merge.results.read import Results
 from rvec_merge.results.summary import Row
 from rvec_merge.stats.significance import ALPHA, Mean
+from rvec_merge.vector.heat_map import HeatMap
 
 Z = 1.959964  # standard errors on either side of a 95 % interval
 Family = Literal["target", "vector", "control", "donor"]
@@ -37,7 +38,10 @@ class ScalePoint:
 
 @dataclass(frozen=True)
 class Reference:
-    """A condition without a scale, drawn as a line; ``at`` keeps labels from overlapping."""
+    """A named height of the chart; ``at`` keeps names from overlapping.
+
+    A condition without a scale is drawn as a line there, the controls' band has its own.
+    """
 
     label: str
     family: Family
@@ -54,7 +58,7 @@ class ScaleChart:
         curve_items: which items those are.
         reported: the vector at the chosen scale, and subtracted, on the reported items.
         controls: from the lowest to the highest 95 % limit of all control draws, at each scale.
-        lines: target and donors, on the reported items.
+        lines: target and donors, on the reported items; and what names the controls' band.
         top: the end of the value axis.
     """
 
@@ -109,31 +113,6 @@ class RobustChart:
     top: float
 
 
-@dataclass(frozen=True)
-class HeatPanel:
-    """One measure of the vector; ``values[kind][layer]``, None where nothing was measured."""
-
-    title: str
-    values: tuple[tuple[float | None, ...], ...]
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """The vector by layer and module kind.
-
-    Attributes:
-        weight: whose weights the relative norms relate to: ``target``, ``sft`` or None.
-        outside: one sentence per tensor outside the layers.
-    """
-
-    label: str
-    weight: str | None
-    kinds: tuple[str, ...]
-    layers: tuple[int, ...]
-    panels: tuple[HeatPanel, ...]
-    outside: tuple[str, ...]
-
-
 Chart = ScaleChart | ForestChart | RobustChart | HeatMap
 
 
@@ -142,11 +121,14 @@ def scale_chart(results: Results, task: str) -> ScaleChart:
     binary = results.binary(task)
     clean = {r.cell.state: r for r in results.rows(task) if r.cell == Cell(task, r.cell.state)}
     target = clean[TARGET]
-    named = next(t for t in results.plan.tasks if t.task == task)
-    chosen_on = named.validation if results.plan.selection.by == "validation" else task
+    planned = next(t for t in results.plan.tasks if t.task == task)
+    chosen_on = planned.validation if results.plan.selection.by == "validation" else task
     curve = tuple(
         ScalePoint(
-            c.scale, _effective(c.scale, c.effective_scale), _level(c.level, binary), c.level.n
+            c.scale,
+            differing_effective(c.scale, c.effective_scale),
+            _level(c.level, binary),
+            c.level.n,
         )
         for c in sorted(results.summary.candidates, key=lambda c: c.scale)
         if c.task == chosen_on
@@ -157,11 +139,11 @@ def scale_chart(results: Results, task: str) -> ScaleChart:
     shown = [target, *donors]
     ends = [p.estimate.high for p in (*curve, *reported, *controls)]
     top = _top([*ends, *(_level(r.level, binary).high for r in shown)], binary)
-    places = _apart([_level(r.level, binary).value for r in shown], 0.06 * top)
-    lines = tuple(
-        Reference(r.cell.state.label, _family(r.cell.state), _level(r.level, binary), at)
-        for r, at in zip(shown, places, strict=True)
-    )
+    named = [(r.cell.state.label, _family(r.cell.state), _level(r.level, binary)) for r in shown]
+    if controls:
+        named.append(("controls", "control", max(controls, key=lambda c: c.scale).estimate))
+    places = _apart([level.value for *_, level in named], 0.06 * top)
+    lines = tuple(Reference(*it, at) for it, at in zip(named, places, strict=True))
     items = _items(results, chosen_on or task)
     return ScaleChart(task, _unit(binary), curve, items, reported, controls, lines, top)
 
@@ -229,7 +211,7 @@ def _controls(rows: Iterable[Row], target: Row, binary: bool) -> tuple[ScalePoin
 
 def _point(row: Row, binary: bool) -> ScalePoint:
     scale = row.cell.state.scale
-    effective = _effective(scale, row.effective_scale)
+    effective = differing_effective(scale, row.effective_scale)
     return ScalePoint(scale, effective, _level(row.level, binary), row.level.n)
 
 
@@ -240,7 +222,8 @@ def _level(mean: Mean, binary: bool) -> Estimate:
     return Estimate(mean.mean, low, high)
 
 
-def _effective(scale: float, effective: float | None) -> float | None:
+def differing_effective(scale: float, effective: float | None) -> float | None:
+    """The effective scale, or None where it says no more than the scale."""
     differs = effective is not None and abs(effective - scale) > _DIFFERS * abs(scale)
     return effective if differs else None
 

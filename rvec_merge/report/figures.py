@@ -14,7 +14,6 @@ from rvec_merge.report.charts import (
     Chart,
     Estimate,
     ForestChart,
-    HeatMap,
     RobustChart,
     ScaleChart,
     forest_chart,
@@ -22,7 +21,8 @@ from rvec_merge.report.charts import (
     scale_chart,
 )
 from rvec_merge.results.read import Results
-from rvec_merge.shown import shown
+from rvec_merge.vector.heat_map import HeatMap
+from rvec_merge.vector.plot import draw as draw_heat_map
 
 # The page's light colours. They differ in lightness too, and so do the marks in shape.
 INK = {"target": "#555555", "vector": "#0064a8", "control": "#b35a00", "donor": "#8a3b76"}
@@ -81,7 +81,7 @@ def draw(chart: Chart, paths: Sequence[Path]) -> None:
             ScaleChart: _scale,
             ForestChart: _forest,
             RobustChart: _robust,
-            HeatMap: _heat,
+            HeatMap: draw_heat_map,
         }
         drawers[type(chart)](chart, figure)
         for path in paths:
@@ -108,7 +108,8 @@ def _scale(chart: ScaleChart, figure: Any) -> None:
         axis.plot(x, y, stroke, marker=mark, markersize=4, color=ink, label=label)
     for reference in chart.lines:
         ink = INK[reference.family]
-        axis.axhline(reference.estimate.value, color=ink, linestyle="--", linewidth=1)
+        if reference.family != "control":
+            axis.axhline(reference.estimate.value, color=ink, linestyle="--", linewidth=1)
         axis.annotate(
             reference.label,
             (1.01, reference.at),
@@ -180,25 +181,6 @@ def _robust(chart: RobustChart, figure: Any) -> None:
     axis.grid(visible=False, axis="y")
     figure.legend(loc="outside lower center", ncols=len(states), frameon=False)
     axis.set_title(chart.task, loc="left")
-
-
-def _heat(chart: HeatMap, figure: Any) -> None:
-    figure.set_size_inches(_WIDTH, len(chart.panels) * (0.19 * len(chart.kinds) + 0.75))
-    axes = figure.subplots(len(chart.panels), 1, squeeze=False)[:, 0]
-    step = -(-len(chart.layers) // 30)
-    for axis, panel in zip(axes, chart.panels, strict=True):
-        values = np.array(panel.values, dtype=float)  # None becomes NaN, which stays white
-        image = axis.pcolormesh(values, cmap="Blues", edgecolors="white", linewidth=0.5)
-        axis.set_xticks(np.arange(len(chart.layers))[::step] + 0.5, chart.layers[::step])
-        axis.set_yticks(np.arange(len(chart.kinds)) + 0.5, map(shown, chart.kinds))
-        axis.invert_yaxis()
-        axis.tick_params(length=0)
-        axis.grid(visible=False)
-        axis.spines[:].set_visible(False)
-        axis.set(xlabel="layer")
-        axis.set_title(panel.title, loc="left")
-        figure.colorbar(image, ax=axis, pad=0.01).outline.set_visible(False)
-    figure.suptitle(shown(chart.label), x=0.01, ha="left")
 
 
 def _with_bars(axis: Any, x: Sequence[Any], y: Sequence[Any], **style: Any) -> None:

@@ -1,13 +1,10 @@
 """The heat map of an experiment's vector, where its donors are at hand."""
 
-from collections.abc import Callable
-
 from rvec_merge.errors import RvecError
 from rvec_merge.experiment.fingerprint import changed_inputs
-from rvec_merge.report.charts import HeatMap, HeatPanel
 from rvec_merge.results.read import Results
-from rvec_merge.vector.inspection import Inspection, Row, inspect_vector
-from rvec_merge.vector.module_names import Place
+from rvec_merge.vector.heat_map import HeatMap, heat_map
+from rvec_merge.vector.inspection import inspect_vector
 
 
 def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
@@ -32,38 +29,3 @@ def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
         return heat_map(inspect_vector(open_recipe_vector(recipe, pair), target=target))
     except RvecError as error:
         return f"Not shown: {error.headline} {'; '.join(error.facts)}"
-
-
-def heat_map(found: Inspection) -> HeatMap:
-    """What ``rvec inspect`` draws: relative norm and density by layer and module kind."""
-    placed = {row.place: row for row in found.by_place() if row.place is not None}
-    inside = {place for place in placed if place.layer is not None}
-    named = {place.kind for place in inside}
-    kinds = tuple(row.label for row in found.by_kind() if row.label in named)
-    layers = tuple(sorted({place.layer for place in inside if place.layer is not None}))
-    measures: dict[str, Callable[[Row], float | None]] = {
-        "relative norm": lambda row: row.relative_norm,
-        "norm": lambda row: row.measured.norm,
-        "density": lambda row: row.measured.density,
-    }
-    del measures["relative norm" if found.weight is None else "norm"]
-    panels = tuple(
-        HeatPanel(
-            title,
-            tuple(
-                tuple(
-                    measure(placed[Place(layer, kind)]) if Place(layer, kind) in placed else None
-                    for layer in layers
-                )
-                for kind in kinds
-            ),
-        )
-        for title, measure in measures.items()
-    )
-    outside = []
-    for place, row in placed.items():
-        if place.layer is None:
-            told = [(title, measure(row)) for title, measure in measures.items()]
-            said = ", ".join(f"{title} {v:.3g}" for title, v in told if v is not None)
-            outside.append(f"{place.kind}: {said}")
-    return HeatMap(found.labels[0], found.weight, kinds, layers, panels, tuple(outside))

@@ -15,14 +15,22 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from rvec_merge.errors import OutputError, why
+from rvec_merge.experiment.conditions import Cell
 from rvec_merge.files.names import write_below
-from rvec_merge.report.charts import Chart, HeatMap, forest_chart, robust_chart, scale_chart
+from rvec_merge.report.charts import (
+    Chart,
+    differing_effective,
+    forest_chart,
+    robust_chart,
+    scale_chart,
+)
 from rvec_merge.report.items import packed_items
 from rvec_merge.results import wording
 from rvec_merge.results.read import Results
 from rvec_merge.results.steps import about_steps
 from rvec_merge.results.summary import Row
 from rvec_merge.stats.verdict import Finding
+from rvec_merge.vector.heat_map import HeatMap
 
 GENERATOR = "rvec report"  # names the page's maker in its head, and what may be overwritten
 _ASSETS = files("rvec_merge.report") / "assets"
@@ -46,19 +54,27 @@ class Column:
     wide: bool  # left out on narrow screens, and told in the row's small print
 
     @property
-    def says_something(self) -> bool:
-        return any(self.texts)
+    def constant(self) -> bool:
+        """Whether every row says the same."""
+        return len(self.texts) > 1 and len(set(self.texts)) == 1
 
 
 @dataclass(frozen=True)
 class TaskSection:
-    """One task of the page; ``bodies`` are the table's rows: the plain target, then the rest."""
+    """One task of the page.
+
+    Attributes:
+        columns: those that differ between rows.
+        everywhere: what the others say, once.
+        groups: the table's rows, each group headed by the baseline that its rows are compared with.
+    """
 
     task: str
     conditions: tuple[str, ...]
     columns: tuple[Column, ...]
+    everywhere: tuple[str, ...]
     charts: tuple[int, ...]
-    bodies: tuple[tuple[int, ...], ...]
+    groups: tuple[tuple[int, ...], ...]
 
 
 def render_page(results: Results, vector: HeatMap | str) -> str:
@@ -112,13 +128,19 @@ def _section(results: Results, task: str, charts: range) -> TaskSection:
     rows = results.rows(task)
     binary = results.binary(task)
     columns = _columns(rows, binary)
-    target = next(i for i, row in enumerate(rows) if row.comparison is None)
+    groups: dict[Cell, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row.cell.baseline, []).append(i)
+    headed = [
+        sorted(group, key=lambda i: rows[i].comparison is not None) for group in groups.values()
+    ]
     return TaskSection(
         task,
         tuple(row.cell.condition for row in rows),
-        tuple(column for column in columns if column.says_something),
+        tuple(column for column in columns if not column.constant),
+        tuple(f"{c.title} {c.texts[0]}" for c in columns if c.constant and c.texts[0]),
         tuple(charts),
-        ((target,), tuple(i for i in range(len(rows)) if i != target)),
+        tuple(tuple(group) for group in headed),
     )
 
 
@@ -143,9 +165,21 @@ def _columns(rows: Sequence[Row], binary: bool) -> list[Column]:
         assert row.comparison is not None
         return wording.interval(row.comparison)
 
+    def changed(row: Row) -> str:
+        assert row.comparison is not None
+        return f"{row.comparison.rose} · {row.comparison.fell}"
+
     def p(row: Row) -> str:
         assert row.p_adjusted is not None
         return wording.p_value(row.p_adjusted)
+
+    def effective(row: Row) -> float | None:
+        """What rounding left of the scale, where that is another number."""
+        return differing_effective(row.cell.state.scale, row.effective_scale)
+
+    def signed(value: float | None) -> str:
+        assert value is not None
+        return f"{value:.2f}".replace("-", "−")
 
     level = "accuracy %" if binary else "mean"
     return [
@@ -161,7 +195,12 @@ def _columns(rows: Sequence[Row], binary: bool) -> list[Column]:
         ),
         column("95 % interval", interval, lambda r: r.comparison and r.comparison.low),
         column("p", p, lambda r: r.p_adjusted, wide=False),
-        number("effective scale", "effective_scale", ".2f"),
+        column(
+            "fixed · broken" if binary else "higher · lower",
+            changed,
+            lambda r: r.comparison and r.comparison.rose,
+        ),
+        column("effective scale", lambda r: signed(effective(r)), effective),
         number("tokens", "tokens", ".1f"),
         number("steps", "steps", ".2f"),
         number("parsable %", "parsable", ".1f", 100),

@@ -33,6 +33,7 @@ class Row:
         place: the tensor's layer and kind; None for a group.
         measured: of the first vector.
         gram: inner products of the vectors' deltas, (n, n), in the order of ``Inspection.labels``.
+        matrix: whether it has two dimensions or more, as biases and norms have not.
         stable_rank: ‖v‖²_F / ‖v‖²₂; None if not asked for, or the tensor is no matrix.
     """
 
@@ -40,6 +41,7 @@ class Row:
     place: Place | None
     measured: Measured
     gram: Gram
+    matrix: bool
     stable_rank: float | None = None
 
     @property
@@ -145,6 +147,7 @@ def inspect_vector(
             place(name),
             facts,
             grams.get(name, np.array([[facts.squares]])),
+            len(vector.shapes[name]) > 1,
             stable_rank(vector, name, facts.squares) if ranks else None,
         )
         for name, facts in measured.items()
@@ -221,7 +224,8 @@ def _summed(blocks: Iterable[tuple[Window, Sum]]) -> dict[str, Sum]:
 
 def _group(label: str, rows: Sequence[Row]) -> Row:
     measured = reduce(add, (row.measured for row in rows))
-    return Row(label, None, measured, reduce(add, (row.gram for row in rows)))
+    gram = reduce(add, (row.gram for row in rows))
+    return Row(label, None, measured, gram, all(row.matrix for row in rows))
 
 
 def _layers_first(row: Row) -> tuple[bool, int]:

@@ -1,7 +1,5 @@
 """One figure of a vector: heat maps of layer × module kind."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +7,17 @@ import numpy as np
 
 from rvec_merge.errors import EnvironmentProblem, OutputError, why
 from rvec_merge.shown import shown
-from rvec_merge.vector.inspection import Inspection, Row
+from rvec_merge.vector.heat_map import HeatMap, HeatPanel, heat_map
+from rvec_merge.vector.inspection import Inspection
 
 _COLOURS = "Blues"  # light to dark, so that greyscale keeps the order
 _WIDTH = 12.0  # inches; 1200 px at the default resolution
 _DPI = 100
-_FORWARD = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def plot(inspection: Inspection, path: Path) -> None:
     """Draw relative norm and density, and the cosine if there is one, by layer and module kind.
-
-    What stands outside the layers is written below the maps.
 
     Raises:
         OutputError: the suffix is none of .png, .svg and .pdf, or the file cannot be written.
@@ -39,7 +35,8 @@ def plot(inspection: Inspection, path: Path) -> None:
             "matplotlib is not installed.", ["--plot draws with it"], "pip install matplotlib."
         ) from None
     with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold $
-        figure = _figure(inspection, Figure)
+        figure = Figure(figsize=(_WIDTH, 1), dpi=_DPI, layout="constrained")
+        draw(heat_map(inspection), figure)
         try:
             figure.savefig(path)
         except OSError as error:
@@ -48,81 +45,44 @@ def plot(inspection: Inspection, path: Path) -> None:
             ) from None
 
 
-def _figure(inspection: Inspection, kind: Any) -> Any:
-    kinds, layers = _axes(inspection)
-    panels = _panels(inspection)
-    height = len(panels) * (0.29 * len(kinds) + 0.95) + 0.75
-    figure = kind(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
-    figure.suptitle(shown(_title(inspection)), x=0.01, ha="left", fontsize=13)
-    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, panel in zip(axes, panels, strict=True):
-        grid = _grid(inspection, kinds, layers, panel.value)
-        _draw(figure, axis, shown(panel.title), grid, kinds, layers)
-    axes[-1].set_xlabel("layer", fontsize=11)
-    figure.supxlabel(shown(_outside(inspection, panels)), x=0.01, ha="left", fontsize=10)
-    return figure
+def draw(chart: HeatMap, figure: Any) -> None:
+    """Draw the panels below one another, and below them what stands outside the layers.
+
+    The figure keeps its width and font size; its height follows from what there is to show.
+    """
+    heights = [len(panel.kinds) + 3 for panel in chart.panels]
+    line = _points() / 72 * 1.6  # inches that a row takes
+    figure.set_size_inches(
+        figure.get_size_inches()[0], line * (sum(heights) + len(chart.outside) + 2)
+    )
+    figure.suptitle(shown(chart.label), x=0.01, ha="left")
+    axes = figure.subplots(
+        len(chart.panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )[:, 0]
+    for axis, panel in zip(axes, chart.panels, strict=True):
+        _panel(panel, chart.layers, axis, figure)
+    axes[-1].set_xlabel("layer")
+    lines = list(chart.outside)
+    if any(v is None for p in chart.panels for values in p.values for v in values):
+        lines.append("hatched: nothing to measure, or the delta is zero")
+    figure.supxlabel(shown("\n".join(lines)), x=0.01, ha="left", fontsize="medium")
 
 
-@dataclass(frozen=True)
-class _Panel:
-    title: str
-    short: str
-    value: Callable[[Row], float | None]
-
-
-def _panels(inspection: Inspection) -> list[_Panel]:
-    if inspection.weight is None:
-        panels = [_Panel("norm", "norm", lambda row: row.measured.norm)]
-    else:
-        title = f"relative norm (to the {inspection.weight}'s weight)"
-        panels = [_Panel(title, "relative norm", lambda row: row.relative_norm)]
-    panels.append(_Panel("density", "density", lambda row: row.measured.density))
-    if len(inspection.labels) > 1:
-        title = f"cosine with {inspection.labels[-1]}"
-        panels.append(_Panel(title, "cosine", lambda row: row.cosines[0][-1]))
-    return panels
-
-
-def _axes(inspection: Inspection) -> tuple[list[str], list[int]]:
-    """The module kinds in the order of the forward pass, norms and biases last; the layers."""
-    places = [row.place for row in inspection.rows if row.place and row.place.layer is not None]
-    kinds = sorted({p.kind for p in places}, key=_reading_order)
-    return kinds, sorted({p.layer for p in places if p.layer is not None})
-
-
-def _reading_order(kind: str) -> tuple[bool, int, str]:
-    words = kind.split(".")
-    known = [_FORWARD.index(word) for word in words if word in _FORWARD]
-    return kind.endswith(".bias") or "norm" in words[-1], min(known, default=len(_FORWARD)), kind
-
-
-def _grid(
-    inspection: Inspection,
-    kinds: list[str],
-    layers: list[int],
-    value: Callable[[Row], float | None],
-) -> Any:
-    grid = np.full((len(kinds), len(layers)), np.nan)
-    for row in inspection.by_place():
-        assert row.place is not None
-        if row.place.layer is not None:
-            found = value(row)
-            at = kinds.index(row.place.kind), layers.index(row.place.layer)
-            grid[at] = np.nan if found is None else found
-    return grid
-
-
-def _draw(
-    figure: Any, axis: Any, title: str, grid: Any, kinds: list[str], layers: list[int]
-) -> None:
+def _panel(panel: HeatPanel, layers: tuple[int, ...], axis: Any, figure: Any) -> None:
+    from matplotlib.colors import LogNorm
     from matplotlib.patches import Rectangle
 
-    image = axis.imshow(grid, aspect="auto", cmap=_COLOURS, interpolation="nearest")
-    axis.set_title(title, loc="left", fontsize=11)
-    axis.set_yticks(range(len(kinds)), map(shown, kinds), fontsize=10)
+    grid = np.array(panel.values, dtype=float)  # None becomes NaN
+    if panel.log:
+        grid[grid <= 0] = np.nan
+    seen = grid[np.isfinite(grid)]
+    # One value alone has no range to spread colours over.
+    norm = LogNorm() if panel.log and seen.size and seen.min() < seen.max() else None
+    image = axis.imshow(grid, aspect="auto", cmap=_COLOURS, norm=norm, interpolation="nearest")
+    axis.set_title(shown(panel.title), loc="left", fontsize="medium")
+    axis.set_yticks(range(len(panel.kinds)), map(shown, panel.kinds))
     step = -(-len(layers) // 32)
-    axis.set_xticks(range(0, len(layers), step), layers[::step], fontsize=10)
-    axis.tick_params(length=0, labelbottom=True)
+    axis.set_xticks(range(0, len(layers), step), layers[::step])
     for y, x in np.argwhere(np.isnan(grid)):
         corner = (x - 0.5, y - 0.5)
         cell = Rectangle(corner, 1, 1, facecolor="none", edgecolor="0.6", hatch="////", linewidth=0)
@@ -130,31 +90,19 @@ def _draw(
     axis.spines[:].set_visible(False)
     # Thin white lines keep neighbouring cells apart in print.
     axis.set_xticks(np.arange(len(layers)) - 0.5, minor=True)
-    axis.set_yticks(np.arange(len(kinds)) - 0.5, minor=True)
+    axis.set_yticks(np.arange(len(panel.kinds)) - 0.5, minor=True)
+    axis.grid(visible=False, which="major")
     axis.grid(which="minor", color="white", linewidth=1)
-    axis.tick_params(which="minor", length=0)
+    axis.tick_params(which="both", length=0)
     bar = figure.colorbar(image, ax=axis, pad=0.01, aspect=12)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=10)
+    if norm is not None:
+        ticks = np.geomspace(seen.min(), seen.max(), 3)
+        bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks], minor=False)
+        bar.minorticks_off()
 
 
-def _title(inspection: Inspection) -> str:
-    total = inspection.total
-    facts = [f"norm {total.measured.norm:.3g}", f"density {total.measured.density:.3g}"]
-    if total.relative_norm is not None:
-        facts.insert(1, f"relative {total.relative_norm:.3g}")
-    return f"{inspection.labels[0]}    {', '.join(facts)}"
+def _points() -> float:
+    import matplotlib
 
-
-def _outside(inspection: Inspection, panels: list[_Panel]) -> str:
-    """A line per tensor outside the layers, with the panels' values."""
-    lines = []
-    for row in inspection.by_place():
-        if row.place is None or row.place.layer is not None:
-            continue
-        values = [(panel.short, panel.value(row)) for panel in panels]
-        said = ", ".join(f"{short} {v:.3g}" for short, v in values if v is not None)
-        lines.append(f"{row.place.kind}: {said}")
-    if len(inspection.labels) > 1:
-        lines.append("hatched: the delta, or what it is compared with, is zero")
-    return "\n".join(lines)
+    return float(matplotlib.rcParams["font.size"])

@@ -15,7 +15,6 @@ from rvec_merge.errors import ResultsError
 from rvec_merge.experiment.fingerprint import checkpoint_fingerprint
 from rvec_merge.experiment.store import Store
 from rvec_merge.report.charts import (
-    HeatMap,
     _apart,
     forest_chart,
     robust_chart,
@@ -25,6 +24,7 @@ from rvec_merge.report.inspect_vector import vector_map
 from rvec_merge.report.items import packed_items
 from rvec_merge.results.read import Results, read_results
 from rvec_merge.results.report_files import read_summary
+from rvec_merge.vector.heat_map import HeatMap
 
 from .conftest import HOSTILE, family, rewrite_samples
 
@@ -79,7 +79,7 @@ def test_the_scale_chart_shows_the_summary(results: Results) -> None:
         assert 0 <= point.estimate.low < point.estimate.value < point.estimate.high <= 100
     assert [p.scale for p in chart.reported] == [results.summary.scale, -results.summary.scale]
     assert [p.scale for p in chart.controls] == [-0.5, 0, 0.5]
-    assert [line.label for line in chart.lines] == ["target", "sft donor", "grpo donor"]
+    assert [line.label for line in chart.lines] == ["target", "sft donor", "grpo donor", "controls"]
     assert scale_chart(results, "rvec_sciq").curve == ()  # it chose nothing
 
 
@@ -118,9 +118,15 @@ def test_labels_keep_their_distance() -> None:
 def test_the_heat_map_is_that_of_rvec_inspect(results: Results) -> None:
     found = vector_map(results)
     assert isinstance(found, HeatMap)
-    norm, density = found.panels
-    assert (norm.title, density.title) == ("relative norm", "density")
-    assert len(norm.values) == len(found.kinds) == 12
+    norm, small_norm, density, small_density = found.panels
+    assert (norm.title, small_norm.title) == (
+        "relative norm, matrices",
+        "relative norm, biases and norms",
+    )
+    assert norm.log
+    assert not density.log
+    assert len(norm.kinds) == len(norm.values) == 7
+    assert len(small_density.kinds) == 5
     assert all(v is not None and 0 < v <= 1 for row in density.values for v in row)
     assert found.outside[0].startswith("embed_tokens: relative norm 0.007")
 

@@ -49,7 +49,7 @@ function drawScale(chart, width) {
       Plot.areaY(chart.controls, { ...bounds, fill: INK.control, fillOpacity: 0.25 }),
       Plot.line(chart.controls, { ...value, stroke: INK.control, strokeDasharray: "2 3" }),
       Plot.areaY(chart.curve, { ...bounds, fill: INK.vector, fillOpacity: 0.2 }),
-      Plot.ruleY(chart.lines, {
+      Plot.ruleY(chart.lines.filter((d) => d.family !== "control"), {
         y: (d) => d.estimate.value, stroke: (d) => INK[d.family], strokeWidth: 1.5,
         strokeDasharray: "6 4",
       }),
@@ -68,24 +68,24 @@ function drawScale(chart, width) {
   })];
 }
 
+/* On a narrow page each label has a line of its own above its marks, where no rule crosses it. */
 function drawForest(chart, width) {
   const narrow = width < 620;
-  const rows = chart.rows.map((row, index) => ({ ...row, index: String(index) }));
-  const label = (index) => rows[index].label;
-  const sizes = narrow ? { marginLeft: 12, height: 36 * rows.length + 66 }
-    : { marginLeft: 240, height: 24 * rows.length + 66 };
+  const rows = chart.rows.map((row, index) => ({ ...row, index: `${index}`, above: `${index} label` }));
+  const lines = rows.flatMap((d) => (narrow ? [d.above, d.index] : [d.index]));
+  const sizes = narrow ? { marginLeft: 12, height: 19 * lines.length + 66 }
+    : { marginLeft: 240, height: 24 * lines.length + 66 };
   return [Plot.plot({
     width, ...sizes, marginRight: 20,
     style: STYLE, marginBottom: 46,
-    x: { label: chart.unit, grid: true, nice: true, labelAnchor: "center", labelArrow: "none", labelOffset: 40, tickFormat: (d) => signed(d) },
-    y: { label: null, domain: rows.map((d) => d.index), axis: null },
+    x: { label: chart.unit, grid: !narrow, nice: true, labelAnchor: "center", labelArrow: "none", labelOffset: 40, tickFormat: (d) => signed(d) },
+    y: { type: "band", label: null, domain: lines, padding: 0, axis: null },
     symbol: { type: "identity" },
     marks: [
       narrow
-        ? Plot.text(rows, { y: "index", text: "label", frameAnchor: "left", dy: -13, fill: "var(--ink)",
-                            stroke: "var(--paper)", strokeWidth: 4 })
-        : Plot.axisY({ tickFormat: label, tickSize: 0, label: null }),
-      Plot.ruleX([0], { stroke: "var(--ink)" }),
+        ? Plot.text(rows, { y: "above", text: "label", frameAnchor: "left", fill: "var(--ink)" })
+        : Plot.axisY({ tickFormat: (index) => rows[index].label, tickSize: 0, label: null }),
+      Plot.tickX(rows, { y: "index", x: 0, stroke: "var(--ink)" }),
       Plot.ruleY(rows, {
         y: "index", x1: (d) => d.estimate.low, x2: (d) => d.estimate.high,
         stroke: (d) => INK[d.family], strokeWidth: 2,
@@ -145,35 +145,46 @@ function drawRobust(chart, width) {
   return [keys, plot];
 }
 
+/* Colours are mixed from the page's own, so that light and dark follow the reader's choice. */
+const shade = (share) => `color-mix(in oklab, var(--vector) ${(100 * share).toFixed(1)}%, var(--panel))`;
+
+function colourKey(low, high, scale) {
+  const middle = scale.invert(0.5);
+  const key = element("div", { className: "colours" },
+    ...[low, middle, high].map((value) => element("span", { textContent: round(value) })));
+  key.setAttribute("aria-hidden", "true");
+  return key;
+}
+
 function drawHeat(chart, width) {
-  const drawn = [];
-  for (const panel of chart.panels) {
-    const cells = chart.kinds.flatMap((kind, row) => chart.layers.map((layer, column) => (
+  const every = Math.ceil((chart.layers.length * 28) / Math.max(width - 220, 100));
+  return chart.panels.flatMap((panel) => {
+    const cells = panel.kinds.flatMap((kind, row) => chart.layers.map((layer, column) => (
       { kind, layer, value: panel.values[row][column] })));
-    const seen = cells.filter((d) => d.value !== null);
-    const every = Math.ceil((chart.layers.length * 28) / Math.max(width - 220, 100));
-    const legend = Plot.legend({
-      color: { type: "linear", scheme: "blues", domain: d3.extent(seen, (d) => d.value) },
-      width: Math.min(width, 280), style: { background: "transparent", fontSize: "12px" },
-    });
-    legend.setAttribute("aria-hidden", "true");
-    drawn.push(element("h3", { textContent: panel.title }), legend, Plot.plot({
-      width, height: 22 * chart.kinds.length + 66, marginLeft: 178, marginRight: 4,
+    const measured = (d) => d.value !== null && (!panel.log || d.value > 0);
+    const seen = cells.filter(measured);
+    const [low, high] = d3.extent(seen, (d) => d.value);
+    const scale = (panel.log ? d3.scaleLog() : d3.scaleLinear()).domain([low, high]);
+    const share = (value) => (low < high ? scale(value) : 1);
+    const plot = Plot.plot({
+      width, height: 22 * panel.kinds.length + 66, marginLeft: 178, marginRight: 4,
       style: STYLE, marginBottom: 46,
-      x: { label: "layer", labelAnchor: "center", labelArrow: "none", labelOffset: 40, labelArrow: "none", labelOffset: 40, domain: chart.layers, padding: 0, tickSize: 0,
+      x: { label: "layer", labelAnchor: "center", labelArrow: "none", labelOffset: 40,
+           domain: chart.layers, padding: 0, tickSize: 0,
            ticks: chart.layers.filter((_, i) => i % every === 0) },
-      y: { label: null, domain: chart.kinds, padding: 0, tickSize: 0 },
-      color: { type: "linear", scheme: "blues" },
+      y: { label: null, domain: panel.kinds, padding: 0, tickSize: 0 },
+      color: { type: "identity" },
       marks: [
-        Plot.cell(cells.filter((d) => d.value === null), { x: "layer", y: "kind", fill: "none", stroke: "var(--line)" }),
+        Plot.cell(cells.filter((d) => !measured(d)), { x: "layer", y: "kind", fill: "none", stroke: "var(--line)" }),
         Plot.cell(seen, {
-          x: "layer", y: "kind", fill: "value", stroke: "var(--line)",
+          x: "layer", y: "kind", fill: (d) => shade(share(d.value)), stroke: "var(--paper)",
           title: (d) => `${d.kind}, layer ${d.layer}\n${Number(d.value.toPrecision(3))}`, tip: true,
         }),
       ],
-    }));
-  }
-  return drawn;
+    });
+    const key = low < high ? [colourKey(low, high, scale)] : [];
+    return [element("h3", { textContent: panel.title }), ...key, plot];
+  });
 }
 
 const DRAW = {
@@ -200,10 +211,9 @@ const watcher = new ResizeObserver((entries) =>
   requestAnimationFrame(() => entries.forEach((entry) => draw(entry.target))));
 for (const slot of document.querySelectorAll("[data-chart]")) watcher.observe(slot);
 
-/* Sorting: up, down, and back to the plan's order; the fixed body is left alone. */
+/* Sorting: up, down, and back to the plan's order; within groups, whose first row stays on top. */
 
 function sort(table, column, direction) {
-  const body = table.tBodies[1];
   const value = (row) => row.cells[column].dataset.value;
   const compare = (a, b) => {
     const [left, right] = [value(a), value(b)];
@@ -214,7 +224,7 @@ function sort(table, column, direction) {
   const named = (a, b) => a.cells[0].textContent.localeCompare(b.cells[0].textContent)
     * (direction === "descending" ? -1 : 1);
   const order = direction === "none" ? plan : column === 0 ? named : compare;
-  body.append(...[...body.rows].sort(order));
+  for (const body of table.tBodies) body.append(...[...body.rows].slice(1).sort(order));
 }
 
 for (const table of document.querySelectorAll("table.conditions")) {
@@ -248,10 +258,15 @@ function side(title, text, read, right) {
   return element("div", { className: right ? "right" : "wrong" }, ...parts);
 }
 
+const outcome = ([rose]) => (rose ? "fixed" : "broken");
+const words = ({ texts }, item) => [...item.slice(2, 5), item[6]].map((index) => texts[index]).join("\n").toLowerCase();
+const address = (condition, name) => `#item=${[condition.task, condition.condition, name].map(encodeURIComponent).join("/")}`;
+
 function article({ texts }, condition, item) {
   const [rose, name, question, answer, before, beforeRead, after, afterRead] = item;
+  const link = element("a", { href: address(condition, texts[name]), textContent: texts[name] });
   return element("article", { className: "item" },
-    element("h3", { textContent: `${texts[name]} · ${condition.condition} · ${rose ? "higher" : "lower"}` }),
+    element("h3", {}, link, ` · ${condition.condition} · ${outcome(item)}`),
     element("pre", { className: "question", textContent: texts[question] }),
     element("div", { className: "sides" },
       side(condition.baseline, texts[before], texts[beforeRead], !rose),
@@ -262,13 +277,15 @@ function article({ texts }, condition, item) {
 
 function browse(found) {
   const form = document.getElementById("filters");
-  const { task, condition, direction } = form.elements;
+  const { task, condition, outcome: kind, text } = form.elements;
   const buttons = [document.getElementById("previous"), document.getElementById("next")];
+  const list = document.getElementById("list");
   let page = 0;
 
   const options = (select, names) =>
     select.replaceChildren(...names.map((name) => element("option", { value: name, textContent: name })));
   options(task, [...new Set(found.conditions.map((c) => c.task))]);
+  const chosen = () => found.conditions.find((c) => c.task === task.value && c.condition === condition.value);
 
   function conditions() {
     const of = found.conditions.filter((c) => c.task === task.value);
@@ -277,30 +294,56 @@ function browse(found) {
     if (vector) condition.value = vector.condition;
   }
 
+  function wanted() {
+    const sought = text.value.toLowerCase();
+    return (chosen()?.items ?? []).filter((item) =>
+      (!kind.value || outcome(item) === kind.value) && (!sought || words(found, item).includes(sought)));
+  }
+
   function show() {
-    const chosen = found.conditions.find((c) => c.task === task.value && c.condition === condition.value);
-    const wanted = direction.value;
-    const items = chosen ? chosen.items.filter((i) => wanted === "" || i[0] === Number(wanted)) : [];
-    const total = !chosen ? 0 : wanted === "" ? chosen.rose + chosen.fell : wanted === "1" ? chosen.rose : chosen.fell;
+    const of = chosen();
+    const items = wanted();
+    const total = !of ? 0 : { "": of.rose + of.fell, fixed: of.rose, broken: of.fell }[kind.value];
+    const kept = of ? of.items.filter((item) => !kind.value || outcome(item) === kind.value).length : 0;
     const pages = Math.max(1, Math.ceil(items.length / PAGE));
     page = Math.max(0, Math.min(page, pages - 1));
-    const kept = items.length < total ? `${items.length} of ${total} changed items are kept here` : `${total} changed items`;
-    document.getElementById("count").textContent = `${kept}; page ${page + 1} of ${pages}`;
-    document.getElementById("list").replaceChildren(
-      ...items.slice(page * PAGE, (page + 1) * PAGE).map((item) => article(found, chosen, item)));
+    const told = [`${total} changed items`];
+    if (kept < total) told.push(`${kept} of them are kept here`);
+    if (text.value) told.push(`${items.length} with this text`);
+    document.getElementById("count").textContent = `${told.join(", ")}; page ${page + 1} of ${pages}`;
+    list.replaceChildren(...items.slice(page * PAGE, (page + 1) * PAGE).map((item) => article(found, of, item)));
     buttons[0].disabled = page === 0;
     buttons[1].disabled = page === pages - 1;
   }
 
+  /* The address of one item: show its page, and the item marked. */
+  function follow() {
+    if (!location.hash.startsWith("#item=")) return;
+    const [ofTask, ofCondition, name] = location.hash.slice(6).split("/").map(decodeURIComponent);
+    task.value = ofTask;
+    conditions();
+    condition.value = ofCondition;
+    kind.value = "";
+    text.value = "";
+    const at = wanted().findIndex((item) => found.texts[item[1]] === name);
+    page = Math.floor(Math.max(0, at) / PAGE);
+    show();
+    const linked = list.children[at % PAGE];
+    linked?.classList.add("linked");
+    linked?.scrollIntoView();
+  }
+
   const restart = () => { page = 0; show(); };
   task.addEventListener("change", () => { conditions(); restart(); });
-  condition.addEventListener("change", restart);
-  direction.addEventListener("change", restart);
+  for (const input of [condition, kind]) input.addEventListener("change", restart);
+  text.addEventListener("input", restart);
   form.addEventListener("submit", (event) => event.preventDefault());
   buttons[0].addEventListener("click", () => { page -= 1; show(); });
   buttons[1].addEventListener("click", () => { page += 1; show(); });
+  addEventListener("hashchange", follow);
   conditions();
   show();
+  follow();
 }
 
 unpack().then(browse);
