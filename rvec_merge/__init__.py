@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 # Public name -> module, resolved on first use (PEP 562): importing this package imports nothing.
 _PUBLIC = {
     "RvecError": "rvec_merge.errors",
-    "merge_tensor": "rvec_merge.arithmetic.kernel",
+    "merge_tensor": "rvec_merge.arithmetic.loop",
     "reasoning_vector": "rvec_merge.mergekit_plugin.method",
     "read_recipe": "rvec_merge.recipe.read",
 }
@@ -16,7 +16,7 @@ _PUBLIC = {
 __all__ = ["RvecError", "__version__", "merge_tensor", "read_recipe", "reasoning_vector"]
 
 if TYPE_CHECKING:
-    from rvec_merge.arithmetic.kernel import merge_tensor
+    from rvec_merge.arithmetic.loop import merge_tensor
     from rvec_merge.errors import RvecError
     from rvec_merge.mergekit_plugin.method import reasoning_vector
     from rvec_merge.recipe.read import read_recipe

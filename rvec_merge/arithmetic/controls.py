@@ -7,15 +7,17 @@ the block size of the merge, the threads, or the device.
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from rvec_merge.arithmetic.control_kinds import ControlKind
 
 CONTROL_BLOCK = 1 << 16  # elements; part of the definition: another size is another control
 _ROW = 1 << 10
+
+Values = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Control:
     pair: str = "default"
 
 
-def apply_control(control: Control, delta: Tensor, index: int) -> Tensor:
+def apply_control(control: Control, delta: Values, index: int) -> Values:
     """The control's values for block ``index`` of a delta.
 
     Shapes: ``delta`` is ``(n,)`` with n at most ``CONTROL_BLOCK``; so is the result.
@@ -46,17 +48,19 @@ def apply_control(control: Control, delta: Tensor, index: int) -> Tensor:
     digest = hashlib.sha256(key.encode()).digest()[:16]
     stream = np.random.Generator(np.random.Philox(key=np.frombuffer(digest, dtype=np.uint64)))
     if control.kind == "permuted":
-        order = torch.from_numpy(stream.permutation(delta.numel()))
-        return delta[order.to(delta.device)]
-    draw = torch.from_numpy(stream.standard_normal(delta.numel())).to(delta.device)
+        return delta[stream.permutation(delta.size)]
+    draw = stream.standard_normal(delta.size)
     norm = _norm(draw)
     if norm == 0:
-        return torch.zeros_like(delta)
-    return (draw * (_norm(delta) / norm)).to(delta.dtype)
+        return np.zeros_like(delta)
+    return (draw * (_norm(delta) / norm)).astype(delta.dtype)
 
 
-def _norm(values: Tensor) -> float:
-    """The 2-norm in float64, summed in fixed rows so that threads cannot reorder it."""
-    squares = torch.zeros(-(-max(values.numel(), 1) // _ROW) * _ROW, dtype=torch.float64)
-    squares[: values.numel()] = values.detach().cpu().double().square()
-    return float(squares.view(-1, _ROW).sum(dim=1).sum().sqrt())
+def _norm(values: Values) -> float:
+    """The 2-norm in float64, its squares added in an order that no processor's width changes."""
+    squares = np.zeros(-(-max(values.size, 1) // _ROW) * _ROW)
+    np.square(values, out=squares[: values.size], dtype=np.float64)
+    sums = squares.reshape(-1, _ROW).sum(axis=0)
+    while sums.size > 1:
+        sums = sums[: sums.size // 2] + sums[sums.size // 2 :]
+    return float(np.sqrt(sums[0]))

@@ -13,7 +13,7 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
-from rvec_merge.arithmetic.kernel import BlockMerger, Delta, Source
+from rvec_merge.arithmetic.on_cpu import Inputs, measure_block
 
 STRIP = 1 << 13  # elements; their float64 copies stay in cache
 BUDGET = 1 << 21  # elements to measure, about; and at least one strip of every tensor
@@ -95,38 +95,36 @@ class Sample:
 
 def measure(
     strips: Iterable[int],
-    merger: BlockMerger,
-    target: Source,
-    deltas: Sequence[Delta],
+    start: int,
+    target: Tensor,
+    deltas: Inputs,
+    coefficients: Sequence[float],
     scale: float,
     out: Tensor,
-    start: int,
+    dtype: torch.dtype,
 ) -> dict[int, Sums]:
     """The sums of the strips that begin at ``strips``, by their beginning.
 
     Args:
-        out: what was written, from element ``start`` on; at least up to the last strip's end.
+        start: the element at which all the tensors begin.
+        target, deltas, coefficients, out, dtype: as given to the kernel that wrote ``out``.
     """
     found = {}
     for low in strips:
-        strip = out[low - start : low - start + STRIP]
-        stop = low + strip.numel()
-        before = target[low:stop].double()
-        update = torch.zeros_like(before)
-        for delta in deltas:
-            if delta.coefficient != 0:
-                update += merger.delta(delta, low, stop).double() * delta.coefficient
-        written = strip.double() - before
-        vector = update / scale if scale else update
-        nonzero = update != 0
+        strip = slice(low - start, low - start + STRIP)
+        parts = [(p[strip].cpu(), None if m is None else m[strip].cpu()) for p, m in deltas]
+        written = out[strip].cpu()
+        update, tt, applied, nonzero, lost = measure_block(
+            target[strip].cpu(), parts, coefficients, written, dtype
+        )
         found[low] = Sums(
-            vv=_dot(vector, vector),
-            tt=_dot(before, before),
-            asked=_dot(update, vector),
-            applied=_dot(written, vector),
-            elements=float(strip.numel()),
-            nonzero=float(nonzero.sum()),
-            lost=float((nonzero & (written == 0)).sum()),
+            vv=update / (scale * scale or 1),
+            tt=tt,
+            asked=update / (scale or 1),
+            applied=applied / (scale or 1),
+            elements=float(written.numel()),
+            nonzero=nonzero,
+            lost=lost,
         )
     return found
 
@@ -152,7 +150,3 @@ def combine(tensors: Iterable[tuple[int, Sequence[Sums]]]) -> Effect | None:
         relative_norm=sqrt(total.vv / total.tt) if total.tt else None,
         elements=measured,
     )
-
-
-def _dot(a: Tensor, b: Tensor) -> float:
-    return float(torch.dot(a, b))

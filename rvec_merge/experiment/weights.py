@@ -8,16 +8,9 @@ import torch
 from torch import Tensor
 
 from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS
-from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine, measure
-from rvec_merge.arithmetic.kernel import (
-    BLOCK,
-    BlockMerger,
-    Delta,
-    Source,
-    accumulation_dtype,
-    non_finite,
-    sparsified,
-)
+from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine
+from rvec_merge.arithmetic.kernel import Delta, Source
+from rvec_merge.arithmetic.loop import BlockLoop
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import IncompatibleTensorsError, PlanError
 from rvec_merge.experiment.conditions import State
@@ -155,20 +148,19 @@ def _write(
             [f"model {tuple(out.shape)}", f"checkpoint {tuple(base.shape)}"],
             "evaluate checkpoints that transformers loads without changing their tensors.",
         )
-    dtype = accumulation_dtype([base.dtype, *(s.dtype for d in deltas for _, s in d.inputs)])
-    ready = [sparsified(delta, dtype) for delta in deltas]
-    merger = BlockMerger(dtype, _CPU)
     flat = out.view(-1)
     sums: list[Sums] = []
-    for start in range(0, flat.numel(), BLOCK):
-        window = flat[start : start + BLOCK]
-        # On an accelerator the block is computed here and copied there: the bits are the same.
-        block = window if out.device == _CPU else torch.empty_like(window, device=_CPU)
-        if not merger.merge(base, ready, block, start):
-            raise non_finite(base, deltas, name=tensor.name)
-        if ready:
-            strips = sample.strips(tensor.name, tensor.numel, start, start + block.numel())
-            sums += measure(strips, merger, base, ready, scale, block, start).values()
-        if block is not window:
-            window.copy_(block)
+    # On an accelerator the block is computed here and copied there: the bits are the same.
+    for block in BlockLoop().merge(
+        base,
+        deltas,
+        out.dtype,
+        into=flat if out.device == _CPU else None,
+        sample=sample if deltas else None,
+        scale=scale,
+        name=tensor.name,
+    ):
+        if out.device != _CPU:
+            flat[block.start : block.start + block.values.numel()].copy_(block.values)
+        sums += block.sums.values()
     return sums

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -11,24 +11,13 @@ from threading import Event
 import torch
 from torch import Tensor
 
-from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine, measure
-from rvec_merge.arithmetic.kernel import (
-    BLOCK,
-    BlockMerger,
-    Delta,
-    Source,
-    accumulation_dtype,
-    non_finite,
-    sparsified,
-)
+from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine
+from rvec_merge.arithmetic.loop import BlockLoop, block_of
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.checkpoint.layout import Shard
-from rvec_merge.checkpoint.sources import OnDevice
 from rvec_merge.plan.merge_plan import MergePlan, PlannedTensor
 
 Progress = Callable[[int], None]  # is told of bytes read and written
-# Elements. A card's blocks make up for the time a kernel takes to launch and a copy to start.
-_ACCELERATOR_BLOCK = 1 << 23
 _BLOCKS_PER_TASK = 16
 _SYNC_EVERY = 0.5  # seconds
 
@@ -63,13 +52,12 @@ def execute(
         CheckpointError: an input became unreadable.
         OSError: the disk is full.
     """
-    block = BLOCK if device.type == "cpu" else _ACCELERATOR_BLOCK
-    run = _Run(plan, device, block, progress)
+    run = _Run(plan, device, progress)
     handles: list[int] = []
     try:
         for shard in shards:
             handles.append(shard.create(folder))
-        for task in _tasks(plan, shards, handles, block * _BLOCKS_PER_TASK):
+        for task in _tasks(plan, shards, handles, run.block * _BLOCKS_PER_TASK):
             run.queue.put(task)
         with one_thread_each(), ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(run.work) for _ in range(workers)]
@@ -112,95 +100,53 @@ def _tasks(
 class _Run:
     """What the threads of one merge share."""
 
-    def __init__(
-        self, plan: MergePlan, device: torch.device, block: int, progress: Progress
-    ) -> None:
+    def __init__(self, plan: MergePlan, device: torch.device, progress: Progress) -> None:
         self.queue: SimpleQueue[_Task] = SimpleQueue()
         self.stop = Event()
         self.sums: dict[str, dict[int, Sums]] = {tensor.name: {} for tensor in plan.tensors}
         self.sample = Sample.of(sum(tensor.numel for tensor in plan.tensors))
         self.device = device
-        self.block = block
+        self.block = block_of(device)
         self.progress = progress
 
     def work(self) -> None:
         """Take tasks until none is left, or another thread has failed."""
-        worker = _Worker(self)
+        loop = BlockLoop(self.device)
         try:
             while not self.stop.is_set():
-                worker.do(self.queue.get_nowait())
+                self._do(self.queue.get_nowait(), loop)
         except Empty:
             return
         except BaseException:
             self.stop.set()
             raise
 
-
-class _Worker:
-    """One thread's buffers."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-        self._mergers: dict[torch.dtype, BlockMerger] = {}
-        self._outs: dict[torch.dtype, Tensor] = {}
-        self._stream: torch.cuda.Stream | None = None
-        if run.device.type == "cuda":
-            self._stream = torch.cuda.Stream(run.device)  # type: ignore[no-untyped-call]
-
-    def do(self, task: _Task) -> None:
-        if task.tensor.value is not None:
-            _write(task.handle, task.tensor.value.reshape(-1), task.offset)
-            self._run.progress(task.tensor.nbytes)
-        elif self._stream is None:
-            self._merge(task)
-        else:
-            with torch.cuda.device(self._run.device), torch.cuda.stream(self._stream):
-                self._merge(task)
-
-    def _merge(self, task: _Task) -> None:
-        tensor, block = task.tensor, self._run.block
-        target, deltas = tensor.open()
-        inputs = [target, *(source for delta in deltas for _, source in delta.inputs)]
-        dtype = accumulation_dtype([source.dtype for source in inputs])
-        ready = [sparsified(delta, dtype) for delta in deltas]
-        if self._run.device.type != "cpu":
-            target, ready = self._on_device(target), [self._delta_on_device(d) for d in ready]
-        merger = self._merger(dtype)
+    def _do(self, task: _Task, loop: BlockLoop) -> None:
+        tensor = task.tensor
+        if tensor.value is not None:
+            _write(task.handle, tensor.value.reshape(-1), task.offset)
+            self.progress(tensor.nbytes)
+            return
         read = tensor.nbytes_read / tensor.numel
-        for start in range(task.start, task.stop, block):
-            if self._run.stop.is_set():
+        for block in loop.merge(
+            *tensor.open(),
+            tensor.dtype,
+            start=task.start,
+            stop=task.stop,
+            sample=self.sample,
+            scale=tensor.scale,
+            name=tensor.name,
+            target_name=str(tensor.target),
+        ):
+            _write(task.handle, block.values, task.offset + block.start * tensor.dtype.itemsize)
+            self.sums[tensor.name].update(block.sums)
+            self.progress(int(block.values.numel() * (read + tensor.dtype.itemsize)))
+            if self.stop.is_set():
                 return
-            out = self._out(tensor.dtype)[: min(block, task.stop - start)]
-            if not merger.merge(target, ready, out, start):
-                target, deltas = tensor.open()
-                raise non_finite(target, deltas, name=tensor.name, target_name=str(tensor.target))
-            _write(task.handle, out, task.offset + start * tensor.dtype.itemsize)
-            strips = self._run.sample.strips(tensor.name, tensor.numel, start, start + out.numel())
-            self._run.sums[tensor.name].update(
-                measure(strips, merger, target, ready, tensor.scale, out, start)
-            )
-            self._run.progress(int(out.numel() * (read + tensor.dtype.itemsize)))
-
-    def _merger(self, dtype: torch.dtype) -> BlockMerger:
-        if dtype not in self._mergers:
-            self._mergers[dtype] = BlockMerger(dtype, self._run.device, self._run.block)
-        return self._mergers[dtype]
-
-    def _out(self, dtype: torch.dtype) -> Tensor:
-        if dtype not in self._outs:
-            self._outs[dtype] = torch.empty(self._run.block, dtype=dtype, device=self._run.device)
-        return self._outs[dtype]
-
-    def _on_device(self, source: Source) -> Source:
-        return OnDevice(source, self._run.device, self._run.block)
-
-    def _delta_on_device(self, delta: Delta) -> Delta:
-        minus = None if delta.minus is None else self._on_device(delta.minus)
-        return replace(delta, plus=self._on_device(delta.plus), minus=minus)
 
 
 def _write(handle: int, values: Tensor, offset: int) -> None:
-    data = memoryview(values.cpu().view(torch.uint8).numpy())  # type: ignore[arg-type]
+    data = memoryview(values.view(torch.uint8).numpy())  # type: ignore[arg-type]
     while data:
         count = os.pwrite(handle, data, offset)
         data, offset = data[count:], offset + count

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import torch
 
-from rvec_merge.arithmetic.kernel import (
-    BLOCK,
-    BlockMerger,
-    accumulation_dtype,
-    non_finite,
-    sparsified,
-)
+from rvec_merge.arithmetic.loop import BlockLoop
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo
 from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.checkpoint.weight_files import refuse_second_set
@@ -146,18 +140,12 @@ def _differing(tensor: PlannedTensor, info: TensorInfo) -> int:
     found = StoredTensor(info)
     if tensor.value is not None:
         return int((tensor.value.reshape(-1) != found[0 : tensor.numel]).sum())
-    target, deltas = tensor.open()
-    inputs = [target, *(source for delta in deltas for _, source in delta.inputs)]
-    dtype = accumulation_dtype([source.dtype for source in inputs])
-    ready = [sparsified(delta, dtype) for delta in deltas]
-    merger = BlockMerger(dtype, torch.device("cpu"))
     count = 0
-    for start in range(0, tensor.numel, BLOCK):
-        stop = min(start + BLOCK, tensor.numel)
-        out = torch.empty(stop - start, dtype=tensor.dtype)
-        if not merger.merge(target, ready, out, start):
-            raise non_finite(target, deltas, name=tensor.name, target_name=str(tensor.target))
-        count += int((_bits(out) != _bits(found[start:stop])).sum())
+    for block in BlockLoop().merge(
+        *tensor.open(), tensor.dtype, name=tensor.name, target_name=str(tensor.target)
+    ):
+        stored = found[block.start : block.start + block.values.numel()]
+        count += int((_bits(block.values) != _bits(stored)).sum())
     return count
 
 

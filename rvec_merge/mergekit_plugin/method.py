@@ -18,7 +18,7 @@ from mergekit.merge_methods.base import (
     TensorGroup,
 )
 
-from rvec_merge.arithmetic.kernel import merge_tensor
+from rvec_merge.arithmetic.loop import merge_tensor
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import RecipeError
 from rvec_merge.mergekit_plugin.parameters import Parameter

@@ -167,7 +167,7 @@ def _filters(setting: Any) -> Iterator[str]:
 
 def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["ResolvedTensor"]) -> float:
     """Elements per second of this plan's arithmetic, on one thread."""
-    from rvec_merge.arithmetic.kernel import merge_tensor
+    from rvec_merge.arithmetic.loop import merge_tensor
     from rvec_merge.arithmetic.threads import one_thread_each
     from rvec_merge.recipe.deltas import deltas
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from rvec_merge.arithmetic.kernel import BlockMerger, Delta, Source, accumulation_dtype
+from rvec_merge.arithmetic.kernel import Delta, Source, accumulation_dtype
+from rvec_merge.arithmetic.prepared import difference
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import NonFiniteError
 from rvec_merge.vector.codec import BLOCK
@@ -62,17 +63,13 @@ class DeltaReader:
         return delta
 
     def values(self, window: Window) -> Tensor:
-        """One block of the exact delta, in a buffer that this thread's next call overwrites.
+        """One block of the exact delta.
 
         Dtypes: float32; float64 where a source is float64.
         """
         delta = self.delta(window.name)
         dtype = accumulation_dtype([source.dtype for _, source in delta.inputs])
-        mergers = self._local.__dict__.setdefault("mergers", {})
-        if dtype not in mergers:
-            mergers[dtype] = BlockMerger(dtype, torch.device("cpu"), BLOCK)
-        values: Tensor = mergers[dtype].delta(delta, window.start, window.stop)
-        return values
+        return difference(delta, window.start, window.stop, dtype)
 
     def non_finite(self, window: Window) -> NonFiniteError:
         """The error for a block whose norm is not finite: names the tensor and the sources."""

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rvec_merge.arithmetic.controls import CONTROL_BLOCK, Control
-from rvec_merge.arithmetic.kernel import Delta, merge_tensor
+from rvec_merge.arithmetic.kernel import Delta
+from rvec_merge.arithmetic.loop import merge_tensor
 from rvec_merge.errors import IncompatibleTensorsError, NonFiniteError
 
 FLOATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)

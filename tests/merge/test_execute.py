@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rvec_merge.arithmetic.effect import BUDGET, STRIP, Sample, Sums, combine
-from rvec_merge.arithmetic.kernel import Delta, merge_tensor
+from rvec_merge.arithmetic.kernel import Delta
+from rvec_merge.arithmetic.loop import merge_tensor
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.layout import lay_out, write_index
 from rvec_merge.checkpoint.sources import Cast, OnDevice

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rvec_merge.arithmetic.kernel import Delta, merge_tensor
+from rvec_merge.arithmetic.kernel import Delta
+from rvec_merge.arithmetic.loop import merge_tensor
 from rvec_merge.errors import (
     CheckpointError,
     IncompatibleTensorsError,
