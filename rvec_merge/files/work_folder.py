@@ -151,7 +151,9 @@ def _clear(out: Path, name: str, parent: int) -> None:
             os.rmdir(name, dir_fd=parent)  # killed before it was marked, or after
             return
         with open(os.open(_MARK, _MARK_FLAGS, dir_fd=home), "rb") as mark:
-            ours = mark.read(4096) == _mark(out)
+            said = mark.read(4096)
+        # Killed while it was marked, the folder holds an empty mark and nothing else.
+        ours = said == _mark(out) or (not said and os.listdir(home) == [_MARK])
     except OSError:  # a run that is alive, or no mark
         pass
     else:

@@ -18,7 +18,6 @@ from mergekit.merge_methods.base import (
     TensorGroup,
 )
 
-from rvec_merge.arithmetic.loop import merge_tensor
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import RecipeError
 from rvec_merge.mergekit_plugin.parameters import Parameter
@@ -108,6 +107,9 @@ class ReasoningVectorMethod(GroupMergeMethod):
             raise RecipeError(
                 f"{name} has no target tensor.", [], "mark one input as the base (base_model)."
             )
+        # Here, since a stock run of another method needs no compiler.
+        from rvec_merge.arithmetic.loop import merge_tensor
+
         tensors = {entry.id: entry.tensor for entry in group.entries}
         with one_thread_each() as threads:
             return merge_tensor(

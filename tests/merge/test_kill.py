@@ -74,7 +74,7 @@ def test_sigkill_leaves_the_output_absent_or_complete(tmp_path, big, server):
             # A busy machine makes times unsure: these kills wait until the output is being written.
             while process.is_alive() and unfinished() <= before:
                 time.sleep(0.001)
-            time.sleep(moments.uniform(0, 0.2 * seconds))
+            time.sleep(moments.choice([0, 0, 0.01, 0.05]) * seconds)
         else:
             time.sleep(moments.uniform(0, 1.1 * seconds))
         process.kill()
