@@ -10,10 +10,12 @@ from scipy import special
 
 from rvec_merge.stats.resampling import Floats
 from rvec_merge.stats.significance import Outcomes, paired
-from rvec_merge.stats.verdict import ControlDraw, Finding, Question, judge
+from rvec_merge.stats.controls import ControlDraw
+from rvec_merge.stats.question import Question
+from rvec_merge.stats.verdict import Finding, judge
 
-# Resampling plays no part in a verdict on 0/1 outcomes; the intervals are not read here.
-_RESAMPLES = 20
+# Resampling plays no part in a verdict on 0/1 outcomes.
+_RESAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class World:
         control_gain: the mean true effect of the control draws.
         draw_spread: standard deviation of the true effect between draws, the same draw on all
             tasks. Where ``gain`` is None the vector is one more such draw.
-        draws: number of control draws.
+        draws, permuted: number of random and of permuted control draws.
     """
 
     items: tuple[int, ...] = (164, 500, 1319)
@@ -41,6 +43,7 @@ class World:
     control_gain: float = 0.0
     draw_spread: float = 0.0
     draws: int = 6
+    permuted: int = 2
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,17 @@ def verdict_rates(world: World, experiments: int = 1000, seed: int = 0) -> Rates
     findings: Counter[Finding] = Counter()
     any_helps = 0
     for _ in range(experiments):
-        draws = world.control_gain + world.draw_spread * random.standard_normal(world.draws + 1)
+        seeds = [("random", i) for i in range(world.draws)]
+        seeds += [("permuted", i) for i in range(world.permuted)]
+        draws = world.control_gain + world.draw_spread * random.standard_normal(len(seeds) + 1)
         vector = draws[-1] if world.gain is None else world.gain
         effects = np.array([0.0, vector, *draws[:-1]])
         questions = []
         for items in world.items:
             baseline, condition, *controls = outcomes(world, items, effects, random)
-            drawn = tuple(ControlDraw("random", i, one) for i, one in enumerate(controls))
+            drawn = tuple(
+                ControlDraw(*seed, one) for seed, one in zip(seeds, controls, strict=True)
+            )
             questions.append(Question(f"task-{items}", "+vector", baseline, condition, drawn))
         found = [verdict.finding for verdict in judge(questions, resamples=_RESAMPLES)]
         findings.update(found)
@@ -95,7 +102,7 @@ def verdict_rates(world: World, experiments: int = 1000, seed: int = 0) -> Rates
 def coverage(
     world: World, items: int, experiments: int = 1000, *, resamples: int = 2000, seed: int = 0
 ) -> float:
-    """Share of bootstrap intervals that hold the vector's true effect, at one task size."""
+    """Share of intervals that hold the vector's true effect, at one task size."""
     random = np.random.default_rng(seed)
     effect = world.gain or 0.0
     held = 0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-CONFIDENCE = 0.95
+from rvec_merge.stats.intervals import CONFIDENCE
 
 # Counts held at once: 8 MiB of them, whatever the number of items.
 _BLOCK = 1 << 20
@@ -32,6 +32,11 @@ class Changes:
     @property
     def size(self) -> int:
         return int(self.counts.sum())
+
+    def directions(self) -> tuple[int, int]:
+        """How many items rose, and how many fell."""
+        rose, fell = (self.counts[side].sum() for side in (self.values > 0, self.values < 0))
+        return int(rose), int(fell)
 
     def mirrored(self) -> Changes:
         """The same changes with the other sign."""

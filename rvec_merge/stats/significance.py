@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvec_merge.errors import ResultsError
+from rvec_merge.stats.intervals import combined
 from rvec_merge.stats.resampling import Changes, Floats, estimate, sign_flip_p
 
 RESAMPLES = 10_000
@@ -24,7 +25,8 @@ class Outcomes:
     """One metric's value for every item, under one condition.
 
     Shapes: all ``(n,)``, kept sorted by item. ``items`` name the items, each once; ``strata``
-        (a group's subtasks) default to one stratum.
+        (a group's subtasks) default to one stratum; ``truncated``, whether an output of the item
+        was cut off at the token budget, to no.
 
     Raises:
         ResultsError: lengths differ, an item occurs twice, or a value is not finite.
@@ -33,21 +35,24 @@ class Outcomes:
     items: NDArray[Any]
     values: Floats
     strata: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    truncated: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
     def __post_init__(self) -> None:
         items, values = np.asarray(self.items), np.asarray(self.values, dtype=np.float64)
-        strata = np.asarray(self.strata)
-        if not strata.size:
-            strata = np.zeros(items.shape, dtype=np.int64)
-        if items.ndim != 1 or items.shape != values.shape or items.shape != strata.shape:
+        strata, truncated = np.asarray(self.strata), np.asarray(self.truncated, dtype=np.bool_)
+        strata = strata if strata.size else np.zeros(items.shape, dtype=np.int64)
+        truncated = truncated if truncated.size else np.zeros(items.shape, dtype=np.bool_)
+        shapes = (items.shape, values.shape, strata.shape, truncated.shape)
+        if items.ndim != 1 or len(set(shapes)) > 1:
             raise ResultsError(
                 "Items, values and strata are not one list each of the same length.",
-                [f"items {items.shape}, values {values.shape}, strata {strata.shape}"],
+                ["items {}, values {}, strata {}, truncated {}".format(*shapes)],
                 "give one value and one stratum per item.",
             )
         # One order for all, so that no sum depends on the order in which the items came.
         order = np.argsort(items, kind="stable")
-        items, values, strata = items[order], values[order], strata[order]
+        items, values = items[order], values[order]
+        strata, truncated = strata[order], truncated[order]
         repeated = items[1:][items[1:] == items[:-1]]
         if repeated.size:
             raise ResultsError(
@@ -61,8 +66,27 @@ class Outcomes:
                 [f"item {name}" for name in items[~np.isfinite(values)][:3]],
                 "find out why the metric gave no number for it.",
             )
-        for name, array in (("items", items), ("values", values), ("strata", strata)):
+        for name, array in zip(
+            ("items", "values", "strata", "truncated"),
+            (items, values, strata, truncated),
+            strict=True,
+        ):
             object.__setattr__(self, name, array)
+
+    def kept(self, mask: NDArray[np.bool_]) -> Outcomes:
+        """The items that the mask takes. Shapes: ``(n,)``, in the order of ``items``."""
+        items, values = self.items[mask], self.values[mask]
+        return Outcomes(items, values, self.strata[mask], self.truncated[mask])
+
+
+def shared(several: Sequence[Outcomes]) -> list[Outcomes]:
+    """Each on the items that all of them have: an item that was not judged in one is in none."""
+    common = several[0].items
+    for one in several[1:]:
+        common = np.intersect1d(common, one.items, assume_unique=True)
+    if all(one.items.size == common.size for one in several):
+        return list(several)
+    return [one.kept(np.isin(one.items, common)) for one in several]
 
 
 def in_one_unit(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -94,7 +118,8 @@ class Comparison:
     """What changed between two conditions on the same items: ``condition − baseline``.
 
     Attributes:
-        low, high: 95 % paired-bootstrap interval of the difference.
+        low, high: 95 % interval of the difference, not adjusted for how many are shown: a score
+            interval of 0/1 values, a paired bootstrap of others.
         rose, fell: items whose value is higher, or lower, under the condition.
         binary: every value is 0 or 1, also in what it is shown with; differences are points then.
         p: two-sided; `test` says how it was found.
@@ -133,7 +158,7 @@ def paired(
     Raises:
         ResultsError: the items or their strata differ, or there are too few of them.
     """
-    _require_same_items(baseline, condition)
+    require_same_items(baseline, condition)
     before, after, change = baseline.values, condition.values, condition.values - baseline.values
     stratum, sizes = _strata(baseline)
     n = int(sizes.sum())
@@ -142,8 +167,12 @@ def paired(
     for t, weight in enumerate(weights):
         values, counts = np.unique(change[stratum == t], return_counts=True)
         strata.append(Changes(values, counts, weight))
-    difference, low, high = estimate(strata, resamples, seed)
     binary = bool((before * (1 - before) == 0).all() and (after * (1 - after) == 0).all())
+    if binary:
+        difference = float(sum(s.weight * (s.values @ s.counts) for s in strata))
+        low, high = combined((s.weight * s.size, *s.directions(), s.size) for s in strata)
+    else:
+        difference, low, high = estimate(strata, resamples, seed)
     p, exact = sign_flip_p(weights[stratum] * change, resamples, seed)
     return Comparison(
         n=n,
@@ -183,7 +212,12 @@ def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     return {key: adjusted[key] for key in p}
 
 
-def _require_same_items(a: Outcomes, b: Outcomes) -> None:
+def require_same_items(a: Outcomes, b: Outcomes) -> None:
+    """Refuse to compare conditions item by item that are not of the same items, or of too few.
+
+    Raises:
+        ResultsError: the items or their strata differ, or there are too few of them.
+    """
     if not np.array_equal(a.items, b.items) or not np.array_equal(a.strata, b.strata):
         both = np.intersect1d(a.items, b.items).size
         raise ResultsError(

@@ -4,75 +4,56 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from rvec_merge.errors import PlanError
-from rvec_merge.stats.power import detectable_effect
-from rvec_merge.stats.significance import (
-    ALPHA,
-    RESAMPLES,
-    Comparison,
-    Outcomes,
-    holm,
-    in_one_unit,
-    paired,
+from rvec_merge.stats.controls import (
+    FEWEST_DRAWS,
+    DrawTest,
+    VectorTest,
+    draw_tests,
+    has_enough,
+    vector_tests,
 )
+from rvec_merge.stats.power import detectable_effect
+from rvec_merge.stats.question import Question, Way, counted
+from rvec_merge.stats.significance import ALPHA, RESAMPLES, Comparison, holm, in_one_unit, paired
 
 RULE = f"""\
 A question is one task and one condition, compared with its baseline on the same items.
 All questions of a plan are one family. Alpha is {ALPHA}; every test is two-sided.
 
 1. p is the paired test of condition against baseline, adjusted by Holm over the family.
-2. For every control draw, a paired test of the condition against that control. The question's
-   combined p is the largest of these and of the test in 1, where a test in which the condition
-   is not the higher one counts as 1. It is adjusted by Holm over the questions with controls.
+2. The draws of each kind of control are a sample of that kind's directions, and the condition is a
+   single case beside them: t = (condition - mean of draws) / (spread of draws * sqrt(1 + 1/k)),
+   with k - 1 degrees of freedom. The denominator is at least the standard error of the paired
+   difference from the mean of the draws. A kind of one or two draws borrows the spread of all
+   draws about the means of their kinds. Any other vector is compared by itself, by a paired test.
+   The question's combined p is the largest of these and of the test in 1, where a test in which
+   the condition is not the higher one counts as 1. It is adjusted by Holm over the questions with
+   {FEWEST_DRAWS} draws or more of one kind.
 3. hurts: adjusted p < alpha, and the condition is lower.
    helps: adjusted combined p < alpha.
-   helps, but so does a control: adjusted p < alpha and the condition is higher, but 2 is not met.
-   helps, no control was run: the same, where the plan has no control for the question.
+   helps, not shown to be above controls: adjusted p < alpha and the condition is higher, but 2 is
+   not met.
+   helps, without enough controls: the same, where no kind of control has {FEWEST_DRAWS} draws.
    no detectable effect: anything else; reported with the effect that this number of items
-   finds four times in five at alpha divided by the size of the family."""
+   finds four times in five at alpha divided by the size of the family.
+4. Where outputs were cut off at the token budget, 1 to 3 are done three times: as they were scored;
+   with them counted wrong in the better condition and right in the worse; and without the items
+   that are cut off in either. If these do not all say the same: undecided: truncation."""
 
 
 class Finding(str, Enum):
-    """The five things a verdict can say."""
+    """The six things a verdict can say."""
 
     HELPS = "helps"
-    CONTROL_TOO = "helps, but so does a control"
-    UNCONTROLLED = "helps, no control was run"
+    NOT_ABOVE = "helps, not shown to be above controls"
+    UNCONTROLLED = "helps, without enough controls"
     NOTHING = "no detectable effect"
     HURTS = "hurts"
-
-
-@dataclass(frozen=True)
-class ControlDraw:
-    """One control draw, evaluated on the question's items. ``kind``: ``random``, ``permuted``."""
-
-    kind: str
-    seed: int
-    outcomes: Outcomes
-
-
-@dataclass(frozen=True)
-class Question:
-    """Does ``condition`` beat its baseline, and every control, on one task?"""
-
-    task: str
-    condition: str
-    baseline: Outcomes
-    outcomes: Outcomes
-    controls: tuple[ControlDraw, ...] = ()
-
-
-@dataclass(frozen=True)
-class ControlResult:
-    """One control draw: its ``effect`` on the baseline; the condition's ``margin`` over it."""
-
-    kind: str
-    seed: int
-    effect: Comparison
-    margin: Comparison
+    UNDECIDED = "undecided: truncation"
 
 
 @dataclass(frozen=True)
@@ -80,12 +61,18 @@ class Verdict:
     """The answer to one question.
 
     Attributes:
-        comparison: condition against baseline.
+        comparison: condition against baseline, as the outputs were scored; so is all that follows
+            but ``finding``.
         p_adjusted: its p after Holm.
-        p_beyond_controls: the combined p after Holm; None without controls.
-        control_share: per kind of control, the mean effect of its draws over the condition's;
-            empty where no effect was detected, since a share of nothing means nothing.
+        p_beyond_controls: the combined p after Holm; None where no kind has enough draws.
+        controls: per kind of control.
+        others: per other vector.
+        control_share: per kind and other vector, its (mean) effect over the condition's; empty
+            where no effect was detected, since a share of nothing means nothing.
         detectable: the smallest effect this number of items finds, None if there is none.
+        truncated: share of items cut off at the token budget: the baseline's, the condition's.
+        ways: what was found in each way of counting those; empty where there are none.
+        budget: tokens that an output might have; None where it is not known.
     """
 
     task: str
@@ -94,10 +81,14 @@ class Verdict:
     comparison: Comparison
     p_adjusted: float
     p_beyond_controls: float | None
-    controls: tuple[ControlResult, ...]
+    controls: tuple[DrawTest, ...]
+    others: tuple[VectorTest, ...]
     control_share: Mapping[str, float]
     detectable: float | None
     family: int
+    truncated: tuple[float, float] = (0.0, 0.0)
+    ways: Mapping[Way, Finding] | None = None
+    budget: int | None = None
 
 
 def judge(
@@ -106,64 +97,79 @@ def judge(
     """Answer a plan's questions, all at once: they are one family. See ``RULE``.
 
     Raises:
-        PlanError: a question, or one of its control draws, is there twice.
+        PlanError: a question, or one of its controls, is there twice.
         ResultsError: conditions of a question were not measured on the same items.
     """
     _require_distinct(questions)
+    verdicts = _judged(questions, resamples, seed)
+    if not any(one.truncated.any() for q in questions for one in q.every):
+        return verdicts
+    findings = {Way.SCORED: [v.finding for v in verdicts]}
+    for way in (Way.AGAINST, Way.WITHOUT):
+        told = _judged([counted(q, way) for q in questions], resamples, seed)
+        findings[way] = [v.finding for v in told]
+    return tuple(
+        _with_truncation(verdict, question, {way: found[i] for way, found in findings.items()})
+        for i, (verdict, question) in enumerate(zip(verdicts, questions, strict=True))
+    )
 
-    def against(a: Outcomes, b: Outcomes) -> Comparison:
-        return paired(a, b, resamples=resamples, seed=seed)
 
-    comparisons, controls = [], []
+def _with_truncation(verdict: Verdict, question: Question, ways: Mapping[Way, Finding]) -> Verdict:
+    if not any(one.truncated.any() for one in question.every):
+        return verdict
+    finding = verdict.finding if len(set(ways.values())) == 1 else Finding.UNDECIDED
+    cut = (question.baseline.truncated.mean(), question.outcomes.truncated.mean())
+    return replace(verdict, finding=finding, truncated=(float(cut[0]), float(cut[1])), ways=ways)
+
+
+def _judged(questions: Sequence[Question], resamples: int, seed: int) -> tuple[Verdict, ...]:
+    """Points 1 to 3 of the rule."""
+    comparisons: list[Comparison] = []
+    draws: list[tuple[DrawTest, ...]] = []
+    others: list[tuple[VectorTest, ...]] = []
     for q in questions:
-        effects = [against(q.baseline, c.outcomes) for c in q.controls]
-        margins = [against(c.outcomes, q.outcomes) for c in q.controls]
-        first, *rest = in_one_unit([against(q.baseline, q.outcomes), *effects, *margins])
-        effects, margins = rest[: len(effects)], rest[len(effects) :]
+        effect = paired(q.baseline, q.outcomes, resamples=resamples, seed=seed)
+        rivals = vector_tests(q.baseline, q.outcomes, q.others, resamples=resamples, seed=seed)
+        first, *rest = in_one_unit([effect, *(c for r in rivals for c in (r.effect, r.margin))])
         comparisons.append(first)
-        drawn = zip(q.controls, effects, margins, strict=True)
-        controls.append(tuple(ControlResult(c.kind, c.seed, *tests) for c, *tests in drawn))
+        units = zip(rivals, rest[::2], rest[1::2], strict=True)
+        others.append(tuple(VectorTest(rival.name, *tests) for rival, *tests in units))
+        draws.append(draw_tests(q.baseline, q.outcomes, q.controls))
     adjusted = holm({i: c.p for i, c in enumerate(comparisons)})
     beyond = holm(
         {
-            i: max(_p_higher(test) for test in (comparison, *(c.margin for c in draws)))
-            for i, (comparison, draws) in enumerate(zip(comparisons, controls, strict=True))
-            if draws
+            i: _combined(comparisons[i], draws[i], others[i])
+            for i, q in enumerate(questions)
+            if has_enough(q.controls)
         }
     )
     return tuple(
-        _verdict(q, comparisons[i], adjusted[i], beyond.get(i), controls[i], len(questions))
+        Verdict(
+            task=q.task,
+            condition=q.condition,
+            finding=(finding := _finding(comparisons[i].difference, adjusted[i], beyond.get(i))),
+            comparison=comparisons[i],
+            p_adjusted=adjusted[i],
+            p_beyond_controls=beyond.get(i),
+            controls=draws[i],
+            others=others[i],
+            control_share={}
+            if finding is Finding.NOTHING
+            else _share(comparisons[i].difference, draws[i], others[i]),
+            detectable=detectable_effect(comparisons[i], alpha=ALPHA / len(questions)),
+            family=len(questions),
+            budget=q.budget,
+        )
         for i, q in enumerate(questions)
     )
 
 
-def _p_higher(comparison: Comparison) -> float:
-    return comparison.p if comparison.difference > 0 else 1.0
-
-
-def _verdict(
-    question: Question,
-    comparison: Comparison,
-    p_adjusted: float,
-    p_beyond: float | None,
-    controls: tuple[ControlResult, ...],
-    family: int,
-) -> Verdict:
-    finding = _finding(comparison.difference, p_adjusted, p_beyond)
-    share = {} if finding is Finding.NOTHING else _control_share(comparison, controls)
-    detectable = detectable_effect(comparison, alpha=ALPHA / family)
-    return Verdict(
-        task=question.task,
-        condition=question.condition,
-        finding=finding,
-        comparison=comparison,
-        p_adjusted=p_adjusted,
-        p_beyond_controls=p_beyond,
-        controls=controls,
-        control_share=share,
-        detectable=detectable,
-        family=family,
-    )
+def _combined(
+    comparison: Comparison, draws: Sequence[DrawTest], others: Sequence[VectorTest]
+) -> float:
+    tests = [(test.margin, test.p) for test in draws]
+    tests += [(c.difference, c.p) for c in (comparison, *(other.margin for other in others))]
+    return max(p if margin > 0 else 1.0 for margin, p in tests)
 
 
 def _finding(difference: float, p_adjusted: float, p_beyond: float | None) -> Finding:
@@ -173,22 +179,25 @@ def _finding(difference: float, p_adjusted: float, p_beyond: float | None) -> Fi
         return Finding.HURTS
     if p_beyond is None:
         return Finding.UNCONTROLLED
-    return Finding.HELPS if p_beyond < ALPHA else Finding.CONTROL_TOO
+    return Finding.HELPS if p_beyond < ALPHA else Finding.NOT_ABOVE
 
 
-def _control_share(comparison: Comparison, controls: tuple[ControlResult, ...]) -> dict[str, float]:
-    effects: dict[str, list[float]] = {}
-    for control in controls:
-        effects.setdefault(control.kind, []).append(control.effect.difference)
-    return {
-        kind: sum(drawn) / len(drawn) / comparison.difference for kind, drawn in effects.items()
-    }
+def _share(
+    difference: float, draws: Sequence[DrawTest], others: Sequence[VectorTest]
+) -> dict[str, float]:
+    means = {test.kind: sum(test.effects) / len(test.effects) for test in draws}
+    means |= {other.name: other.effect.difference for other in others}
+    return {name: effect / difference for name, effect in means.items()}
 
 
 def _require_distinct(questions: Sequence[Question]) -> None:
     asked = [f"{q.task}, {q.condition}" for q in questions]
-    drawn = [f"{q.task}, {q.condition}, {c.kind} {c.seed}" for q in questions for c in q.controls]
-    for what, names in (("question", asked), ("control draw", drawn)):
+    named = [
+        f"{q.task}, {q.condition}, {name}"
+        for q in questions
+        for name in (*(f"{c.kind} {c.seed}" for c in q.controls), *(o.name for o in q.others))
+    ]
+    for what, names in (("question", asked), ("control", named)):
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise PlanError(
