@@ -53,8 +53,8 @@ class TaskPlan(_Strict):
 class Controls(_Strict):
     """How many draws of each control are evaluated, with seeds 0, 1, …"""
 
-    random: StrictInt = Field(default=3, ge=0, le=100)
-    permuted: StrictInt = Field(default=1, ge=0, le=100)
+    random: StrictInt = Field(default=6, ge=0, le=100)
+    permuted: StrictInt = Field(default=2, ge=0, le=100)
 
 
 class Selection(_Strict):

@@ -25,7 +25,7 @@ from rvec_merge.files.reading import (
     read_rows,
 )
 
-FORMAT = 1
+FORMAT = 2
 _LOCK = ".lock"
 _CELL = "cell.json"
 _FINDINGS = ("summary.json", "summary.md", "cells.csv", "flips.json")

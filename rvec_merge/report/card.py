@@ -165,8 +165,10 @@ def _limits(results: Results, license: str | None) -> list[str]:
     ]
     if not (plan.controls.random or plan.controls.permuted):
         limits.append("No control was run: any update of this size might do the same.")
-    if Finding.CONTROL_TOO in findings:
-        limits.append("On some tasks a control of the same size does as well.")
+    if Finding.NOT_ABOVE in findings:
+        limits.append("On some tasks it is not shown to do more than a control of the same size.")
+    if Finding.UNDECIDED in findings:
+        limits.append("On some tasks outputs were cut off at the token budget, which may decide.")
     if plan.selection.by == "same_items" and len(plan.scales) > 1:
         limits.append(
             "The scale was chosen on the items that are reported: effects are overstated."

@@ -37,10 +37,11 @@ _ASSETS = files("rvec_merge.report") / "assets"
 _LIBRARY = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 _MARKS = {
     Finding.HELPS: "▲",
-    Finding.CONTROL_TOO: "△",
+    Finding.NOT_ABOVE: "△",
     Finding.UNCONTROLLED: "△",
     Finding.NOTHING: "○",
     Finding.HURTS: "▼",
+    Finding.UNDECIDED: "◇",
 }
 
 

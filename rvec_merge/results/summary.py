@@ -10,8 +10,10 @@ from rvec_merge.experiment.run import Experiment
 from rvec_merge.experiment.store import CellResult
 from rvec_merge.results.flips import Flips, flips
 from rvec_merge.results.wording import sentence
+from rvec_merge.stats.controls import ControlDraw
+from rvec_merge.stats.question import Question
 from rvec_merge.stats.significance import Comparison, Mean, holm, in_one_unit, mean, paired
-from rvec_merge.stats.verdict import RULE, ControlDraw, Question, Verdict, judge
+from rvec_merge.stats.verdict import RULE, Verdict, judge
 
 
 @dataclass(frozen=True)

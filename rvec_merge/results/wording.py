@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rvec_merge.stats.controls import FEWEST_DRAWS
 from rvec_merge.stats.significance import Comparison, Mean
 from rvec_merge.stats.verdict import Finding, Verdict
 
@@ -81,26 +82,57 @@ def _effect(verdict: Verdict) -> str:
 
 
 def _rest(verdict: Verdict) -> list[str]:
-    comparison, controls = verdict.comparison, verdict.controls
+    if verdict.finding is Finding.UNDECIDED:
+        return [_truncation(verdict)]
     if verdict.finding is Finding.NOTHING:
-        if verdict.detectable is None and comparison.test != "exact McNemar":
-            return ["No item's value differs, so how much they vary is not known."]
-        if verdict.detectable is None:
-            return ["So few items cannot show an effect of any size."]
-        unit = " points" if comparison.binary else ""
-        found = size(verdict.detectable, binary=comparison.binary)
-        return [f"An effect of {found}{unit} would have been found four times in five."]
-    if not controls:
+        return [_detectable(verdict)]
+    if not (verdict.controls or verdict.others):
         return ["No control was run: any other update of this size might do the same."]
-    parts = ", ".join(f"{kind} {percent(part)}" for kind, part in verdict.control_share.items())
+    parts = ", ".join(f"{name} {percent(part)}" for name, part in verdict.control_share.items())
     shared = f"Share of it that a control of the same norm gives: {parts}."
     if verdict.finding is Finding.HURTS:
         return [shared]
-    closest = min(controls, key=lambda c: c.margin.difference)
-    where = (
-        f"{change(closest.margin.difference, binary=comparison.binary)} against the "
-        f"closest, {closest.kind} {closest.seed}, {p_phrase(closest.margin.p)}"
-    )
-    draws = "the control draw" if len(controls) == 1 else f"each of {len(controls)} control draws"
+    if verdict.finding is Finding.UNCONTROLLED:
+        few = f"Fewer than {FEWEST_DRAWS} draws of a control do not say how much draws vary."
+        return [few, shared]
     shown = "Above" if verdict.finding is Finding.HELPS else "Not shown to be above"
-    return [f"{shown} {draws} ({where}).", shared]
+    return [f"{shown} {' and '.join(_controls(verdict))}.", shared]
+
+
+def _controls(verdict: Verdict) -> list[str]:
+    binary = verdict.comparison.binary
+    said = []
+    for test in verdict.controls:
+        count = f"{len(test.effects)} {test.kind} draw{'s' if len(test.effects) > 1 else ''}"
+        spread = change(test.spread, binary=binary).removeprefix("+")
+        said.append(
+            f"{count} as a sample ({change(test.margin, binary=binary)} over their mean, draws "
+            f"vary by {spread}, {p_phrase(test.p)})"
+        )
+    for other in verdict.others:
+        margin = change(other.margin.difference, binary=binary)
+        said.append(f"{other.name} ({margin}, {p_phrase(other.margin.p)})")
+    return said
+
+
+def _detectable(verdict: Verdict) -> str:
+    comparison = verdict.comparison
+    if verdict.detectable is None and comparison.test != "exact McNemar":
+        return "No item's value differs, so how much they vary is not known."
+    if verdict.detectable is None:
+        return "So few items cannot show an effect of any size."
+    unit = " points" if comparison.binary else ""
+    found = size(verdict.detectable, binary=comparison.binary)
+    return f"An effect of {found}{unit} would have been found four times in five."
+
+
+def _truncation(verdict: Verdict) -> str:
+    before, after = (f"{100 * share:.1f} %" for share in verdict.truncated)
+    ways = "; ".join(f"{way.value}: {found.value}" for way, found in (verdict.ways or {}).items())
+    budget = "a larger token budget"
+    if verdict.budget is not None:
+        budget = f"max_gen_toks: {2 * verdict.budget} (it was {verdict.budget})"
+    return (
+        f"{after} of its outputs were cut off at the token budget, and {before} of the target's. "
+        f"Their items counted {ways}. Run it again with {budget}."
+    )
