@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from rvec_merge.stats.resampling import Floats
-from rvec_merge.stats.significance import Outcomes, paired
 from rvec_merge.stats.controls import ControlDraw
 from rvec_merge.stats.question import Question
+from rvec_merge.stats.resampling import Floats
+from rvec_merge.stats.significance import Outcomes, paired
 from rvec_merge.stats.verdict import Finding, judge
 
 # Resampling plays no part in a verdict on 0/1 outcomes.

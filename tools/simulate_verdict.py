@@ -1,7 +1,7 @@
 """Print the tables of docs/statistics.md, or put them there.
 
-python tools/simulate_verdict.py                  # print all (about five minutes)
-python tools/simulate_verdict.py --only power     # print one: power, coverage, errors
+python tools/simulate_verdict.py                  # print all (minutes)
+python tools/simulate_verdict.py --only power     # print one: power, coverage, edges, draws, errors
 python tools/simulate_verdict.py --write          # rewrite them in docs/statistics.md
 """
 
@@ -54,15 +54,57 @@ def coverage_table() -> str:
     return _table(["items", *heads], rows)
 
 
-SHOWN = [finding for finding in Finding if finding is not Finding.UNCONTROLLED]
+EDGES = ((0.02, 0.0), (0.02, 0.02), (0.98, 0.0), (0.98, 0.01))
+
+
+def edges_table() -> str:
+    rows = []
+    for n in ITEMS[:-1]:
+        worlds = [World(accuracy=accuracy, gain=gain, flips=0.2) for accuracy, gain in EDGES]
+        rows.append([str(n), *(f"{100 * coverage(w, n, EXPERIMENTS):.1f} %" for w in worlds)])
+    heads = [
+        f"baseline {wording.percent(a)}, {wording.change(gain, binary=True)}" for a, gain in EDGES
+    ]
+    return _table(["items", *heads], rows)
+
+
+DRAWS = range(3, 13)
+SPREADS = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
+
+
+def drawn(draws: int, permuted: int, spread: float, gain: float | None) -> World:
+    """One task of the size of GSM8K."""
+    return World((1319,), gain=gain, draw_spread=spread, draws=draws, permuted=permuted)
+
+
+def draws_table() -> str:
+    rows = []
+    for draws, permuted in (*((k, 0) for k in DRAWS), (6, 2)):
+        worlds = [drawn(draws, permuted, spread, None) for spread in SPREADS]
+        worlds.append(drawn(draws, permuted, 0.01, 0.05))
+        shares = [f"{100 * verdict_rates(w, EXPERIMENTS).any_helps:.1f} %" for w in worlds]
+        rows.append([f"{draws} and {permuted}" if permuted else str(draws), *shares])
+    heads = [f"spread {100 * spread:g}" for spread in SPREADS]
+    return _table(["draws", *heads, "**true gain of 5**, spread 1"], rows)
+
+
+# Every world has draws enough, and none a token budget.
+_UNSEEN = {Finding.UNCONTROLLED, Finding.UNDECIDED}
+SHOWN = [finding for finding in Finding if finding not in _UNSEEN]
 ERRORS = {
     "nothing moves": World(),
-    "one control gains 5 points, as the vector does": World(gain=0.05, control_gain=0.05, draws=1),
-    "six controls gain 5 points, as the vector does": World(gain=0.05, control_gain=0.05),
+    "three controls gain 5 points, as the vector does": World(
+        gain=0.05, control_gain=0.05, draws=3, permuted=0
+    ),
+    "six random and two permuted controls gain 5 points, as the vector does": World(
+        gain=0.05, control_gain=0.05
+    ),
     "the vector is one more draw; draws differ by 1 point": World(gain=None, draw_spread=0.01),
     "the same, by 2 points": World(gain=None, draw_spread=0.02),
     "the same, by 4 points": World(gain=None, draw_spread=0.04),
-    "the same, by 2 points, two controls": World(gain=None, draw_spread=0.02, draws=2),
+    "the same, by 2 points, three random draws alone": World(
+        gain=None, draw_spread=0.02, draws=3, permuted=0
+    ),
     "**true gain of 2 points**; draws differ by 1 point": World(gain=0.02, draw_spread=0.01),
     "**true gain of 4 points**": World(gain=0.04, draw_spread=0.01),
     "**true gain of 6 points**": World(gain=0.06, draw_spread=0.01),
@@ -84,6 +126,8 @@ def errors_row(label: str, rates: Rates) -> list[str]:
 TABLES: dict[str, Callable[[], str]] = {
     "power": power_table,
     "coverage": coverage_table,
+    "edges": edges_table,
+    "draws": draws_table,
     "errors": errors_table,
 }
 

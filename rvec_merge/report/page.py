@@ -194,8 +194,8 @@ def _columns(rows: Sequence[Row], binary: bool) -> list[Column]:
         column(
             "difference", difference, lambda r: r.comparison and r.comparison.difference, wide=False
         ),
-        column("95 % interval", interval, lambda r: r.comparison and r.comparison.low),
-        column("p", p, lambda r: r.p_adjusted, wide=False),
+        column("95 % interval, alone", interval, lambda r: r.comparison and r.comparison.low),
+        column("p, Holm", p, lambda r: r.p_adjusted, wide=False),
         column(
             "fixed · broken" if binary else "higher · lower",
             changed,

@@ -34,9 +34,9 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
     parts += [
         "## How to read this",
         "Differences are from the target on the same items, with the same prompt and perturbation, "
-        "in points where the metric is 0 or 1; ± is one standard error, the interval a paired "
-        "bootstrap, p is adjusted (Holm) over all rows; a verdict's own p over the verdicts "
-        "alone. *tokens* and *steps* are means per output, "
+        "in points where the metric is 0 or 1; ± is one standard error. Each interval "
+        "stands alone (a score interval where the metric is 0 or 1, else a paired bootstrap), p is "
+        "two-sided and adjusted (Holm) over all rows; a verdict's own p over the verdicts alone. *tokens* and *steps* are means per output, "
         "*parsable* the share of outputs an answer could be read from. "
         + wording.donors(plan.donors),
         f"The rule of the verdicts:\n\n```text\n{summary.rule}\n```",
@@ -52,8 +52,10 @@ def conditions_table(rows: Sequence[Row]) -> str:
         "n": [str(row.level.n) for row in rows],
         "accuracy %" if binary else "mean": [wording.level(r.level, binary=binary) for r in rows],
         "difference": [_difference(row) for row in rows],
-        "95 % interval": [wording.interval(r.comparison) if r.comparison else _NONE for r in rows],
-        "p": [_NONE if r.p_adjusted is None else wording.p_value(r.p_adjusted) for r in rows],
+        "95 % interval, each alone": [
+            wording.interval(r.comparison) if r.comparison else _NONE for r in rows
+        ],
+        "p, Holm": [_NONE if r.p_adjusted is None else wording.p_value(r.p_adjusted) for r in rows],
         "effective scale": [_number(row.effective_scale, ".2f") for row in rows],
         "tokens": [_number(row.tokens, ".1f") for row in rows],
         "steps": [_number(row.steps, ".2f") for row in rows],

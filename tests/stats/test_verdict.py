@@ -4,14 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from rvec_merge.errors import PlanError, ResultsError
 from rvec_merge.results.wording import sentence
+from rvec_merge.stats.controls import ControlDraw, OtherVector
 from rvec_merge.stats.power import detectable_effect
+from rvec_merge.stats.question import Question, Way
 from rvec_merge.stats.resampling import mcnemar_p
-from rvec_merge.stats.significance import Outcomes
-from rvec_merge.stats.verdict import RULE, ControlDraw, Finding, Question, judge
+from rvec_merge.stats.significance import Outcomes, mean
+from rvec_merge.stats.verdict import RULE, Finding, judge
 from tools import simulate_verdict as tables
 from tools.simulate import World, coverage, verdict_rates
 
@@ -44,9 +47,14 @@ def ask(condition: Outcomes, *controls: Outcomes, task: str = "gsm8k") -> Questi
 @pytest.mark.parametrize(
     ("question", "finding", "words"),
     [
-        (ask(GAIN, LITTLE, TARGET), Finding.HELPS, "Above each of 2 control draws (+9.5 against"),
-        (ask(GAIN, LITTLE, SAME_GAIN), Finding.CONTROL_TOO, "Not shown to be above each of 2"),
-        (ask(GAIN, SAME_GAIN), Finding.CONTROL_TOO, "random 100 %"),
+        (
+            ask(GAIN, LITTLE, TARGET, LITTLE),
+            Finding.HELPS,
+            "Above 3 random draws as a sample (+9.7",
+        ),
+        (ask(GAIN, LITTLE, SAME_GAIN, TARGET), Finding.NOT_ABOVE, "Not shown to be above 3 random"),
+        (ask(GAIN, SAME_GAIN), Finding.UNCONTROLLED, "random 100 %"),
+        (ask(GAIN, LITTLE, TARGET), Finding.UNCONTROLLED, "Fewer than 3 draws of a control"),
         (ask(GAIN), Finding.UNCONTROLLED, "any other update of this size might do the same"),
         (ask(LITTLE, GAIN), Finding.NOTHING, "points would have been found four times in five"),
         (ask(TARGET, TARGET), Finding.NOTHING, "+0.0 points on 400 items"),
@@ -69,11 +77,9 @@ def test_share_is_the_mean_over_a_kinds_draws() -> None:
     )
     (verdict,) = judge([Question("gsm8k", "+vector", TARGET, GAIN, controls)])
     assert verdict.control_share == pytest.approx({"random": 1 / 40, "permuted": -1})
-    assert [(c.kind, c.seed) for c in verdict.controls] == [
-        ("random", 0), ("random", 1), ("permuted", 0),
-    ]  # fmt: skip
-    assert verdict.controls[0].effect.difference == pytest.approx(2 / N)
-    assert verdict.controls[0].margin.difference == pytest.approx(38 / N)
+    assert {test.kind: test.effects for test in verdict.controls} == {
+        "random": pytest.approx((2 / N, 0)), "permuted": pytest.approx((-40 / N,)),
+    }  # fmt: skip
     assert "random 2 %, permuted −100 %" in sentence(verdict)
 
 
@@ -82,18 +88,58 @@ def test_no_share_of_an_effect_that_was_not_found() -> None:
     assert verdict.control_share == {}
 
 
-def test_both_adjustments_are_holm_over_the_family() -> None:
-    conditions = [right((0, 200 + k)) for k in (7, 9, 12)]
-    control = right((0, 202))
-    verdicts = judge([ask(c, control, task=str(i)) for i, c in enumerate(conditions)])
-    alone = [mcnemar_p(k, 0) for k in (7, 9, 12)]
-    beyond = [mcnemar_p(k - 2, 0) for k in (7, 9, 12)]
+def test_draws_are_a_sample_and_the_condition_a_single_case() -> None:
+    rights = [150, 190, 200, 230]
+    (verdict,) = judge([ask(right((0, 330)), *(right((0, r)) for r in rights))])
+    (test,) = verdict.controls
+    # Crawford and Howell's modified t, by hand.
+    t = (330 - np.mean(rights)) / (np.std(rights, ddof=1) * np.sqrt(1 + 1 / 4))
+    assert test.p == pytest.approx(2 * stats.t.sf(t, 3))
+    assert (test.freedom, test.margin) == (3, pytest.approx((330 - np.mean(rights)) / N))
+    assert verdict.p_beyond_controls == test.p
+
+
+def test_draws_that_agree_by_chance_are_not_believed() -> None:
+    (verdict,) = judge([ask(right((0, 206)), TARGET, TARGET, TARGET)])
+    (test,) = verdict.controls
+    change = Outcomes(np.arange(N), right((0, 206)).values - TARGET.values)
+    assert test.spread == 0
+    assert test.standard_error == mean(change).standard_error
+    assert test.p == pytest.approx(2 * stats.t.sf(6 / N / test.standard_error, 2))
+
+
+def test_a_kind_of_two_draws_borrows_the_spread_of_all() -> None:
+    drawn = [("random", r) for r in (150, 190, 230)] + [("permuted", r) for r in (180, 220)]
+    controls = tuple(ControlDraw(kind, r, right((0, r))) for kind, r in drawn)
+    (verdict,) = judge([Question("gsm8k", "+vector", TARGET, right((0, 330)), controls)])
+    random, permuted = verdict.controls
+    assert (random.spread, random.freedom) == (pytest.approx(40 / N), 2)
+    # Squares about the two means: 3200 of random draws, 800 of permuted ones.
+    assert (permuted.spread, permuted.freedom) == (pytest.approx(np.sqrt(4000 / 3) / N), 3)
+    assert verdict.p_beyond_controls == pytest.approx(max(random.p, permuted.p))
+
+
+def test_another_vector_is_a_rival_by_name() -> None:
+    draws = ask(GAIN, TARGET, LITTLE, TARGET).controls
+    for outcomes, finding in ((LITTLE, Finding.HELPS), (SAME_GAIN, Finding.NOT_ABOVE)):
+        others = (OtherVector("seed 2", outcomes),)
+        (verdict,) = judge([Question("gsm8k", "+vector", TARGET, GAIN, draws, others)])
+        assert verdict.finding is finding
+        assert "seed 2 (" in sentence(verdict)
+        assert verdict.others[0].margin.p == pytest.approx(
+            mcnemar_p(verdict.others[0].margin.rose, verdict.others[0].margin.fell)
+        )
+
+
+def test_p_is_holm_over_the_family_both_times() -> None:
+    conditions = [right((0, 200 + k)) for k in (7, 9, 60)]
+    verdicts = judge([ask(c, *[TARGET] * 3, task=str(i)) for i, c in enumerate(conditions)])
+    alone = [mcnemar_p(k, 0) for k in (7, 9, 60)]
     assert [v.p_adjusted for v in verdicts] == pytest.approx(multipletests(alone, method="holm")[1])
-    assert [v.p_beyond_controls for v in verdicts] == pytest.approx(
-        multipletests(beyond, method="holm")[1]
-    )
+    beyond = multipletests([v.controls[0].p for v in verdicts], method="holm")[1]
+    assert [v.p_beyond_controls for v in verdicts] == pytest.approx(beyond)
     assert [v.finding for v in verdicts] == [
-        Finding.CONTROL_TOO, Finding.HELPS, Finding.HELPS,
+        Finding.NOT_ABOVE, Finding.NOT_ABOVE, Finding.HELPS,
     ]  # fmt: skip
     assert {v.family for v in verdicts} == {3}
     assert verdicts[0].detectable == detectable_effect(verdicts[0].comparison, alpha=0.05 / 3)
@@ -101,15 +147,50 @@ def test_both_adjustments_are_holm_over_the_family() -> None:
 
 def test_a_larger_family_can_take_an_effect_away() -> None:
     barely = ask(right((0, 206)), TARGET)
-    assert judge([barely])[0].finding is Finding.HELPS
+    assert judge([barely])[0].finding is Finding.UNCONTROLLED
     others = [ask(TARGET, TARGET, task=str(i)) for i in range(2)]
     assert judge([barely, *others])[0].finding is Finding.NOTHING
 
 
-def test_questions_without_controls_take_no_part_in_the_second_adjustment() -> None:
-    verdicts = judge([ask(right((0, 208)), TARGET), ask(GAIN, task="sciq")])
-    assert verdicts[0].p_beyond_controls == pytest.approx(mcnemar_p(8, 0))
+def test_questions_without_enough_draws_take_no_part_in_the_second_adjustment() -> None:
+    verdicts = judge([ask(right((0, 208)), *[TARGET] * 3), ask(GAIN, TARGET, task="sciq")])
+    assert verdicts[0].p_beyond_controls == verdicts[0].controls[0].p
     assert verdicts[1].p_beyond_controls is None
+
+
+def cut(outcomes: Outcomes, start: int, stop: int) -> Outcomes:
+    """The outcomes, their outputs cut off at the budget on a range of items, so without answer."""
+    cut_off = (outcomes.items >= start) & (outcomes.items < stop)
+    values = np.where(cut_off, 0, outcomes.values)
+    return Outcomes(outcomes.items, values, outcomes.strata, cut_off)
+
+
+def test_a_gain_that_the_token_budget_makes_is_undecided_until_it_is_raised() -> None:
+    # Both answer the same 240 items, were they let: the target writes longer, and is cut off.
+    able = right((0, 240))
+    short = Question("gsm8k", "+vector", cut(able, 200, 300), able, budget=300)
+    (verdict,) = judge([short])
+    assert verdict.finding is Finding.UNDECIDED
+    assert verdict.ways == {
+        Way.SCORED: Finding.UNCONTROLLED, Way.AGAINST: Finding.HURTS, Way.WITHOUT: Finding.NOTHING,
+    }  # fmt: skip
+    assert verdict.truncated == (0.25, 0)
+    assert "max_gen_toks: 600 (it was 300)" in sentence(verdict)
+    (verdict,) = judge([Question("gsm8k", "+vector", able, able, budget=768)])
+    assert (verdict.finding, verdict.ways) == (Finding.NOTHING, None)
+
+
+def test_a_gain_that_truncation_cannot_explain_stands() -> None:
+    more = right((0, 300))
+    (verdict,) = judge([Question("gsm8k", "+vector", cut(TARGET, 390, 400), cut(more, 0, 5))])
+    assert verdict.finding is Finding.UNCONTROLLED
+    assert set(verdict.ways.values()) == {Finding.UNCONTROLLED}
+
+
+def test_where_every_output_is_cut_off_nothing_is_decided() -> None:
+    (verdict,) = judge([Question("gsm8k", "+vector", cut(TARGET, 0, N), right((0, 300)))])
+    assert verdict.finding is Finding.UNDECIDED
+    assert verdict.ways[Way.WITHOUT] is Finding.NOTHING
 
 
 def test_too_few_items_say_so() -> None:
@@ -125,7 +206,11 @@ def test_a_metric_in_its_own_units() -> None:
         Outcomes(np.arange(50), random.normal(level, 9, size=50).round()) for level in (80, 140)
     )
     (verdict,) = judge(
-        [Question("tokens", "+vector", short, more, (ControlDraw("random", 0, short),))]
+        [
+            Question(
+                "tokens", "+v", short, more, tuple(ControlDraw("random", i, short) for i in "123")
+            )
+        ]
     )
     assert verdict.finding is Finding.HELPS
     assert "points" not in sentence(verdict)
@@ -138,7 +223,7 @@ def test_a_metric_in_its_own_units() -> None:
         (
             [Question("t", "+v", TARGET, GAIN, (ControlDraw("random", 1, LITTLE),) * 2)],
             PlanError,
-            "A control draw is there twice.",
+            "A control is there twice.",
         ),
         ([ask(right((0, 9), n=20))], ResultsError, "not measured on the same items"),
     ],
@@ -171,13 +256,22 @@ def test_false_positive_rate_when_nothing_moves() -> None:
 @pytest.mark.parametrize(
     "world",
     [
-        pytest.param(World(gain=0.05, control_gain=0.05, draws=1), id="a control gains as much"),
+        pytest.param(World(gain=0.05, control_gain=0.05), id="controls gain as much"),
         pytest.param(World(gain=None, draw_spread=0.01), id="the vector is one more draw"),
         pytest.param(World(gain=None, draw_spread=0.02), id="draws that differ more"),
     ],
 )
 def test_false_positive_rate_when_controls_move_accuracy(world: World) -> None:
     assert verdict_rates(world, experiments=250, seed=2).any_helps <= 0.06
+
+
+@pytest.mark.parametrize(("draws", "spread"), [(3, 0.06), (6, 0.03), (12, 0.06)])
+def test_one_more_draw_is_rarely_called_helpful(draws: int, spread: float) -> None:
+    assert verdict_rates(tables.drawn(draws, 0, spread, None), 400, seed=4).any_helps <= 0.05
+
+
+def test_a_gain_of_five_points_is_seen_with_six_draws() -> None:
+    assert verdict_rates(tables.drawn(6, 0, 0.01, 0.05), 200, seed=5).any_helps >= 0.8
 
 
 def test_a_specific_gain_is_seen() -> None:
