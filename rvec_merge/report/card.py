@@ -138,8 +138,8 @@ def _section(results: Results, license: str | None) -> str:
         parts += [f"### {task.task}", conditions_table(rows)]
     parts += [
         "Differences are from the target on the same items with the same prompt; ± is one standard "
-        "error; each interval stands alone, p is two-sided and adjusted (Holm) over all rows of the "
-        "experiment. Controls are vectors of the same norm that carry no skill. "
+        "error; each interval stands alone, p is two-sided and adjusted (Holm) over all rows of "
+        "the experiment. Controls are vectors of the same norm that carry no skill. "
         + wording.donors(results.plan.donors),
         "### Limits",
         "\n".join(f"- {limit}" for limit in _limits(results, license)),

@@ -20,7 +20,8 @@ def score(rose: int, fell: int, n: int, difference: float) -> float:
     def minus_log_likelihood(falls: float) -> float:
         shares = falls + difference, falls, 1 - 2 * falls - difference
         return -sum(
-            c * np.log(max(p, 1e-300)) for c, p in zip((rose, fell, n - rose - fell), shares)
+            c * np.log(max(p, 1e-300))
+            for c, p in zip((rose, fell, n - rose - fell), shares, strict=True)
         )
 
     low, high = max(0.0, -difference), (1 - difference) / 2
