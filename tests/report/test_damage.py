@@ -172,7 +172,7 @@ def test_a_cell_is_found_only_as_it_was_filed(copy: Path, results: Results) -> N
 
 def test_a_damaged_head_is_written_anew_beside_its_cells(copy: Path) -> None:
     whole = (copy / "experiment.json").read_text()
-    for damaged in ("", whole[:100], '{"format": 1}', "[]"):
+    for damaged in ("", whole[:100], '{"format": 2}', "[]"):
         (copy / "experiment.json").write_text(damaged)
         assert Store(copy).found() is None
     shutil.rmtree(copy / "cells")

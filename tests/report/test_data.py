@@ -56,7 +56,7 @@ def test_checkpoints_are_recorded(results: Results) -> None:
         ("summary.json", None, "not finished"),
         ("flips.json", "[]", "do not belong together"),
         ("summary.json", '{"rows": 3}', "damaged"),
-        ("experiment.json", '{"format": 1}', "damaged"),
+        ("experiment.json", '{"format": 2}', "damaged"),
         ("experiment.json", '{"format": 99}', "another version"),
         ("experiment.json", None, "no results folder"),
         ("experiment.json", "{", "damaged"),
