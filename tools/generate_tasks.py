@@ -57,6 +57,8 @@ def _task(benchmark: Benchmark, think: str, kind: Perturbation | None) -> dict[s
     }
     if benchmark.data:
         config["data"] = benchmark.data
+    if benchmark.answer:
+        config["answer"] = benchmark.answer
     if think:
         config["prompt"] = "think"
         if benchmark.cue:
@@ -82,12 +84,15 @@ def _group(shots: str, think: str, kind: str | None) -> dict[str, Any] | None:
     ]
     if len(members) < 2:
         return None
-    metric = {"metric": "exact_match", "weight_by_size": True, "filter_list": list(filters)}
+    metrics = [
+        {"metric": name, "weight_by_size": True, "filter_list": list(filters)}
+        for name in ("exact_match", "answer", "no_answer")
+    ]
     text = _summary(f"BIG-Bench Hard, {summary}", think, kind)
     return {
         "group": f"rvec_bbh_{shots}{suffix}",
         "task": members,
-        "aggregate_metric_list": [metric],
+        "aggregate_metric_list": metrics,
         "metadata": {"version": 1.0, "summary": f"{text} ({len(members)} subtasks)"},
     }
 

@@ -12,6 +12,7 @@ from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.plan import TaskPlan
 from rvec_merge.experiment.quiet import quiet
+from rvec_merge.tasks.answer.judge import METRICS
 from rvec_merge.tasks.forced import Withholding
 from rvec_merge.tasks.foreign import foreign_task
 from rvec_merge.tasks.perturb import ORIGIN
@@ -107,6 +108,9 @@ class TaskBook:
         metrics = [m["metric"] for m in task.config.metric_list or []]
         metrics = [m if isinstance(m, str) else m.__name__ for m in metrics]
         metrics = metrics or list(task.aggregation())
+        own = [name for name in METRICS if name in task.aggregation()]
+        # A filter is named for what it reads; `answer` reads the whole output.
+        metrics = [*metrics, *own] if plan.filter and not plan.metric else [*own, *metrics]
         filters = [f["name"] for f in task.config.filter_list or []] or ["none"]
         for what, wanted, known in (
             ("metric", plan.metric, metrics),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rvec_merge.tasks.answer.judge import Asked
 from rvec_merge.tasks.perturb.spec import GSM_PLUS, KINDS
 
 Perturbations = Mapping[str, Mapping[str, Any]]
@@ -21,7 +22,7 @@ class Benchmark:
     """One benchmark. ``perturbations`` maps a kind to what its ``PerturbationSpec`` says beside it.
 
     ``overrides`` are lm-eval's keys; ``folder`` is where the files go; without ``plain`` the
-    unperturbed tasks are written by hand elsewhere.
+    unperturbed tasks are written by hand elsewhere. ``answer``: what the metric of that name reads.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Benchmark:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     perturbations: Perturbations = field(default_factory=dict)
     plain: bool = True
+    answer: Asked | None = None
 
 
 # Long enough for worked solutions with self-corrections; lm-eval's default is 256.
@@ -60,6 +62,8 @@ def _code_scoring(complete: str) -> dict[str, Any]:
     return {
         "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True}],
         "filter_list": [{"name": "create_test", "filter": [complete_with]}],
+        # Not the base's, which cut a chat model's own block; the filter applies those.
+        "generation_kwargs": {"until": ["</s>", "<|im_end|>", "<|eot_id|>"]},
     }
 
 
@@ -98,20 +102,24 @@ GENERAL = (
     Benchmark(
         "gsm8k", "GSM8K, 5-shot", "gsm8k/gsm8k.yaml", "gsm8k", "gsm8k", "\nAnswer:",
         overrides=_LONG, perturbations=_CHAIN,
+        answer="number",
     ),
     Benchmark(
         "gsm8k_cot_zeroshot", "GSM8K, zero-shot chain of thought",
         "gsm8k/gsm8k-cot-zeroshot.yaml", "gsm8k", "gsm8k", "\nA: Let's think step by step.",
         overrides=_LONG, perturbations=_CHAIN,
+        answer="number",
     ),
     Benchmark(
         "humaneval", "HumanEval, completion", "humaneval/humaneval.yaml", "humaneval", "humaneval",
         comment=True, overrides=_code_scoring("complete"), perturbations=_CODE,
+        answer="code",
     ),
     Benchmark(
         "humaneval_instruct", "HumanEval, for chat models", "humaneval/humaneval_instruct.yaml",
         "humaneval", "humaneval",
         overrides=_code_scoring("complete_fenced"), perturbations=_CODE,
+        answer="code",
     ),
     Benchmark(
         "sciq", "SciQ, loglikelihood of four choices", "sciq/sciq.yaml", "sciq", "sciq",
@@ -120,14 +128,17 @@ GENERAL = (
     Benchmark(
         "sciq_generative", "SciQ, written answer ending in a letter", "sciq/sciq.yaml", "sciq",
         "sciq", "\nAnswer:", overrides=_SCIQ_GENERATIVE, perturbations=_SCIQ,
+        answer="choice",
     ),
     Benchmark(
         "gsm_plus", "GSM-Plus, 5-shot: GSM8K perturbed by its authors", "gsm_plus/gsm_plus.yaml",
         "gsm_plus", "gsm_plus", "\nAnswer:", overrides=_LONG,
+        answer="number",
     ),
     Benchmark(
         "gsm_plus_mini", "GSM-Plus, its small split", "gsm_plus/gsm_plus_mini.yaml", "gsm_plus",
         "gsm_plus", "\nAnswer:", overrides=_LONG,
+        answer="number",
     ),
     # The built-in compares everything between the first and the last dollar sign; aime's scorer
     # reads \boxed{} first.
@@ -139,14 +150,17 @@ GENERAL = (
             "generation_kwargs": {"max_gen_toks": 4096},
         },
         perturbations=_math("problem"),
+        answer="math",
     ),
     Benchmark(
         "aime24", "AIME 2024, zero-shot", "aime/aime24.yaml", "math", "aime24", "\nAnswer:",
         perturbations=_math("Problem"),
+        answer="number",
     ),
     Benchmark(
         "aime25", "AIME 2025, zero-shot", "aime/aime25.yaml", "math", "aime25", "\nAnswer:",
         perturbations=_math("problem"),
+        answer="number",
     ),
     Benchmark(
         "tiny", "word problems of the embedded family", "../tiny/rvec_tiny.yaml", "tiny_perturbed",
@@ -184,6 +198,12 @@ _BBH_DISTRACTOR = _BBH_TYPOS - {
 }  # fmt: skip
 _BBH_SHUFFLE = frozenset({"web_of_lies"})
 
+_BBH_NUMBER = frozenset({"multistep_arithmetic_two", "object_counting"})
+_BBH_WORDS = frozenset({
+    "boolean_expressions", "causal_judgement", "dyck_languages", "formal_fallacies", "navigate",
+    "sports_understanding", "web_of_lies", "word_sorting",
+})  # fmt: skip
+
 # The built-in "get-answer" loses the last letter of "the answer is False" without a full stop.
 # A second filter beside it would change the task hash; another name shows that this is another.
 _BBH_ANSWER = {"filter_list": [_regex("answer", r"[Tt]he answer is:?\s+([^\n]*?)\.?\s*(?:\n|$)")]}
@@ -192,6 +212,7 @@ _BBH_ANSWER = {"filter_list": [_regex("answer", r"[Tt]he answer is:?\s+([^\n]*?)
 def _bbh(shots: str, subtask: str) -> Benchmark:
     text = {"fields": ["input"], "until": "\nOptions:"}
     fits = {"typos": _BBH_TYPOS, "distractor": _BBH_DISTRACTOR, "shuffle": _BBH_SHUFFLE}
+    words: Asked = "words" if subtask in _BBH_WORDS else "choice"
     return Benchmark(
         f"bbh_{shots}_{subtask}",
         f"BIG-Bench Hard, {subtask.replace('_', ' ')}",
@@ -201,6 +222,7 @@ def _bbh(shots: str, subtask: str) -> Benchmark:
         "\nA: Let's think step by step.",
         overrides=_BBH_ANSWER if shots == "cot_fewshot" else _LONG,
         perturbations={kind: text for kind, subtasks in fits.items() if subtask in subtasks},
+        answer="number" if subtask in _BBH_NUMBER else words,
     )
 
 

@@ -15,6 +15,7 @@ import functools
 import json
 import logging
 import os
+import re
 import select
 import signal
 import subprocess
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 SECONDS = 5.0
 MEMORY = 1 << 30
+_STOP = re.compile(r"\n(?:class|def|#|if|print)")  # humaneval.yaml's `until`
 _SLACK = 2.0  # seconds after which a judge that did not end by itself is killed
 _START = """\
 import sys
@@ -177,9 +179,12 @@ def pass_at_1(
 
 
 def complete(resps: Sequence[Sequence[str]], docs: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """lm-eval filter: the item's own prompt (never the perturbed one) and what was generated."""
+    """lm-eval filter: the item's own prompt (never the perturbed one) and what was generated,
+    up to where the built-in task would have stopped.
+    """
     return [
-        [doc["prompt"] + text for text in texts] for texts, doc in zip(resps, docs, strict=True)
+        [doc["prompt"] + _STOP.split(text, maxsplit=1)[0] for text in texts]
+        for texts, doc in zip(resps, docs, strict=True)
     ]
 
 

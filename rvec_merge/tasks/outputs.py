@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rvec_merge.stats.significance import Outcomes
+from rvec_merge.tasks.answer.judge import METRICS
 
 # What lm-eval's regex filters give where nothing matched.
 _UNREAD = "[invalid]"
@@ -35,7 +36,8 @@ def describe(
     Returns:
         ``items``; ``means``: by filter, then metric; ``tokens``: mean length of the outputs (None
         for loglikelihood tasks); ``parsable``: share of outputs with an answer (None where
-        nothing tells); ``steps``: mean number of worked steps (None where they are not counted).
+        nothing tells); ``no_answer``, ``not_judged``, ``thinking_unfinished``: shares of outputs
+        (None for tasks without ``answer``); ``steps``: mean number of worked steps (None where they are not counted).
     """
     first = [row for row in rows if row["filter"] == rows[0]["filter"]]
     by_filter: dict[str, dict[str, list[float]]] = {}
@@ -55,6 +57,7 @@ def describe(
         "tokens": float(np.mean(tokens)) if tokens else None,
         "parsable": _parsable(rows, means, bool(tokens)),
         "steps": next(iter(means.values())).get("steps"),
+        **{name: next(iter(means.values())).get(name) for name in METRICS if name != "answer"},
     }
 
 
@@ -64,7 +67,7 @@ def outcomes(
     filter_name: str,
     names: Mapping[str, Mapping[int, str]],
 ) -> Outcomes:
-    """One metric of a cell, item by item.
+    """One metric of a cell, item by item; without the items that could not be judged.
 
     Args:
         names: by subtask, then doc_id, the items to take and what to call them.
@@ -72,7 +75,7 @@ def outcomes(
     taken = [
         (names[row["task"]][row["doc_id"]], _number(row[metric]), row["task"])
         for row in rows
-        if row["filter"] == filter_name and row["doc_id"] in names[row["task"]]
+        if row["filter"] == filter_name and row["doc_id"] in names[row["task"]] and metric in row
     ]
     items, values, strata = zip(*taken, strict=True)
     return Outcomes(np.array(items), np.array(values), np.array(strata))
@@ -81,7 +84,10 @@ def outcomes(
 def _parsable(
     rows: Iterable[Mapping[str, Any]], means: Mapping[str, Mapping[str, float]], generated: bool
 ) -> float | None:
-    told = next(iter(means.values())).get("has_answer")
+    first = next(iter(means.values()))
+    if "no_answer" in first:
+        return 1 - first["no_answer"]
+    told = first.get("has_answer")
     if told is not None or not generated:
         return told
     # Regex filters mark what they could not read; take the most lenient one.

@@ -180,7 +180,11 @@ def _filtered(task: str, name: str, rows: list[Mapping[str, Any]], source: str) 
             [f"doc_id {', '.join(str(i) for i in twice[:5])}", source],
             "keep one run per file.",
         )
-    odd = [row["doc_id"] for row in rows if row["metrics"] != rows[0]["metrics"]]
+    # What could not be judged has no `answer`, and says so; the metric is then not of all items.
+    scored = [
+        set(row["metrics"]) | ({"answer"} if row.get("not_judged") else set()) for row in rows
+    ]
+    odd = [row["doc_id"] for row, names in zip(rows, scored, strict=True) if names != scored[0]]
     if odd:
         raise ResultsError(
             f"Items of {task}, filter {name}, were not scored by the same metrics.",

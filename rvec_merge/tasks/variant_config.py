@@ -10,6 +10,7 @@ from lm_eval.tasks._yaml_loader import _import_func_in_yml, load_yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rvec_merge.errors import TaskError
+from rvec_merge.tasks.answer.judge import Asked
 from rvec_merge.tasks.perturb import SHOWN, PerturbationSpec
 from rvec_merge.tasks.perturb.dataset import Perturb
 from rvec_merge.tasks.prompts import with_shown_prompt, with_think
@@ -30,6 +31,7 @@ class VariantSpec(BaseModel):
         cue: what the base's prompt ends with after the question.
         comment: the prompt is code.
         perturbation: see ``PerturbationSpec``.
+        answer: what an answer is, for the metric ``answer``; None for a task without it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +42,7 @@ class VariantSpec(BaseModel):
     cue: str | None = None
     comment: bool = False
     perturbation: PerturbationSpec | None = None
+    answer: Asked | None = None
 
 
 OWN_KEYS = frozenset(VariantSpec.model_fields)

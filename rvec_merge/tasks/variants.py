@@ -4,21 +4,30 @@ Nothing of a built-in task is copied: its file is read from the installed lm-eva
 file override it. A variant that changes neither prompt nor items has the built-in's task hash.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import datasets
+from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from rvec_merge.errors import TaskError, why
 from rvec_merge.recipe.resources import folder
+from rvec_merge.tasks.answer.judge import METRICS, judge
 from rvec_merge.tasks.foreign import foreign_task
 from rvec_merge.tasks.local_data import SWITCH, data_folder, digest, read_items
 from rvec_merge.tasks.perturb import LABEL, PerturbationSpec, Realised
 from rvec_merge.tasks.perturb.dataset import Perturb
 from rvec_merge.tasks.templates import fast_templates
 from rvec_merge.tasks.variant_config import compose
+
+
+class _Item(dict[str, Any]):
+    """A document that knows its number: lm-eval asks for metrics by the document alone."""
+
+    doc_id: int
 
 
 class Variant(ConfigurableTask):
@@ -30,6 +39,7 @@ class Variant(ConfigurableTask):
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.spec, composed = compose(config)
+        self._judged: dict[int, dict[str, float]] = {}
         super().__init__(config=composed)
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -71,6 +81,43 @@ class Variant(ConfigurableTask):
     def build_all_requests(self, **kwargs: Any) -> None:
         with fast_templates():
             super().build_all_requests(**kwargs)
+
+    def doc_iterator(self, **options: Any) -> Iterator[tuple[int, Any]]:
+        for doc_id, doc in super().doc_iterator(**options):
+            item = _Item(doc)
+            item.doc_id = doc_id
+            yield doc_id, item
+
+    def apply_filters(self) -> Any:
+        """Filter, and judge the outputs as they are: a filter has lost what it did not look for.
+
+        In metrics of every filter rather than a filter of its own, which would change the task's
+        hash.
+        """
+        if self.spec.answer is not None:
+            self._judged = {
+                one.doc_id: judge(
+                    self.spec.answer,
+                    one.doc,
+                    self.doc_to_text(one.doc),
+                    str(self.doc_to_target(one.doc)),
+                    one.resps,
+                )
+                for one in self.instances
+            }
+        return super().apply_filters()
+
+    def process_results(self, doc: dict[str, Any], results: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().process_results(doc, results)
+        judged = self._judged.get(doc.doc_id) if isinstance(doc, _Item) else None
+        return {**found, **(judged or {})}
+
+    def aggregation(self) -> dict[str, Callable[..., Any]]:
+        own = dict.fromkeys(METRICS, mean) if self.spec.answer else {}
+        return {**super().aggregation(), **own}
+
+    def higher_is_better(self) -> dict[str, bool]:
+        return {**super().higher_is_better(), **(METRICS if self.spec.answer else {})}
 
     def realised(self) -> Realised:
         """The perturbed set that this task evaluates.

@@ -136,7 +136,8 @@ def test_the_executed_program_holds_neither_the_perturbation_nor_the_comment(nam
     for instance in task.instances:
         (programs,) = instance.filtered_resps.values()
         assert programs == [instance.doc["prompt"] + instance.doc["canonical_solution"]]
-        assert task.process_results(instance.doc, [programs]) == {"pass@1": 1.0}
+        scored = task.process_results(instance.doc, [programs])
+        assert (scored["pass@1"], scored["answer"]) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(

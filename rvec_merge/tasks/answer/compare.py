@@ -26,7 +26,9 @@ sys.path[:] = json.loads(sys.argv[1])
 from rvec_merge.tasks.answer.math_child import main
 main(int(sys.argv[2]))
 """
-_DECORATION = re.compile(r"\\(?:left|right|displaystyle|,|!|;|:| )|\\text(?:bf|rm)?(?=\{)|\\mbox(?=\{)")
+_DECORATION = re.compile(
+    r"\\(?:left|right|displaystyle|,|!|;|:| )|\\text(?:bf|rm)?(?=\{)|\\mbox(?=\{)"
+)
 _WORDS = re.compile(r"[\W\d_]*[A-Za-z]{2}[A-Za-z '.-]*\W*|\(?[A-Z]\)?")
 _BASE = re.compile(r"(\w+?)_\{?(\d+)\}?")
 _UNANSWERABLE = re.compile(
@@ -54,7 +56,11 @@ def same(gold: str, answer: str) -> bool:
         return True
     if based := _BASE.fullmatch(gold.replace(" ", "")):
         other = _BASE.fullmatch(answer.replace(" ", "").strip("$"))
-        return other[0].translate(_BRACES) == based[0].translate(_BRACES) if other else answer.strip("$ ") == based[1]
+        return (
+            other[0].translate(_BRACES) == based[0].translate(_BRACES)
+            if other
+            else answer.strip("$ ") == based[1]
+        )
     if _is_text(gold):
         return _is_unanswerable(gold) and _is_unanswerable(answer)
     if not re.search(r"[\d\\a-zA-Z]", answer) or _is_text(answer):

@@ -28,7 +28,9 @@ _ANSWER = re.compile(
     r"|答案(?:是|为|：|:)+\s*",
     re.I,
 )
-_DENIED = re.compile(r"\banswer(?:\s+\w+){0,3}?\s+(?:is\s+not|isn't|cannot be|can't be)\b[^.\n]*", re.I)
+_DENIED = re.compile(
+    r"\banswer(?:\s+\w+){0,3}?\s+(?:is\s+not|isn't|cannot be|can't be)\b[^.\n]*", re.I
+)
 _NO_ANSWER = re.compile(r"as follows|below|given by|the (?:same|sum|product)\b", re.I)
 _BOLD = re.compile(r"\*\*(?!\s)([^*\n]{1,80}?)\*\*|\\textbf\{([^{}]{1,80})\}")
 _LABEL = re.compile(r"^(?:[A-Za-z][A-Za-z ]{0,40}(?:=|:)\s*)?(?!\d+[.)]\s+[A-Za-z])")

@@ -40,5 +40,7 @@ def _latex(text: str) -> str:
     text = re.sub(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text.strip("$ "))
     text = re.sub(r"(?<![\\A-Za-z])(pi|sqrt|sin|cos|tan|cot|log|ln)(?![A-Za-z])", r"\\\1", text)
     text = text.replace("√", "\\sqrt ").replace("π", "\\pi ").replace("∞", "\\infty ")
-    text = text.replace("×", "\\times ").replace("−", "-").replace("%", "\\%").replace("\\\\%", "\\%")
+    text = (
+        text.replace("×", "\\times ").replace("−", "-").replace("%", "\\%").replace("\\\\%", "\\%")
+    )
     return re.sub(r"(?<=\d)\s+(?=i\b)", "", text)
