@@ -37,7 +37,8 @@ def describe(
         ``items``; ``means``: by filter, then metric; ``tokens``: mean length of the outputs (None
         for loglikelihood tasks); ``parsable``: share of outputs with an answer (None where
         nothing tells); ``no_answer``, ``not_judged``, ``thinking_unfinished``: shares of outputs
-        (None for tasks without ``answer``); ``steps``: mean number of worked steps (None where they are not counted).
+        (None for tasks without ``answer``); ``steps``: mean number of worked steps (None where
+        they are not counted).
     """
     first = [row for row in rows if row["filter"] == rows[0]["filter"]]
     by_filter: dict[str, dict[str, list[float]]] = {}

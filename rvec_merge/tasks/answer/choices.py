@@ -5,12 +5,12 @@ import re
 from rvec_merge.tasks.answer.find import candidates
 
 _LETTER = re.compile(
-    r"[\W_]*(?:\\text(?:bf)?\{|(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is)?\W*)*"
+    r"[\W_]*(?:\\text(?:bf)?\{|(?i:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is)?)\W*)*"
     r"\(?([A-Z])(?![A-Za-z'])(?!\s+[a-z])\)?",
 )
 _SECOND = re.compile(r"[\W_]{0,3}(?:or|and|/|,|&)\s*\(?[A-Z](?![A-Za-z])")
 _OPTION_IS = re.compile(
-    r"\b(?:option|choice)\s+\(?\**\(?([A-Z])\)?\**\)?\s+is\s+(?:the\s+)?(?:correct|right|best|true)"
+    r"\b(?i:option|choice)\s+\(?\**\(?([A-Z])\)?\**\)?\s+is\s+(?:the\s+)?(?:correct|right|best|true)"
 )
 _OPTIONS = re.compile(r"^\s*\(?([A-Z])\)\s*(.+?)\s*$", re.M)
 # The words that answer one kind of question: a reply that holds one of them alone says it.
@@ -24,12 +24,14 @@ def find_letter(text: str, prompt: str = "") -> str | None:
     """
     named = _OPTION_IS.findall(text)
     places = [*([named[-1]] if named else []), *candidates(text)]
-    options = {_bare(said): letter for letter, said in _OPTIONS.findall(_last_question(prompt))}
+    options: dict[str, str] = {
+        _bare(said): letter for letter, said in _OPTIONS.findall(_last_question(prompt))
+    }
     for place in places:
         if found := _LETTER.match(place):
             if second := _SECOND.match(place, found.end()):
-                return place[: second.end()].strip()
-            return found[1]
+                return str(place[: second.end()].strip())
+            return str(found[1])
         if letter := options.get(_bare(place.split("\n")[0])):
             return letter
     return None
@@ -47,7 +49,7 @@ def find_words(text: str, gold: str) -> str | None:
             return words
         said = [word for word in re.findall(r"[a-z]+", words) if word in labels]
         if len(set(said)) == 1 or (said and re.match(rf"{said[0]}\b", words)):
-            return said[0]
+            return str(said[0])
     return None
 
 

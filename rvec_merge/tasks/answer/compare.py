@@ -1,4 +1,4 @@
-"""Whether an answer is the expected one: numbers as numbers, words as words, the rest by math-verify.
+"""Whether an answer is the expected one: numbers by value, words as words, else by math-verify.
 
 math-verify is asked in a process of its own. Its own limits are alarms, which work in a main
 thread alone and cannot stop a power of whole numbers; and on a slow machine they would turn a right

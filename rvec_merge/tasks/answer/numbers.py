@@ -1,4 +1,4 @@
-"""Numbers as people write them: ``$1,234.50``, ``70 000``, ``2 1/2``, ``18%``, ``\\frac{36}{2}``."""
+"""Numbers as people write them: ``$1,234.50``, ``70 000``, ``2 1/2``, ``\\frac{36}{2}``."""
 
 import re
 from fractions import Fraction
@@ -33,10 +33,28 @@ _JOINED = re.compile(r"\b(?:or|and|to|plus|minus|times|than|not|between|over|by)
 _FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))")
 _THIN = re.compile(r"\\[,!;: ]|\{,\}")
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _WORDS = {word: i for i, word in enumerate(_ONES)} | {
     word: 10 * i for i, word in enumerate(_TENS, 2)
 }
@@ -90,7 +108,7 @@ def worth(number: str) -> Fraction | None:
         )
     except ZeroDivisionError:
         return None
-    size *= 10 ** _SCALE.get(parts["scale"] or "", 0)
+    size *= Fraction(10) ** _SCALE.get(parts["scale"] or "", 0)
     return -size if parts["sign"] == "-" else size
 
 

@@ -69,6 +69,8 @@ WORDS = [
 CHOICE = [
     ("The answer is (B).", "(B)", 1),
     ("Option B is correct.", "(B)", 1),
+    ("A is wrong, since it is inert. Option (B) is the right one.", "(B)", 1),
+    ("Correct choice: B", "(B)", 1),
     ("<think>A?</think>**B**", "B", 1),
     ("**B) oxygen**", "B", 1),
     ("The answer is A or B.", "(B)", 0),
