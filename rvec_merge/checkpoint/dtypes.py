@@ -18,3 +18,9 @@ DTYPES = {
     "I64": torch.int64,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
+_NAMED = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES.values()}
+
+
+def dtype_named(name: str | None) -> torch.dtype | None:
+    """The dtype that recipes and configs call so; None of nothing."""
+    return None if name is None else _NAMED[name]

@@ -24,11 +24,11 @@ from rvec_merge.experiment.tasks import TaskBook
 from rvec_merge.experiment.weights import ResidentWeights
 from rvec_merge.hub.models import folder_of
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.reference import Reference
 from rvec_merge.tasks.outputs import describe, lengths
 
 if TYPE_CHECKING:
     from lm_eval.loggers import EvaluationTracker
-    from mergekit.common import ModelReference
 
 _VERSIONED = ("rvec-merge", "lm-eval", "transformers", "torch", "tokenizers")
 
@@ -75,7 +75,7 @@ class CellRunner:
         self.device = device
         self.spread = spread
         self._resident: Resident | None = None
-        self._holds: ModelReference | None = None
+        self._holds: Reference | None = None
         self._weights: ResidentWeights | None = None
 
     def depends(self, cell: Cell) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class CellRunner:
             self._weights.become(cell.state)
         return self._resident
 
-    def _own(self, cell: Cell) -> "ModelReference | None":
+    def _own(self, cell: Cell) -> "Reference | None":
         """The donor that evaluates a cell as its folder alone would be; None for the target."""
         if self.plan.donors != "own_prompts" or cell.state.kind not in DONORS:
             return None

@@ -1,18 +1,14 @@
 """What a recipe means by a state: which model a donor is, and whose scale counts."""
 
-from typing import TYPE_CHECKING
-
 from rvec_merge.errors import PlanError
+from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.read import Recipe, parameter_blocks
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
+from rvec_merge.recipe.reference import Reference
 
 DONORS = ("sft", "grpo")
 
 
-def donor_of(recipe: Recipe, role: str) -> "ModelReference":
+def donor_of(recipe: Recipe, role: str) -> Reference:
     """The recipe's donor of a role.
 
     Raises:
@@ -34,7 +30,7 @@ def donor_of(recipe: Recipe, role: str) -> "ModelReference":
     return donor
 
 
-def has_one_scale(config: "MergeConfiguration") -> bool:
+def has_one_scale(config: RecipeConfig) -> bool:
     """Whether a recipe's scale is one number, whose place a state's scale takes; else a mask.
 
     A number is also what YAML reads as text (``5e-1``). Where a slice has a scale of its own, the

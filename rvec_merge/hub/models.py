@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rvec_merge.checkpoint.card import CARD
 from rvec_merge.errors import CheckpointError
@@ -14,10 +13,8 @@ from rvec_merge.hub.remote import small_files, weight_files
 from rvec_merge.hub.snapshot import Snapshot, cached_file, is_offline, open_snapshot
 from rvec_merge.plan.inputs import Input, read_input
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.reference import Reference
 from rvec_merge.vector.format import read_head
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
 
 _ADAPTER = ("adapter_model.safetensors",)
 
@@ -70,7 +67,7 @@ def locate(name: Hashable) -> Path:
     return fetch_model(hub)
 
 
-def folder_of(reference: "ModelReference") -> Path:
+def folder_of(reference: Reference) -> Path:
     """``locate`` of what a recipe names; of a model with an adapter, the model without it."""
     path = Path(reference.model.path)
     return path if path.is_dir() else locate(reference.model)
@@ -78,7 +75,7 @@ def folder_of(reference: "ModelReference") -> Path:
 
 def open_inputs(
     recipe: Recipe, *, allow_pickle: bool = False, mapped: bool = False
-) -> dict["ModelReference", Input]:
+) -> dict[Reference, Input]:
     """Every model of a recipe with its headers, those of the Hub fetched; see ``plan.inputs``.
 
     Raises:

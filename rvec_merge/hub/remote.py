@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvec_merge.checkpoint.dtypes import DTYPES
 from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json, unknown_dtype
@@ -26,16 +26,14 @@ from rvec_merge.hub.limits import check_count, check_headers, plain_index, read_
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, open_snapshot
 from rvec_merge.preflight import Model, see_local
+from rvec_merge.recipe.reference import Reference
 from rvec_merge.vector.format import DTYPES as UNPACKED
 from rvec_merge.vector.format import read_head
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
 
 _BAD = "do not use this repo; its author should save it again."
 
 
-def see(reference: "ModelReference", label: str, allow_pickle: bool = False) -> Model | None:
+def see(reference: Reference, label: str, allow_pickle: bool = False) -> Model | None:
     """See an input wherever it is: in a folder, in the Hub's cache, or on the Hub.
 
     Raises:
@@ -47,14 +45,12 @@ def see(reference: "ModelReference", label: str, allow_pickle: bool = False) -> 
     return _see_remote(reference, hub, label, allow_pickle)
 
 
-def hub_reference(reference: "ModelReference") -> HubReference | None:
+def hub_reference(reference: Reference) -> HubReference | None:
     """The repo that mergekit's reference names; None if it names a folder."""
     return None if Path(reference.model.path).exists() else named_repo(str(reference.model))
 
 
-def _see_remote(
-    reference: "ModelReference", hub: HubReference, label: str, allow_pickle: bool
-) -> Model:
+def _see_remote(reference: Reference, hub: HubReference, label: str, allow_pickle: bool) -> Model:
     snapshot = open_snapshot(hub)
     folder = fetch_files(snapshot, small_files(snapshot))
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}

@@ -1,16 +1,19 @@
-"""What a recipe resolves to, tensor by tensor: mergekit's own plan, as plain data."""
+"""mergekit's own plan of a recipe, as plain data: of slices, modules, and whatever it executes.
 
-from collections.abc import Iterable, Iterator, Mapping
+Here mergekit's architecture definitions decide what the output holds.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import RecipeError, RvecError, said_by, shortened
 from rvec_merge.mergekit_plugin.stock_run import own_plan
 from rvec_merge.plan.local import is_compact
+from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Seen
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.reference import Place, Reference
 
 if TYPE_CHECKING:
     from mergekit.common import ModelReference
@@ -18,63 +21,62 @@ if TYPE_CHECKING:
     from mergekit.options import MergeOptions
 
 
-class Seen(Protocol):
-    """An input whose headers were read."""
-
-    @property
-    def folder(self) -> Path: ...
-
-    @property
-    def tensors(self) -> Mapping[str, TensorInfo] | None: ...
-
-    @property
-    def pickled(self) -> bool: ...
-
-
-@dataclass(frozen=True)
-class InputTensor:
-    """Where one input of an output tensor is to be found.
-
-    Attributes:
-        names: the names it may have in the checkpoint, in order of preference.
-        dtype: the dtype it is rounded to when it is read, as a recipe's ``dtype`` says; or None.
-        optional: whether it may be missing.
-    """
-
-    names: tuple[str, ...]
-    dtype: str | None
-    optional: bool
-
-
-@dataclass(frozen=True)
-class ResolvedTensor:
-    """One output tensor: its inputs and mergekit's resolved parameters for it.
-
-    Attributes:
-        name: the output name.
-        target: the reference that is ``base_model`` here.
-        inputs: by reference, in the plan's order.
-        parameters: shared values, and mappings by reference for per-donor ones; what
-            ``recipe.deltas`` takes.
-        out_dtype: what the result is rounded to; None leaves the method's own dtype.
-    """
-
-    name: str
-    target: "ModelReference"
-    inputs: Mapping["ModelReference", InputTensor]
-    parameters: Mapping[str, Any]
-    out_dtype: str | None
-
-
-def resolve(recipe: Recipe, options: "MergeOptions | None" = None) -> list[ResolvedTensor]:
+def resolve_by_mergekit(
+    recipe: Recipe, models: Mapping[Reference, Seen], *, trust_remote_code: bool = False
+) -> list[ResolvedTensor]:
     """Resolve slices, filters, gradients and overrides exactly as ``mergekit-yaml`` would.
 
-    Reads configs and weight indices, no weights.
+    Reads configs and weight indices, no weights. mergekit applies an adapter by writing a merged
+    model before it plans; that has the tensors of the model without it.
+
+    Args:
+        models: the inputs that were seen; empty is the plan while one is missing.
 
     Raises:
         RecipeError: mergekit cannot plan the recipe, plans nothing, or plans two tensors of one
             name.
     """
+    from mergekit.options import MergeOptions
+
+    options = MergeOptions(trust_remote_code=trust_remote_code)
+    # Also where nothing can be planned yet: what is here is read by mergekit as it is shown.
+    with _showing(models):
+        if not set(recipe.config.referenced_models()) <= models.keys():
+            return []
+        return _complete(_resolved(recipe, options), models)
+
+
+def layer_counts(recipe: Recipe, trust_remote_code: bool = False) -> dict[str, int]:
+    """The settings of the output's config.json that count layers which slices put together.
+
+    Raises:
+        RecipeError: transformers refuses a config with so many.
+    """
+    from mergekit.common import get_config_value
+    from mergekit.merge import _model_out_config
+    from mergekit.options import MergeOptions
+
+    if not recipe.config.is_sliced:
+        return {}
+    options = MergeOptions(trust_remote_code=trust_remote_code)
+    architecture = architecture_of(recipe.mergekit, options)
+    config = _model_out_config(recipe.mergekit, architecture, trust_remote_code)
+    try:
+        config.to_json_string()
+        type(config).from_dict(config.to_dict())
+    # mergekit changes the number of layers, and no more. transformers has several errors.
+    except Exception as error:
+        raise RecipeError(
+            "The output's configuration is not valid.",
+            [recipe.source, *said_by(error)],
+            "keep the number of layers; this architecture lists more about each of them.",
+        ) from None
+    modules = (module.architecture for module in architecture.modules.values())
+    keys = filter(None, (module.num_layers_config_key() for module in modules))
+    return {key: get_config_value(config, key) for key in keys}
+
+
+def _resolved(recipe: Recipe, options: "MergeOptions") -> list[ResolvedTensor]:
     try:
         tensors = _distinct(_planned(recipe, options))
     except RvecError:
@@ -105,29 +107,27 @@ def architecture_of(config: "MergeConfiguration", options: "MergeOptions") -> An
     from mergekit.config import InputModelDefinition
 
     inputs = config.referenced_models()
-    shown = [reference for reference in inputs if not is_compact(reference)]
+    shown = [reference for reference in inputs if not is_compact(_ours(reference))]
     if len(shown) < len(inputs):
         models = [InputModelDefinition(model=reference) for reference in shown]
         config = config.model_copy(update={"models": models, "slices": None, "modules": None})
     return get_architecture_info(config, options)
 
 
-def _planned(recipe: Recipe, options: "MergeOptions | None") -> list[ResolvedTensor]:
+def _planned(recipe: Recipe, options: "MergeOptions") -> list[ResolvedTensor]:
     from mergekit.io.tasks import LoaderCache
     from mergekit.merge import _model_out_config
-    from mergekit.options import MergeOptions
     from mergekit.plan import MergePlanner
 
     import rvec_merge.mergekit_plugin.method  # noqa: F401  (registers the method, also where autoload is off)
 
-    options = options or MergeOptions()
-    config = recipe.config.model_copy(deep=True)  # planning rewrites it
+    config = recipe.mergekit.model_copy(deep=True)  # planning rewrites it
     architecture = architecture_of(config, options)
     LoaderCache().setup(options)
     planner = MergePlanner(config, architecture, options, _model_out_config(config, architecture))
     with own_plan():
         planner._plan()  # plan_in_memory() cannot be called in mergekit 0.1.5: its task is abstract
-    return [_resolved(weight, task, config.out_dtype) for weight, task in planner._tensors]
+    return [_as_data(weight, task, config.out_dtype) for weight, task in planner._tensors]
 
 
 def _distinct(tensors: Iterable[ResolvedTensor]) -> list[ResolvedTensor]:
@@ -156,26 +156,96 @@ def _told(tensor: ResolvedTensor) -> str:
     return f"scale {tensor.parameters.get('scale')} from {inputs}"
 
 
-def _resolved(output: Any, task: Any, out_dtype: str | None) -> ResolvedTensor:
+def _as_data(output: Any, task: Any, out_dtype: str | None) -> ResolvedTensor:
     # A recipe's `tokenizer` puts its remapping of the rows between the two.
     gathered = getattr(task.gather_tensors, "gather_tensors", task.gather_tensors)
     inputs = {}
+    order = {reference: _ours(reference) for reference in task.model_order}
     for reference, weight in gathered.weight_info.items():
         names = (weight.name, *(weight.aliases or ()), *(weight.tied_names or ()))
         dtype = weight.force_dtype or gathered.dtype
         inputs[reference] = InputTensor(names, dtype, weight.optional)
     parameters = dict(task.parameters.items())
-    for reference in task.model_order:
+    for reference, ours in order.items():
         for name, value in task.input_parameters[reference].items():
-            parameters.setdefault(name, {})[reference] = value
-    ordered = {reference: inputs[reference] for reference in task.model_order}
-    return ResolvedTensor(
-        output.name, task.base_model, ordered, parameters, output.force_dtype or out_dtype
-    )
+            parameters.setdefault(name, {})[ours] = value
+    ordered = {ours: inputs[reference] for reference, ours in order.items()}
+    target = _ours(task.base_model or task.model_order[0])
+    return ResolvedTensor(output.name, target, ordered, parameters, output.force_dtype or out_dtype)
+
+
+def _complete(
+    resolved: Sequence[ResolvedTensor], models: Mapping[Reference, Seen]
+) -> list[ResolvedTensor]:
+    """The plan with what mergekit fuses or renames on the way: the stored tensors that it reads."""
+    made = {reference: _made(model, reference, resolved) for reference, model in models.items()}
+    if not any(made.values()):
+        return list(resolved)
+    return [
+        replace(
+            tensor,
+            inputs={
+                r: replace(wanted, parts=tuple(made[r].get(wanted.names[0], ())))
+                for r, wanted in tensor.inputs.items()
+            },
+        )
+        for tensor in resolved
+    ]
+
+
+def _made(
+    model: Seen, reference: Reference, resolved: Sequence[ResolvedTensor]
+) -> dict[str, list[str]]:
+    """By the name of each tensor that mergekit makes of stored ones, their names."""
+    tensors = model.tensors or {}
+    inputs = [tensor.inputs[reference] for tensor in resolved if reference in tensor.inputs]
+    absent = {wanted.names[0] for wanted in inputs if wanted.find(tensors) is None}
+    if not absent:
+        return {}
+    from mergekit.architecture.conversion import can_convert_checkpoint_keys
+
+    kind = model.config.get("model_type")
+    found: dict[str, list[str]] = {}
+    for stored, names in _conversions(kind, tensors):
+        for name in names & absent:
+            found.setdefault(name, []).append(stored)
+    return {
+        name: sources
+        for name, sources in found.items()
+        if can_convert_checkpoint_keys(kind, set(sources), name)
+    }
+
+
+def _conversions(kind: str | None, stored: Iterable[str]) -> Iterator[tuple[str, set[str]]]:
+    """Every stored name, with the names that transformers' conversions give it or its result."""
+    from mergekit.architecture.conversion import _expanded_target_keys
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    transforms = get_checkpoint_conversion_mapping(kind) or () if kind else ()
+    for name in stored:
+        reached = {name}
+        for transform in transforms:
+            for known in list(reached):
+                renamed, pattern = transform.rename_source_key(known)
+                if pattern is not None:
+                    reached |= _expanded_target_keys(renamed, transform.target_patterns)
+        yield name, reached - {name}
+
+
+def _ours(reference: "ModelReference") -> Reference:
+    places = [(p.path, p.revision) for p in (reference.model, reference.lora) if p is not None]
+    return Reference(*(Place(*place) for place in places))
+
+
+def _theirs(reference: Reference) -> "ModelReference":
+    from mergekit.common import ModelPath, ModelReference
+
+    model, lora = (p and ModelPath(**vars(p)) for p in (reference.model, reference.lora))
+    return ModelReference(model=model, lora=lora)
 
 
 @contextmanager
-def showing(models: Mapping["ModelReference", Seen]) -> Iterator[None]:
+def _showing(models: Mapping[Reference, Seen]) -> Iterator[None]:
     """Tell mergekit which tensors there are, and in which files.
 
     It takes an index where transformers takes the file beside it, asks the Hub again for what the
@@ -187,8 +257,9 @@ def showing(models: Mapping["ModelReference", Seen]) -> Iterator[None]:
 
     loaders = LoaderCache().loaders
     # A stock run has applied its adapters already; else their weights are yet to be made.
-    guessed = [r for r in models if r.lora is not None and r not in loaders]
-    for reference, model in models.items():
+    named = {_theirs(reference): model for reference, model in models.items()}
+    guessed = [r for r in named if r.lora is not None and r not in loaders]
+    for reference, model in named.items():
         if reference.lora is not None and reference not in guessed:
             continue
         paths = {name: info.path.name for name, info in (model.tensors or {}).items()}

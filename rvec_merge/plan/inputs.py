@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,10 +14,8 @@ from rvec_merge.checkpoint.header import Checkpoint, TensorInfo
 from rvec_merge.checkpoint.sources import Cast
 from rvec_merge.checkpoint.tensor import MappedTensor, StoredTensor, map_file
 from rvec_merge.files.marks import VECTOR_FILE
+from rvec_merge.recipe.reference import Reference
 from rvec_merge.vector.read import CompactVector
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Input:
         mapped: a checkpoint's files are mapped, for a process that reads them again and again.
     """
 
-    reference: "ModelReference"
+    reference: Reference
     folder: Path
     content: Checkpoint | CompactVector
     mapped: bool = False
@@ -87,7 +85,7 @@ class Input:
 
 
 def read_input(
-    reference: "ModelReference", folder: Path, *, allow_pickle: bool = False, mapped: bool = False
+    reference: Reference, folder: Path, *, allow_pickle: bool = False, mapped: bool = False
 ) -> Input:
     """Read the headers of a model that lies in ``folder``.
 

@@ -3,12 +3,9 @@
 import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rvec_merge.files.marks import VECTOR_FILE
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
+from rvec_merge.recipe.reference import Reference
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
@@ -18,7 +15,7 @@ def is_path(name: str) -> bool:
     return _HUB_ID.fullmatch(name) is None or Path(name).exists()
 
 
-def cached_snapshot(reference: "ModelReference") -> Path | None:
+def cached_snapshot(reference: Reference) -> Path | None:
     """The folder of a Hub reference in the Hub's cache; None if it was never fetched."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
@@ -33,7 +30,7 @@ def cached_snapshot(reference: "ModelReference") -> Path | None:
 
 
 def local_folder(reference: Hashable) -> Path | None:
-    """The folder behind a mergekit ``ModelReference`` (or a path); None for a Hub id or a LoRA."""
+    """The folder behind a mergekit ``Reference`` (or a path); None for a Hub id or a LoRA."""
     if getattr(reference, "lora", None) is not None:
         return None
     model = getattr(reference, "model", None)
@@ -41,7 +38,7 @@ def local_folder(reference: Hashable) -> Path | None:
     return path if path.is_dir() else None
 
 
-def is_compact(reference: "ModelReference") -> bool:
+def is_compact(reference: Reference) -> bool:
     """Whether a reference leads to a compact vector that is here."""
     folder = local_folder(reference) or cached_snapshot(reference)
     return folder is not None and (folder / VECTOR_FILE).is_file()

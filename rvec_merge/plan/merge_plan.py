@@ -1,4 +1,4 @@
-"""mergekit's plan of a recipe, in the form in which the engine executes it."""
+"""The plan of a recipe: by names, or by mergekit where it must be; and as the engine executes it."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from rvec_merge.arithmetic.kernel import Delta, Source, accumulation_dtype, check_inputs
+from rvec_merge.checkpoint.dtypes import dtype_named
 from rvec_merge.checkpoint.written import Wanted
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
-from rvec_merge.plan.by_mergekit import ResolvedTensor, architecture_of
+from rvec_merge.plan.by_names import resolve_by_names
 from rvec_merge.plan.inputs import Input
+from rvec_merge.plan.resolved import ResolvedTensor, Seen
 from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.reference import Reference
 
 
 class NotStreamable(Exception):
@@ -89,14 +92,12 @@ class MergePlan:
     Attributes:
         tensors: in the order of the model.
         inputs: every model the recipe names, by reference.
-        config: the output's transformers configuration.
-        tagalong: files that mergekit copies for this architecture.
+        config: settings of the output's config.json that are not the target's, the dtype aside.
     """
 
     tensors: tuple[PlannedTensor, ...]
     inputs: Mapping[Hashable, Input]
-    config: Any
-    tagalong: tuple[str, ...]
+    config: Mapping[str, Any]
 
     @property
     def wanted(self) -> Mapping[str, Wanted]:
@@ -119,10 +120,37 @@ def why_not_streamable(recipe: Recipe) -> str | None:
     config = recipe.config
     if not recipe.is_reasoning_vector:
         return f"merge_method {config.merge_method} is mergekit's own"
-    if config.tokenizer is not None or config.tokenizer_source is not None:
+    if config.asks_for_tokenizer:
         return "the recipe asks for a tokenizer"
     adapters = [str(m) for m in config.referenced_models() if m.lora is not None]
     return f"{adapters[0]} applies an adapter" if adapters else None
+
+
+def why_by_mergekit(recipe: Recipe, models: Mapping[Reference, Seen]) -> str | None:
+    """Why mergekit plans the recipe, and its definitions decide what the output holds; or None."""
+    if recipe.config.models is None:
+        return "the recipe has slices or modules"
+    pickled = (str(reference) for reference, model in models.items() if model.pickled)
+    return why_not_streamable(recipe) or next((f"{name} is pickled" for name in pickled), None)
+
+
+def resolve(
+    recipe: Recipe, models: Mapping[Reference, Seen], *, trust_remote_code: bool = False
+) -> list[ResolvedTensor]:
+    """What is merged with what, tensor by tensor; nothing while an input has not been seen.
+
+    Args:
+        models: the inputs whose headers were read.
+
+    Raises:
+        RecipeError: it cannot be planned.
+    """
+    if why_by_mergekit(recipe, models):
+        from rvec_merge.plan.by_mergekit import resolve_by_mergekit
+
+        return resolve_by_mergekit(recipe, models, trust_remote_code=trust_remote_code)
+    seen = set(recipe.config.referenced_models()) <= models.keys()
+    return resolve_by_names(recipe, models) if seen else []
 
 
 def plan_merge(
@@ -151,35 +179,20 @@ def plan_merge(
     for reference, found in inputs.items():
         if found.pickled:
             raise NotStreamable(f"{reference} is pickled")
-    architecture, config = output_config(recipe, trust_remote_code)
-    if getattr(architecture, "post_fill_parameters", False):
-        raise NotStreamable("mergekit fills in parameters of this architecture afterwards")
-    return MergePlan(
-        tuple(_planned(tensor, inputs) for tensor in resolved),
-        inputs,
-        config,
-        tuple(architecture.tagalong_files or ()),
-    )
+    config: Mapping[str, Any] = {}
+    if recipe.config.is_sliced:
+        from rvec_merge.plan.by_mergekit import layer_counts
 
-
-def output_config(recipe: Recipe, trust_remote_code: bool) -> tuple[Any, Any]:
-    """mergekit's architecture of the inputs, and its transformers configuration of the output."""
-    from mergekit.merge import _model_out_config
-    from mergekit.options import MergeOptions
-
-    options = MergeOptions(trust_remote_code=trust_remote_code)
-    architecture = architecture_of(recipe.config, options)
-    return architecture, _model_out_config(recipe.config, architecture, trust_remote_code)
+        config = layer_counts(recipe, trust_remote_code)
+    return MergePlan(tuple(_planned(tensor, inputs) for tensor in resolved), inputs, config)
 
 
 def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> PlannedTensor:
-    from mergekit.common import dtype_from_name
-
     found: dict[Hashable, Stored] = {}
     for reference, wanted in tensor.inputs.items():
         name = next((name for name in wanted.names if name in inputs[reference].names), None)
         if name is not None:
-            found[reference] = Stored(inputs[reference], name, dtype_from_name(wanted.dtype))
+            found[reference] = Stored(inputs[reference], name, dtype_named(wanted.dtype))
         elif not wanted.optional:
             raise NotStreamable(f"{reference} stores {wanted.names[0]} in another form")
     if tensor.target not in found:
@@ -187,28 +200,31 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> Planne
         fix = "use a target and donors of one architecture."
         raise RecipeError(f"The target lacks {tensor.name}.", facts, fix)
     sources = {reference: stored.source() for reference, stored in found.items()}
-    out_dtype: torch.dtype | None = dtype_from_name(tensor.out_dtype)
+    out_dtype = dtype_named(tensor.out_dtype)
     dtypes = [source.dtype for source in sources.values()]
-    buffer = None
-    if not all(dtype.is_floating_point for dtype in dtypes):
-        buffer = _agreed(tensor.name, sources, all(inputs[r].here for r in found))
+    value = None
+    if tensor.is_copied or not all(dtype.is_floating_point for dtype in dtypes):
+        value = _agreed(tensor.name, sources, all(inputs[r].here for r in found))
+        value = value if tensor.is_copied else value.to(out_dtype or value.dtype)
+    dtype = out_dtype or accumulation_dtype(dtypes)
     planned = PlannedTensor(
         name=tensor.name,
         shape=tuple(sources[tensor.target].shape),
-        dtype=out_dtype or (accumulation_dtype(dtypes) if buffer is None else buffer.dtype),
+        dtype=dtype if value is None else value.dtype,
         inputs=found,
         target=tensor.target,
         parameters=tensor.parameters,
-        value=None if buffer is None else buffer.to(out_dtype or buffer.dtype),
+        value=value,
     )
-    if buffer is None:
-        target, made = planned.open()
+    if value is None:
+        made = deltas(tensor.name, sources, tensor.target, tensor.parameters)
+        target = sources[tensor.target]
         check_inputs(target, made, name=tensor.name, target_name=str(tensor.target))
     return planned
 
 
 def _agreed(name: str, sources: Mapping[Hashable, Source], here: bool) -> Tensor:
-    """A buffer that is not floating point; mergekit copies it where all inputs agree.
+    """What is copied, because it is not floating point or the target's alone; all inputs agree.
 
     Of inputs that are not here, shapes and dtypes are compared, and the values are no one's.
     """

@@ -2,29 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from rvec_merge.checkpoint.card import read_metadata
 from rvec_merge.errors import Notice, shortened
 from rvec_merge.files.marks import EXTRACTION_FILE
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
+from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.read import METHOD, parameter_blocks
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
-
-    from rvec_merge.plan.by_mergekit import ResolvedTensor
+from rvec_merge.recipe.reference import Reference
 
 
-def about_inputs(
-    config: "MergeConfiguration", models: Mapping["ModelReference", Model]
-) -> Iterator[Notice]:
+def about_inputs(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Notice]:
     """Descent and dtypes of the inputs."""
     if config.merge_method == METHOD:
         yield from _descent(list(models.values()))
@@ -75,9 +70,9 @@ def about_inputs(
 
 
 def about_plan(
-    config: "MergeConfiguration",
-    models: Mapping["ModelReference", Model],
-    resolved: Sequence["ResolvedTensor"],
+    config: RecipeConfig,
+    models: Mapping[Reference, Model],
+    resolved: Sequence[ResolvedTensor],
 ) -> Iterator[Notice]:
     """Scales that rounding would eat, and gradients that reach weights outside the layers."""
     if config.merge_method != METHOD:
@@ -115,7 +110,7 @@ def about_plan(
                 )
 
 
-def _moved(target: Model, resolved: Sequence["ResolvedTensor"]) -> set[str]:
+def _moved(target: Model, resolved: Sequence[ResolvedTensor]) -> set[str]:
     """Layers whose kind (sliding or full attention, say) changes with their place."""
     kinds = configs.effective(target.config).get("layer_types") or []
     places = {
@@ -134,9 +129,7 @@ def _moved(target: Model, resolved: Sequence["ResolvedTensor"]) -> set[str]:
     }
 
 
-def _no_out_dtype(
-    config: "MergeConfiguration", models: Mapping["ModelReference", Model], written: str
-) -> Notice:
+def _no_out_dtype(config: RecipeConfig, models: Mapping[Reference, Model], written: str) -> Notice:
     target = models[config.base_model].config
     stated = config.dtype or target.get("dtype") or target.get("torch_dtype")
     as_it_says = f"its config.json will say {stated}, in which transformers loads it by default"
@@ -190,7 +183,7 @@ def _is_gradient(setting: Any) -> bool:
     return hasattr(setting, "value") and _is_gradient(setting.value)
 
 
-def _outside(resolved: Sequence["ResolvedTensor"], name: str) -> list[str]:
+def _outside(resolved: Sequence[ResolvedTensor], name: str) -> list[str]:
     """What a parameter is outside the layers; of a scale or a weight, scale × weight."""
     lines = []
     for tensor in resolved:

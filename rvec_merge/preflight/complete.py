@@ -2,18 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import Finding, IncompatibleTensorsError, Notice, shortened
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-
-    from rvec_merge.plan.by_mergekit import ResolvedTensor
+from rvec_merge.recipe.reference import Reference
 
 _LAYER = re.compile(r"^.*?\.\d+\.")
 _HEADS = ("lm_head.weight", "embed_out.weight")
@@ -30,8 +26,8 @@ _BUFFERS = (
 
 
 def check(
-    known: Mapping["ModelReference", Model],
-    resolved: Sequence["ResolvedTensor"],
+    known: Mapping[Reference, Model],
+    resolved: Sequence[ResolvedTensor],
     found: Reading,
     sliced: bool,
 ) -> Iterator[Finding]:
@@ -40,7 +36,7 @@ def check(
     Slices may leave whole layers out, and an input may lend some of its layers alone.
     """
     outputs = {tensor.name for tensor in resolved}
-    left: dict[ModelReference, list[str]] = {}
+    left: dict[Reference, list[str]] = {}
     buffers: list[str] = []
     for reference, model in known.items():
         if model.label != "target" and not all(reference in t.inputs for t in resolved):
@@ -69,14 +65,14 @@ def is_buffer(info: TensorInfo) -> bool:
     return any(pattern.search(info.name) and len(info.shape) == rank for pattern, rank in _BUFFERS)
 
 
-def architecture(known: Mapping["ModelReference", Model]) -> str:
+def architecture(known: Mapping[Reference, Model]) -> str:
     """The target's class, whose definition mergekit takes or infers."""
     named = next(iter(known.values())).config.get("architectures") or ["?"]
     return f"architecture: {named[0]}"
 
 
 def _told(
-    known: Mapping["ModelReference", Model], left: Mapping["ModelReference", Sequence[str]]
+    known: Mapping[Reference, Model], left: Mapping[Reference, Sequence[str]]
 ) -> Iterator[Finding]:
     """Whose fault it is: mergekit's plan, where every input has what it leaves out."""
     stores = [{*(m.tensors or {})} for m in known.values() if not m.is_vector]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvec_merge.errors import (
     CheckpointError,
@@ -13,10 +13,8 @@ from rvec_merge.errors import (
     RvecError,
 )
 from rvec_merge.preflight.models import Model
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
+from rvec_merge.recipe.config import RecipeConfig
+from rvec_merge.recipe.reference import Reference
 
 # fmt: off
 # A difference here makes another function of the same weights, or other weights.
@@ -58,8 +56,8 @@ _LAYER_LIMIT = 10_000  # transformers makes a list of them, whatever a config sa
 
 
 def check(
-    config: "MergeConfiguration",
-    models: Mapping["ModelReference", Model],
+    config: RecipeConfig,
+    models: Mapping[Reference, Model],
     trust_remote_code: bool = False,
     allowed: Collection[str] = (),
 ) -> Iterator[Finding]:
@@ -146,7 +144,7 @@ def _unbelievable(config: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _sliced(config: "MergeConfiguration") -> bool:
+def _sliced(config: RecipeConfig) -> bool:
     modules = (config.modules or {}).values()
     return bool(config.slices) or any(module.slices for module in modules)
 

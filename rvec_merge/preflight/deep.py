@@ -5,22 +5,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from math import prod, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import CheckpointError, Finding, NonFiniteError, Notice, RecipeError
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import same_model
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import find
 from rvec_merge.preflight.scales import place
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-
-    from rvec_merge.plan.by_mergekit import ResolvedTensor
+from rvec_merge.recipe.reference import Reference
 
 SAMPLE = 1 << 16  # elements of a tensor, in RUNS stretches spread evenly over it
 RUNS = 16
@@ -97,7 +93,7 @@ class _Donor:
 
 
 def compare_weights(
-    models: Mapping["ModelReference", Model], resolved: Sequence["ResolvedTensor"]
+    models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
 ) -> tuple[list[Closeness], list[Finding]]:
     """How far each donor is from the target, and what that says about it.
 
@@ -107,7 +103,7 @@ def compare_weights(
     alike = {(a, b) for a in models for b in models if str(a) < str(b)}
     broken: dict[str, list[str]] = {}
     for tensor in resolved:
-        samples: dict[ModelReference, Tensor] = {}
+        samples: dict[Reference, Tensor] = {}
         matrix = False
         for reference, wanted in tensor.inputs.items():
             model = models[reference]
@@ -194,8 +190,8 @@ def _broken(broken: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
 
 
 def _copies(
-    models: Mapping["ModelReference", Model],
-    alike: set[tuple["ModelReference", "ModelReference"]],
+    models: Mapping[Reference, Model],
+    alike: set[tuple[Reference, Reference]],
 ) -> Iterator[Finding]:
     for a, b in sorted(alike, key=str):
         if models[a].compact or models[b].compact:

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_json
 from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.plan.local import cached_snapshot, is_path
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
+from rvec_merge.recipe.config import RecipeConfig
+from rvec_merge.recipe.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Model:
         first_files: see ``weight_files.first_files``.
     """
 
-    reference: "ModelReference"
+    reference: Reference
     label: str
     folder: Path
     tensors: Mapping[str, TensorInfo] | None = field(repr=False)
@@ -52,10 +50,10 @@ class Model:
 
 
 # Sees an input; None where it cannot without a download.
-Resolver: TypeAlias = Callable[["ModelReference", str, bool], Model | None]
+Resolver: TypeAlias = Callable[[Reference, str, bool], Model | None]
 
 
-def see_local(reference: "ModelReference", label: str, allow_pickle: bool = False) -> Model | None:
+def see_local(reference: Reference, label: str, allow_pickle: bool = False) -> Model | None:
     """See an input that lies in a folder, or in the Hub's cache.
 
     Raises:
@@ -81,7 +79,7 @@ def see_local(reference: "ModelReference", label: str, allow_pickle: bool = Fals
     return _see(reference, label, folder, allow_pickle)
 
 
-def labels(config: "MergeConfiguration") -> dict["ModelReference", str]:
+def labels(config: RecipeConfig) -> dict[Reference, str]:
     """What to call each input, the target first: its role, and its pair if there are several."""
     from rvec_merge.recipe.read import METHOD, declared_donors
 
@@ -102,7 +100,7 @@ def labels(config: "MergeConfiguration") -> dict["ModelReference", str]:
 
 
 def see_models(
-    config: "MergeConfiguration", resolver: Resolver, allow_pickle: bool
+    config: RecipeConfig, resolver: Resolver, allow_pickle: bool
 ) -> Iterator[Model | Finding]:
     """Every input of a recipe, or what keeps it from being seen."""
     unseen, adapted, narrow = [], [], False
@@ -137,7 +135,7 @@ def see_models(
         )
 
 
-def _see(reference: "ModelReference", label: str, folder: Path, allow_pickle: bool) -> Model:
+def _see(reference: Reference, label: str, folder: Path, allow_pickle: bool) -> Model:
     if (folder / VECTOR_FILE).is_file():
         from rvec_merge.vector.read import CompactVector
 

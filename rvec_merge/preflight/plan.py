@@ -5,21 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from rvec_merge.errors import Finding, RecipeError
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Row, find
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
+from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.read import METHOD, Recipe, parameter_blocks
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
-
-    from rvec_merge.plan.by_mergekit import ResolvedTensor
+from rvec_merge.recipe.reference import Reference
 
 _PROBE = 1 << 18  # elements
 
@@ -49,8 +46,8 @@ class PlanFacts:
 
 
 def resolve_seen(
-    recipe: Recipe, models: Mapping["ModelReference", Model], trust_remote_code: bool
-) -> list["ResolvedTensor"]:
+    recipe: Recipe, models: Mapping[Reference, Model], trust_remote_code: bool
+) -> list[ResolvedTensor]:
     """mergekit's plan; empty while an input has not been fetched.
 
     mergekit applies an adapter by writing a merged model, before it plans; that has the tensors of
@@ -71,9 +68,7 @@ def resolve_seen(
         return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
 
 
-def check_filters(
-    config: "MergeConfiguration", resolved: Sequence["ResolvedTensor"]
-) -> Iterator[Finding]:
+def check_filters(config: RecipeConfig, resolved: Sequence[ResolvedTensor]) -> Iterator[Finding]:
     """Filters that no tensor's name contains; mergekit would use the default in silence."""
     names = {tensor.name for tensor in resolved}
     names |= {w.names[0] for tensor in resolved for w in tensor.inputs.values()}
@@ -93,9 +88,9 @@ def check_filters(
 
 
 def measure(
-    config: "MergeConfiguration",
-    models: Mapping["ModelReference", Model],
-    resolved: Sequence["ResolvedTensor"],
+    config: RecipeConfig,
+    models: Mapping[Reference, Model],
+    resolved: Sequence[ResolvedTensor],
     rows: Sequence[Row],
 ) -> PlanFacts:
     """Sizes, dtypes, scales and time of a plan, and of what it reads (``reading.Reading``)."""
@@ -127,7 +122,7 @@ def measure(
 
 
 def output_dtype(
-    config: "MergeConfiguration", out_dtype: str | None, stored: Sequence[torch.dtype]
+    config: RecipeConfig, out_dtype: str | None, stored: Sequence[torch.dtype]
 ) -> torch.dtype:
     """The dtype that mergekit writes a tensor in."""
     from mergekit.common import dtype_from_name
@@ -146,7 +141,7 @@ def output_dtype(
     return widest
 
 
-def _options(resolved: Sequence["ResolvedTensor"]) -> Iterator[str]:
+def _options(resolved: Sequence[ResolvedTensor]) -> Iterator[str]:
     given = [tensor.parameters for tensor in resolved]
     densities = sorted({p["density"] for p in given})
     if densities != [1.0]:
@@ -165,7 +160,7 @@ def _filters(setting: Any) -> Iterator[str]:
             yield wanted
 
 
-def _speed(models: Mapping["ModelReference", Model], resolved: Sequence["ResolvedTensor"]) -> float:
+def _speed(models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]) -> float:
     """Elements per second of this plan's arithmetic, on one thread."""
     from rvec_merge.arithmetic.loop import merge_tensor
     from rvec_merge.arithmetic.threads import one_thread_each

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import Notice, RvecError
 from rvec_merge.preflight.models import Model
+from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.read import METHOD
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
+from rvec_merge.recipe.reference import Reference
 
 HEADLINE = "Donors and target are not prompted alike."
 _SHOWN = 60  # characters of a value
@@ -31,9 +29,7 @@ _STAMPS = {"transformers_version", "_from_model_config"}
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def check(
-    config: "MergeConfiguration", models: Mapping["ModelReference", Model]
-) -> Iterator[Notice]:
+def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Notice]:
     """Tokenizers, chat templates and generation configs of donors that differ from the target's."""
     lines = differences(models) if config.merge_method == METHOD else []
     if lines:
@@ -45,7 +41,7 @@ def check(
         )
 
 
-def differences(models: Mapping["ModelReference", Model]) -> list[str]:
+def differences(models: Mapping[Reference, Model]) -> list[str]:
     """What differs, in a line each: ``grpo: generation_config.temperature 0.6, target (none)``."""
     target = next((m for m in models.values() if m.label == "target"), None)
     if target is None:

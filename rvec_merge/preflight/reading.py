@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from rvec_merge.checkpoint.header import TensorInfo
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight.models import Model
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-
-    from rvec_merge.plan.by_mergekit import InputTensor, ResolvedTensor
+from rvec_merge.recipe.reference import Reference
 
 # One tensor: where each input has it; None where it lacks it.
-Row: TypeAlias = tuple[str, Mapping["ModelReference", TensorInfo | None]]
+Row: TypeAlias = tuple[str, Mapping[Reference, TensorInfo | None]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Reading:
     """
 
     rows: Sequence[Row]
-    read: Mapping["ModelReference", set[str]]
+    read: Mapping[Reference, set[str]]
 
 
 def find(tensors: Mapping[str, TensorInfo], wanted: "InputTensor") -> TensorInfo | None:
@@ -35,13 +32,11 @@ def find(tensors: Mapping[str, TensorInfo], wanted: "InputTensor") -> TensorInfo
     return next((tensors[name] for name in wanted.names if name in tensors), None)
 
 
-def reading(
-    known: Mapping["ModelReference", Model], resolved: Sequence["ResolvedTensor"]
-) -> Reading:
+def reading(known: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]) -> Reading:
     """What mergekit reads for a plan: tensors, and what it fuses or renames on the way."""
     made = {reference: _made(model, reference, resolved) for reference, model in known.items()}
     rows = list(_rows(known, resolved, made))
-    read: dict[ModelReference, set[str]] = {reference: set() for reference in known}
+    read: dict[Reference, set[str]] = {reference: set() for reference in known}
     for _, found in rows:
         for reference, info in found.items():
             if info is not None:
@@ -50,13 +45,13 @@ def reading(
 
 
 def _rows(
-    known: Mapping["ModelReference", Model],
-    resolved: Sequence["ResolvedTensor"],
-    made: Mapping["ModelReference", Mapping[str, Sequence[str]]],
+    known: Mapping[Reference, Model],
+    resolved: Sequence[ResolvedTensor],
+    made: Mapping[Reference, Mapping[str, Sequence[str]]],
 ) -> Iterator[Row]:
     for tensor in resolved:
-        direct: dict[ModelReference, TensorInfo | None] = {}
-        parts: dict[ModelReference, Sequence[str]] = {}
+        direct: dict[Reference, TensorInfo | None] = {}
+        parts: dict[Reference, Sequence[str]] = {}
         for reference, wanted in tensor.inputs.items():
             if reference not in known:
                 continue
@@ -76,7 +71,7 @@ def _rows(
 
 
 def _made(
-    model: Model, reference: "ModelReference", resolved: Sequence["ResolvedTensor"]
+    model: Model, reference: Reference, resolved: Sequence[ResolvedTensor]
 ) -> dict[str, list[str]]:
     """By the name of each tensor that mergekit makes of stored ones, their names."""
     tensors = model.tensors or {}

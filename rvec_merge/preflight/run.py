@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rvec_merge.errors import Finding, Notice, OutputError, Problems, RvecError, combined
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import (
     adapters,
     advice,
@@ -19,12 +19,8 @@ from rvec_merge.preflight import (
     tokenizers,
 )
 from rvec_merge.preflight.models import Model, Resolver, see_local, see_models
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-
-    from rvec_merge.plan.by_mergekit import ResolvedTensor
-    from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class PreflightReport:
     models: tuple[Model, ...]
     errors: tuple[RvecError, ...]
     warnings: tuple[Notice, ...]
-    tensors: tuple["ResolvedTensor", ...]
+    tensors: tuple[ResolvedTensor, ...]
     facts: plan.PlanFacts | None
 
     def raise_errors(self) -> None:
@@ -52,7 +48,7 @@ class PreflightReport:
 
 
 def examine(
-    recipe: "Recipe",
+    recipe: Recipe,
     out: Path | None,
     *,
     allow_pickle: bool = False,
@@ -68,7 +64,7 @@ def examine(
         allowed: settings in which the inputs' configs may differ; see ``configs.ALLOWABLE``.
         resolver: how an input is seen; None from it leaves that input unchecked, with a warning.
     """
-    models: dict[ModelReference, Model] = {}
+    models: dict[Reference, Model] = {}
     findings: list[Finding] = []
     for seen in see_models(recipe.config, resolver, allow_pickle):
         if isinstance(seen, Model):
@@ -111,7 +107,7 @@ def examine(
 
 def _output_findings(
     out: Path,
-    models: Mapping["ModelReference", Model],
+    models: Mapping[Reference, Model],
     facts: plan.PlanFacts | None,
     overwrite: bool,
 ) -> Iterator[Finding]:

@@ -2,25 +2,21 @@
 
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import Finding, Notice, RecipeError
 from rvec_merge.files.hashes import known_sha256
 from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.preflight.models import Model
+from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.read import METHOD, declared_donors
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
+from rvec_merge.recipe.reference import Reference
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def check(
-    config: "MergeConfiguration", models: Mapping["ModelReference", Model]
-) -> Iterator[Finding]:
+def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Finding]:
     """One checkpoint under two names, the target among the donors, a vector in a model's place."""
     if config.merge_method != METHOD:
         return
@@ -80,7 +76,7 @@ def clash_error(
     )
 
 
-def same(a: Any, b: Any, models: Mapping["ModelReference", Model]) -> str:
+def same(a: Any, b: Any, models: Mapping[Reference, Model]) -> str:
     """Why two references are one checkpoint; '' if nothing shows that they are."""
     if a == b:
         return f"both are {b}"

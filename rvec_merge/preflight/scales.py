@@ -3,12 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.recipe.pairs import pairs_of
-
-if TYPE_CHECKING:
-    from rvec_merge.plan.by_mergekit import ResolvedTensor
 
 COLUMNS = ("attention", "mlp", "norm", "other")
 _LAYER = re.compile(r"\.(\d+)\.")
@@ -31,7 +28,7 @@ class ScaleTable:
     rows: tuple[ScaleRow, ...]
 
 
-def coefficients(tensor: "ResolvedTensor") -> dict[str, float]:
+def coefficients(tensor: ResolvedTensor) -> dict[str, float]:
     """Scale × weight of each pair in one tensor."""
     scale = tensor.parameters["scale"]
     pairs = pairs_of(tensor.inputs, tensor.target, tensor.parameters, where=tensor.name)
@@ -57,7 +54,7 @@ def place(name: str) -> tuple[str, str]:
     return layer.group(1), "other"
 
 
-def scale_tables(resolved: Sequence["ResolvedTensor"]) -> Iterator[ScaleTable]:
+def scale_tables(resolved: Sequence[ResolvedTensor]) -> Iterator[ScaleTable]:
     """One table per pair; pairs that get the same scales everywhere share one."""
     names = list(dict.fromkeys(name for tensor in resolved for name in coefficients(tensor)))
     made: dict[tuple[ScaleRow, ...] | str, list[str]] = {}
@@ -68,7 +65,7 @@ def scale_tables(resolved: Sequence["ResolvedTensor"]) -> Iterator[ScaleTable]:
         yield ScaleTable(", ".join(shared), tables[shared[0]])
 
 
-def _rows(resolved: Sequence["ResolvedTensor"], pair: str) -> tuple[ScaleRow, ...]:
+def _rows(resolved: Sequence[ResolvedTensor], pair: str) -> tuple[ScaleRow, ...]:
     found: dict[str, dict[str, set[float]]] = {}
     for tensor in resolved:
         row, column = place(tensor.name)

@@ -1,7 +1,6 @@
 """Tensors that are missing, extra, differently shaped or differently tied."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from rvec_merge.errors import (
     CheckpointError,
@@ -11,24 +10,21 @@ from rvec_merge.errors import (
     RecipeError,
     shortened,
 )
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import complete, configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading, Row
 from rvec_merge.preflight.scales import place
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
-
-    from rvec_merge.plan.by_mergekit import ResolvedTensor
+from rvec_merge.recipe.config import RecipeConfig
+from rvec_merge.recipe.reference import Reference
 
 HEAD = "lm_head.weight"
 
 
 def check(
-    config: "MergeConfiguration",
-    models: Mapping["ModelReference", Model],
-    resolved: Sequence["ResolvedTensor"],
+    config: RecipeConfig,
+    models: Mapping[Reference, Model],
+    resolved: Sequence[ResolvedTensor],
     found: Reading,
 ) -> Iterator[Finding]:
     """What differs between the inputs' tensors; by mergekit's plan, by name where there is none."""
@@ -84,7 +80,7 @@ def differ_in_rows(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 def _check_missing(
-    rows: Sequence[Row], known: Mapping["ModelReference", Model], sliced: bool
+    rows: Sequence[Row], known: Mapping[Reference, Model], sliced: bool
 ) -> Iterator[Finding]:
     lines, nowhere = [], []
     for name, found in rows:
@@ -118,7 +114,7 @@ def _check_missing(
 
 
 def _check_shapes(
-    rows: Sequence[Row], known: Mapping["ModelReference", Model], aligned: bool
+    rows: Sequence[Row], known: Mapping[Reference, Model], aligned: bool
 ) -> Iterator[Finding]:
     first = next(iter(known))
     for other in list(known)[1:]:
@@ -141,7 +137,7 @@ def _needs_head(model: Model) -> bool:
     return "ForCausalLM" in named and not any(h in n for n in outside for h in heads)
 
 
-def _check_ties(known: Mapping["ModelReference", Model]) -> Iterator[Finding]:
+def _check_ties(known: Mapping[Reference, Model]) -> Iterator[Finding]:
     ties = {reference: configs.tied(model.config) for reference, model in known.items()}
     stored = {reference for reference, m in known.items() if HEAD in (m.tensors or {})}
     lines = [

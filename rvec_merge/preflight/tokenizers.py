@@ -4,15 +4,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import CheckpointError, Finding, IncompatibleTensorsError, Notice, RvecError
 from rvec_merge.preflight.models import Model
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
+from rvec_merge.recipe.config import RecipeConfig
+from rvec_merge.recipe.reference import Reference
 
 _EXAMPLES = 3
 _FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
@@ -40,9 +38,7 @@ class Vocabulary:
         _joined(self.merges or ())
 
 
-def check(
-    config: "MergeConfiguration", models: Mapping["ModelReference", Model]
-) -> Iterator[Finding]:
+def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Finding]:
     """Compare every model's token ids with the target's, from its files alone.
 
     With a ``tokenizer`` in the recipe mergekit moves the rows itself, by each model's own.

@@ -1,44 +1,69 @@
 """Strict reading of a recipe: a mergekit YAML in which nothing is silently ignored."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvec_merge.errors import Problems, RecipeError, why
-from rvec_merge.recipe.pairs import Donor, Pair, form_pairs
-from rvec_merge.recipe.yaml import load_yaml
+from rvec_merge.errors import RecipeError, why
+from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
+from rvec_merge.recipe.pairs import Pair, form_pairs
+from rvec_merge.recipe.reference import Reference
+from rvec_merge.recipe.strict import check_config, check_keys
+from rvec_merge.recipe.yaml import Document, compose
 
 if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
-    from mergekit.merge_methods.base import MergeMethodSpec
 
-METHOD = "reasoning_vector"
-# Per-donor parameters that mean nothing as a default for every donor.
-_DONOR_ONLY = frozenset({"role", "pair", "weight"})
-_DTYPES = ("bfloat16", "float16", "float32", "float64")
 _MODELS = frozenset({"base_model", "model", "tokenizer_source", "source"})  # keys that name one
+_WORDS = frozenset({"union", "base"})  # that stand for a model, where a tokenizer is named
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as read: its text, where it came from, and mergekit's view of it.
+    """A recipe as read: its text, where it came from, and what it says.
 
     Attributes:
         text: the YAML, byte for byte.
         source: the file's path, or another name for errors.
-        config: mergekit's validated configuration.
+        config: what it says.
+        data: the same as plain data, for mergekit to read where it does the work.
+        document: the text's places, so that a name can be written anew without reading it again.
     """
 
     text: str
     source: str
-    config: "MergeConfiguration"
+    config: RecipeConfig
+    data: Mapping[str, Any] = field(repr=False)
+    document: Document | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_reasoning_vector(self) -> bool:
         """Whether the method is ours; other methods are mergekit's business."""
-        return bool(self.config.merge_method == METHOD)
+        return self.config.merge_method == METHOD
+
+    @property
+    def target(self) -> Reference:
+        """The model that receives the vector; a recipe of our method names one."""
+        assert self.config.base_model is not None
+        return self.config.base_model
+
+    @cached_property
+    def mergekit(self) -> "MergeConfiguration":
+        """mergekit's own view, for what it plans or executes.
+
+        Raises:
+            RecipeError: mergekit does not accept the recipe.
+        """
+        from mergekit.config import MergeConfiguration
+        from pydantic import ValidationError
+
+        try:
+            return MergeConfiguration.model_validate(self.data)
+        except (ValidationError, RuntimeError) as error:
+            said = _said(error) if isinstance(error, ValidationError) else [str(error)]
+            raise _unacceptable("mergekit does not accept the recipe.", self.source, said) from None
 
     def pairs(self) -> list[list[Pair]]:
         """The pairs of each slice (one entry for a recipe without slices)."""
@@ -46,6 +71,23 @@ class Recipe:
             form_pairs(donors, where=where, target=self.config.base_model)
             for where, donors in declared_donors(self.config)
         ]
+
+    def named_models(self) -> list[str]:
+        """Every model, adapter and tokenizer's model that is named, as it is written."""
+        references = [Reference.read(value) for value in _references(self.data)]
+        parts = [part for r in sorted(references, key=str) for part in (r.model, r.lora) if part]
+        return list(dict.fromkeys(map(str, parts)))
+
+    def renamed(self, changed: Mapping[str, str]) -> "Recipe":
+        """The recipe with other models' names, in the text too, and everything else as it was."""
+
+        def new(name: str) -> str:
+            return "+".join(changed.get(part, part) for part in name.split("+"))
+
+        document = self.document or compose(self.text, source=self.source)
+        text = document.rewritten(_MODELS, new)
+        data = _named(self.data, lambda value: new(value) if isinstance(value, str) else value)
+        return Recipe(text, self.source, RecipeConfig.model_validate(data), data)
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -67,234 +109,68 @@ def read_recipe(path: str | Path) -> Recipe:
 
 def parse_recipe(text: str, *, source: str = "recipe") -> Recipe:
     """Check a recipe's text; see ``read_recipe``."""
-    data = load_yaml(text, source=source)
+    document = compose(text, source=source)
+    return recipe_of(document.data, text=text, source=source, document=document)
+
+
+def recipe_of(
+    data: Any, *, text: str, source: str = "recipe", document: Document | None = None
+) -> Recipe:
+    """Check a recipe given as data; see ``read_recipe``."""
+    from pydantic import ValidationError
+
     if not isinstance(data, dict):
         raise RecipeError(
             "The recipe is not a mapping.", [source], "start from one of `rvec recipes`."
         )
-    _check_keys(data, source)
-    from mergekit.config import MergeConfiguration
-    from pydantic import ValidationError
-
+    check_keys(data, source)
+    data = _named(data, _folder)
     try:
-        config = MergeConfiguration.model_validate(_with_folders(data))
+        config = RecipeConfig.model_validate(data)
     except ValidationError as error:
-        facts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
-        raise RecipeError(
-            "mergekit does not accept the recipe.", [source, *facts], "correct these keys."
-        ) from None
-    except RuntimeError as error:  # mergekit's own cross-field checks
-        raise RecipeError(
-            "mergekit does not accept the recipe.", [source, str(error)], "correct these keys."
-        ) from None
+        raise _unacceptable("The recipe cannot be understood.", source, _said(error)) from None
     check_config(config)
-    return Recipe(text, source, config)
+    recipe = Recipe(text, source, config, data, document)
+    if not recipe.is_reasoning_vector or config.models is None or config.tokenizer is not None:
+        recipe.mergekit  # noqa: B018  (who plans or executes it has rules of its own)
+    return recipe
 
 
-def _with_folders(data: Any, key: object = None) -> Any:
-    """The recipe with folders whose names hold ``@`` or ``+`` spelled so that mergekit sees them.
+def _folder(value: Any) -> Any:
+    """A folder whose name holds ``@`` or ``+`` spelled so that neither is taken for more.
 
-    It would take what follows for a revision or an adapter.
+    What follows would be a revision or an adapter.
     """
+    is_folder = isinstance(value, str) and {"@", "+"} & {*value} and Path(value).is_dir()
+    return {"model": {"path": value}} if is_folder else value
+
+
+def _named(data: Any, change: Callable[[Any], Any], key: object = None) -> Any:
+    """The data with every model's name changed."""
+    if key in _MODELS:
+        return change(data)
     if isinstance(data, dict):
-        return {name: _with_folders(value, name) for name, value in data.items()}
-    if isinstance(data, list):
-        return [_with_folders(item) for item in data]
-    if isinstance(data, str) and key in _MODELS and {"@", "+"} & {*data} and Path(data).is_dir():
-        return {"model": {"path": data}}
-    return data
+        return {name: _named(value, change, name) for name, value in data.items()}
+    return [_named(item, change) for item in data] if isinstance(data, list) else data
 
 
-def check_config(config: "MergeConfiguration") -> None:
-    """Refuse parameters that mergekit would ignore, and donors that do not form pairs.
-
-    Raises:
-        RecipeError: see ``read_recipe``.
-    """
-    from mergekit import merge_methods
-
-    known = {method.spec.name: method.spec for method in merge_methods.registered_methods()}
-    if config.merge_method not in known:
-        raise RecipeError(
-            f"Unknown merge method {config.merge_method!r}.",
-            [_hint(config.merge_method, known)],
-            f"write merge_method: {METHOD}.",
-        )
-    problems = Problems()
-    for where, parameters, per_donor in parameter_blocks(config):
-        for name in parameters or {}:
-            with problems.noted():
-                _check_parameter(known[config.merge_method], name, where, per_donor)
-    for key in ("dtype", "out_dtype"):
-        with problems.noted():
-            _check_dtype(key, getattr(config, key))
-    for where, _, inputs in _input_lists(config):
-        for entry in inputs:
-            if where.endswith("]"):
-                with problems.noted():
-                    _check_layer_range(where, entry)
-    if config.merge_method == METHOD:
-        with problems.noted():
-            _check_donors(config)
-    problems.raise_all()
+def _references(data: Any, key: object = None) -> Iterator[Any]:
+    if key in _MODELS and not isinstance(data, str) and "kind" in (data or ()):
+        yield from _references(dict(data))  # the row of one token of a model
+    elif key in _MODELS:
+        if data is not None and data not in (_WORDS if key not in {"model", "base_model"} else ()):
+            yield data
+    elif isinstance(data, dict):
+        for name, value in data.items():
+            yield from _references(value, name)
+    elif isinstance(data, list):
+        for item in data:
+            yield from _references(item)
 
 
-def _check_dtype(key: str, value: str | None) -> None:
-    # config.json takes the word as it stands; of torch.float32 transformers makes nothing.
-    if value is not None and value not in _DTYPES:
-        raise RecipeError(f"Unknown {key} {value!r}.", [_hint(value, _DTYPES)], f"correct {key}.")
+def _said(error: Any) -> list[str]:
+    return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
 
 
-def _check_layer_range(where: str, entry: Any) -> None:
-    start, end = entry.layer_range
-    if not 0 <= start < end:
-        raise RecipeError(
-            f"A layer_range of {where} holds no layers.",
-            [f"{entry.model}: layer_range: [{start}, {end}]"],
-            "write the first layer, from 0, and the layer after the last.",
-        )
-
-
-def _check_donors(config: "MergeConfiguration") -> None:
-    if config.base_model is None:
-        raise RecipeError(
-            "The recipe names no target.",
-            ["base_model is missing"],
-            "add base_model: the model that receives the vector.",
-        )
-    for where, target, inputs in _input_lists(config):
-        if where.endswith("]") and all(entry.model != target for entry in inputs):
-            raise RecipeError(
-                f"The target is not among the sources of {where}.",
-                [f"target: {target}"],
-                "add it there, with the layer_range that receives the vector.",
-            )
-    for where, donors in declared_donors(config):
-        form_pairs(donors, where=where, target=config.base_model)
-
-
-def declared_donors(config: "MergeConfiguration") -> Iterator[tuple[str, list[Donor]]]:
-    """Each slice's donors as declared, with the name errors give the slice ('' if there is one)."""
-    for where, target, inputs in _input_lists(config):
-        donors = []
-        for entry in inputs:
-            given = entry.parameters or {}
-            if entry.model == target and given.get("role") != "sft":
-                _refuse_target_role(entry)
-                continue
-            weight = given.get("weight")
-            donors.append(
-                Donor(
-                    entry.model,
-                    given.get("role"),
-                    str(given.get("pair", "default")),
-                    # A filtered weight or a gradient has no one value; it is read per tensor.
-                    weight if weight is None or isinstance(weight, int | float) else 1.0,
-                )
-            )
-        yield where, donors
-
-
-def _refuse_target_role(entry: Any) -> None:
-    if entry.parameters:
-        raise RecipeError(
-            "The target is listed as a donor.",
-            [f"{entry.model}: {dict(entry.parameters)}"],
-            "a vector is the difference of two donors: name them under models, and the model "
-            "that receives it under base_model alone.",
-        )
-
-
-def _input_lists(config: "MergeConfiguration") -> Iterator[tuple[str, Any, list[Any]]]:
-    """(name, target, inputs) of everything that lists inputs."""
-    blocks = [("", config), *((f"modules.{n}", m) for n, m in (config.modules or {}).items())]
-    for where, block in blocks:
-        if block.models:
-            yield where, config.base_model, block.models
-        for index, piece in enumerate(block.slices or []):
-            label = f"{where}.slices[{index}]".lstrip(".")
-            yield label, piece.base_model or config.base_model, piece.sources
-
-
-def parameter_blocks(config: "MergeConfiguration") -> Iterator[tuple[str, Any, bool]]:
-    """(name, parameters, whether it belongs to one donor) of everything that takes parameters."""
-    yield "parameters", config.parameters, False
-    for name, module in (config.modules or {}).items():
-        yield f"modules.{name}.parameters", module.parameters, False
-    pieces = [("slices", config.slices)]
-    pieces += [(f"modules.{n}.slices", m.slices) for n, m in (config.modules or {}).items()]
-    for name, slices in pieces:
-        for index, piece in enumerate(slices or []):
-            yield f"{name}[{index}].parameters", piece.parameters, False
-    for _, _, inputs in _input_lists(config):
-        for entry in inputs:
-            yield f"{entry.model} parameters", entry.parameters, True
-
-
-def _check_parameter(spec: "MergeMethodSpec", name: str, where: str, per_donor: bool) -> None:
-    per_input = {p.name for p in spec.input_parameters}
-    shared = {p.name for p in spec.shared_parameters}
-    if name not in per_input | shared:
-        raise RecipeError(
-            f"Unknown parameter {name!r}.",
-            [where, _hint(name, per_input | shared)],
-            "correct the name; mergekit ignores what it does not know.",
-        )
-    if per_donor and name in shared:
-        raise RecipeError(
-            f"Parameter {name!r} stands at a donor, where it has no effect.",
-            [where],
-            "move it to the recipe's (or the slice's) parameters.",
-        )
-    if not per_donor and spec.name == METHOD and name in _DONOR_ONLY:
-        raise RecipeError(
-            f"Parameter {name!r} belongs to a donor.",
-            [where],
-            f"move it to a donor's own parameters: {{{name}: ...}}.",
-        )
-
-
-def _check_keys(data: Mapping[str, Any], source: str) -> None:
-    """Refuse keys that mergekit's models do not have; they would be dropped without a word."""
-    from mergekit import config as mk
-    from mergekit.tokenizer.config import TokenizerConfig
-
-    children = {
-        "models": mk.InputModelDefinition,
-        "slices": mk.OutputSliceDefinition,
-        "sources": mk.InputSliceDefinition,
-        "modules": mk.OutputModuleDefinition,
-        "tokenizer": TokenizerConfig,
-    }
-
-    problems = Problems()
-
-    def check(key: Any, model: Any, where: str) -> None:
-        if key not in model.model_fields:
-            raise RecipeError(
-                f"Unknown key {key!r} in the recipe.",
-                [f"{source}{where}", _hint(str(key), model.model_fields)],
-                "correct the key; mergekit ignores what it does not know.",
-            )
-
-    def walk(value: Any, model: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            return  # pydantic says better what type it should be
-        for key, child in value.items():
-            with problems.noted():
-                check(key, model, where)
-            if key not in children or key not in model.model_fields:
-                continue
-            named = child.items() if key == "modules" and isinstance(child, dict) else None
-            items = named or (enumerate(child) if isinstance(child, list) else [("", child)])
-            for label, item in items:
-                walk(item, children[key], f"{where} {key}[{label}]".replace("[]", ""))
-
-    walk(data, mk.MergeConfiguration, "")
-    problems.raise_all()
-
-
-def _hint(word: str, known: Any) -> str:
-    names = sorted(known)
-    near = get_close_matches(word, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+def _unacceptable(headline: str, source: str, said: list[str]) -> RecipeError:
+    return RecipeError(headline, [source, *said], "correct these keys.")

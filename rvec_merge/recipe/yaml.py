@@ -1,5 +1,7 @@
 """YAML from strangers: plain data only, no duplicate keys, no anchors that explode."""
 
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -16,7 +18,30 @@ _LONG = 64  # characters of a scalar that count as one node more
 _BY_TAGS = (LookupError, AttributeError, ArithmeticError, TypeError)
 
 
+@dataclass(frozen=True)
+class Document:
+    """One YAML document: what it says, and where in the text."""
+
+    text: str
+    data: Any
+    root: yaml.Node | None
+
+    def rewritten(self, keys: Collection[str], new: Callable[[str], str]) -> str:
+        """The text with the values of ``keys`` changed, and everything else as it was."""
+        text = self.text
+        places = {id(n): n for n in _values(self.root, keys, set())}.values()
+        for node in sorted(places, key=lambda n: -n.start_mark.index):
+            if (value := new(node.value)) != node.value:
+                text = text[: node.start_mark.index] + value + text[node.end_mark.index :]
+        return text
+
+
 def load_yaml(text: str, *, source: str, error: type[RvecError] = RecipeError) -> Any:
+    """What one YAML document of plain data says; see ``compose``."""
+    return compose(text, source=source, error=error).data
+
+
+def compose(text: str, *, source: str, error: type[RvecError] = RecipeError) -> Document:
     """Parse one YAML document of plain data.
 
     Args:
@@ -31,14 +56,35 @@ def load_yaml(text: str, *, source: str, error: type[RvecError] = RecipeError) -
     if len(text) > TEXT_LIMIT:
         raise error("The YAML is too large.", [source, f"{len(text):,} characters"], fix)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if node is None:
-            return None
-        _measure(node, source, error)
-        return yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return Document(text, None, None)
+            _measure(root, source, error)
+            return Document(text, loader.construct_document(root), root)
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, RecursionError, ValueError, *_BY_TAGS) as problem:
         said = " ".join(str(problem).split()) or type(problem).__name__
         raise error("This is not valid YAML.", [source, said], fix) from None
+
+
+def _values(
+    node: yaml.Node | None, keys: Collection[str], seen: set[int]
+) -> Iterator[yaml.ScalarNode]:
+    """The scalars that stand under one of the keys."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(value, yaml.ScalarNode) and str(key.value) in keys:
+                yield value
+            yield from _values(value, keys, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _values(item, keys, seen)
 
 
 def _measure(root: yaml.Node, source: str, error: type[RvecError]) -> None:

@@ -4,17 +4,15 @@ import json
 import re
 from math import isclose
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvec_merge.errors import CheckpointError, ResultsError
 from rvec_merge.experiment.fingerprint import changed_inputs
 from rvec_merge.experiment.states import has_one_scale
 from rvec_merge.files.marks import RECIPE_FILE
+from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.read import Recipe, parse_recipe, read_recipe
 from rvec_merge.results.read import Results, read_results
-
-if TYPE_CHECKING:
-    from mergekit.config import MergeConfiguration
 
 # What does not decide which vector is added to which target, or how much of it.
 _BESIDE = {"dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template"}
@@ -80,7 +78,7 @@ def check_evidence(folder: Path, pinned: Recipe) -> None:
 
 
 def _differences(
-    evaluated: "MergeConfiguration", merged: "MergeConfiguration", *, commits: bool = True
+    evaluated: RecipeConfig, merged: RecipeConfig, *, commits: bool = True
 ) -> list[str]:
     ours, theirs = _content(evaluated), _content(merged)
     if not commits:
@@ -96,12 +94,12 @@ def _differences(
     ]
 
 
-def _content(config: "MergeConfiguration") -> dict[str, Any]:
+def _content(config: RecipeConfig) -> dict[str, Any]:
     content: dict[str, Any] = config.model_dump(mode="json", exclude_none=True, exclude=_BESIDE)
     if has_one_scale(config):
         content["parameters"].pop("scale")
     return content
 
 
-def _scale(config: "MergeConfiguration") -> Any:
+def _scale(config: RecipeConfig) -> Any:
     return (config.parameters or {}).get("scale")

@@ -1,25 +1,39 @@
-"""The method's parameters: what each may be, and what an error says when it is not."""
+"""The method's parameters: where each is given, and what it may be."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
-
-from mergekit.merge_methods.base import MISSING, ParameterSpec
 
 from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS
 from rvec_merge.errors import RecipeError
 from rvec_merge.recipe.pairs import ROLES
 
 CONTROLS = ("none", *CONTROL_KINDS)
+MISSING = object()  # a parameter that has no default, and was not given
 
 
-class Parameter(ParameterSpec):
-    """A parameter that says in three parts what is wrong with its value, while mergekit plans."""
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of ``reasoning_vector``.
 
-    # A required parameter that is missing reaches `validate` too, instead of mergekit's own error.
-    required = False
+    Attributes:
+        per_donor: each donor has its own; else the recipe has one for all of them.
+        default: what it is where the recipe gives none, or no filter matches; ``MISSING`` if it
+            must be given.
+    """
+
+    name: str
+    kind: type
+    per_donor: bool
+    default: Any
 
     def validate(self, value: Any) -> Any:
+        """The value as the arithmetic takes it.
+
+        Raises:
+            RecipeError: it is none of this parameter.
+        """
         return _VALIDATORS[self.name](self.name, value)
 
 
@@ -96,7 +110,7 @@ def _pair_name(name: str, value: Any) -> str:
     return str(value)
 
 
-_VALIDATORS = {
+_VALIDATORS: dict[str, Callable[[str, Any], Any]] = {
     "role": _role,
     "pair": _pair_name,
     "weight": _weight,
@@ -105,3 +119,12 @@ _VALIDATORS = {
     "control": _control,
     "seed": _seed,
 }
+PARAMETERS = (
+    Parameter("role", str, True, None),
+    Parameter("pair", str, True, "default"),
+    Parameter("weight", float, True, None),
+    Parameter("scale", float, False, MISSING),
+    Parameter("density", float, False, 1.0),
+    Parameter("control", str, False, "none"),
+    Parameter("seed", int, False, 0),
+)

@@ -1,0 +1,122 @@
+"""The plan of a recipe from the names in its inputs' headers: no architecture is looked up."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rvec_merge.checkpoint.header import TensorInfo
+from rvec_merge.checkpoint.model_config import flat, tied
+from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Seen
+from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.reference import Reference
+from rvec_merge.recipe.settings import Resolver
+
+_HEADS = ("lm_head.weight", "embed_out.weight")
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
+# Constants that old checkpoints stored, by the rank that tells them from weights of a like name.
+# transformers computes them from the config, whatever a checkpoint holds.
+_CONSTANTS = (
+    (re.compile(r"rotary_emb\.inv_freq$"), 1),
+    (re.compile(r"\.(attn|attention)\.masked_bias$"), 0),
+    (re.compile(r"\.(attn|attention)\.bias$"), 4),
+    (re.compile(r"\.position_ids$"), 2),
+)
+_LAYER = re.compile(r"(?:^|(.*?)\.)(\d+)\.")
+_LISTS = frozenset({"layers", "layer", "h", "blocks", "block"})  # what lists of layers are called
+_COUNTS = ("layers", "layer", "depth", "blocks")  # how a config's keys for their lengths end
+
+
+def is_constant(info: TensorInfo) -> bool:
+    """Whether a stored tensor is a constant that models compute themselves."""
+    return any(
+        pattern.search(info.name) and len(info.shape) == rank for pattern, rank in _CONSTANTS
+    )
+
+
+def is_head(name: str) -> bool:
+    """Whether a name is that of an output head."""
+    return name.endswith(_HEADS)
+
+
+def is_tied_head(name: str, model: Seen) -> bool:
+    """Whether a name is that of an output head which the config ties to the embeddings."""
+    return is_head(name) and bool(tied(model.config))
+
+
+def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[ResolvedTensor]:
+    """The output is what the target stores; each tensor meets the donors' of the same name.
+
+    A constant that models compute is copied from the target. A tied output head that some inputs
+    store is read from the embeddings of the others, as loaders do.
+
+    Raises:
+        RecipeError: a parameter has a value that it cannot have.
+    """
+    config, target = recipe.config, recipe.target
+    resolver = Resolver(config)
+    seen = models[target]
+    stored = seen.tensors or {}
+    depths = Depths(stored, seen.config)
+    planned = []
+    for name, aliases in {**dict.fromkeys(stored, ()), **_heads(resolver.inputs, models)}.items():
+        info = stored.get(name)
+        rounds = info is None or info.dtype.is_floating_point
+        inputs = [target] if info is not None and is_constant(info) else resolver.inputs
+        wanted = InputTensor((name, *aliases), config.dtype if rounds else None)
+        planned.append(
+            ResolvedTensor(
+                name,
+                target,
+                dict.fromkeys(inputs, wanted),
+                resolver.parameters(name, depths.of(name)),
+                config.out_dtype if rounds else None,
+            )
+        )
+    return planned
+
+
+def _heads(
+    inputs: Sequence[Reference], models: Mapping[Reference, Seen]
+) -> dict[str, tuple[str, ...]]:
+    """Output heads that some inputs store and others tie, and the embeddings read in their place."""
+    tensors = {reference: models[reference].tensors or {} for reference in inputs}
+    stored = {n: info for found in tensors.values() for n, info in found.items() if is_head(n)}
+    heads: dict[str, tuple[str, ...]] = {}
+    for name, head in stored.items():
+        for reference, found in tensors.items():
+            if name not in found and is_tied_head(name, models[reference]):
+                alike = (n for n, i in found.items() if i.shape[1:] == head.shape[1:])
+                heads[name] = tuple(n for n in alike if n.endswith(EMBEDDINGS))[:1]
+    return heads
+
+
+class Depths:
+    """How deep in the model a tensor lies: 0 in the first layer, 1 in the last, 0 outside.
+
+    Layers are numbered in names. How many there are the names say too, without those that a config
+    counts apart: layers that predict further tokens, behind the last.
+    """
+
+    def __init__(self, names: Iterable[str], config: Mapping[str, Any]) -> None:
+        last: Counter[str] = Counter()
+        for name in names:
+            if found := _LAYER.match(name):
+                last[found[1] or ""] = max(last[found[1] or ""], int(found[2]))
+        settings = dict(flat(config))
+        stated = {v for k, v in settings.items() if k.endswith(_COUNTS) and isinstance(v, int)}
+        further = settings.get("num_nextn_predict_layers") or 0
+        self._counts = {}
+        lists = {place for place in last if place.rpartition(".")[2] in _LISTS}
+        for place, index in last.items():
+            if place in lists or (not lists and index + 1 in stated):
+                beyond = index + 1 not in stated and index + 1 - further in stated
+                self._counts[place] = index + 1 - (further if beyond else 0)
+
+    def of(self, name: str) -> float:
+        """The depth of a tensor of that name."""
+        found = _LAYER.match(name)
+        count = self._counts.get(found[1] or "") if found else None
+        if found is None or count is None:
+            return 0.0
+        return min(1.0, int(found[2]) / (count - 1)) if count > 1 else 1.0
