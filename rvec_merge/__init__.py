@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+# Whoever checks a stock mergekit run while it plans. Here, because no room may name one above it.
+STOCK_CHECKS = "rvec_merge.preflight.stock"
+
 # Public name -> module, resolved on first use (PEP 562): importing this package imports nothing.
 _PUBLIC = {
     "RvecError": "rvec_merge.errors",

@@ -15,8 +15,6 @@ from rvec_merge import __file__ as here
 
 PACKAGE = Path(here).parent
 ONLY_IN = {"click": {"cli"}, "rich": {"cli"}, "lm_eval": {"experiment", "tasks"}}
-# Looked up by name while mergekit plans, so that importing the plugin imports no check.
-BY_NAME = {("mergekit_plugin.stock_run", "preflight.stock")}
 
 
 def floors() -> list[list[str]]:
@@ -36,23 +34,23 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, known: dict[str, Path]) -> set[tuple[str, bool]]:
-    """The package's modules that a file names, and whether it does in a string."""
+def imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """The package's modules that a file names, in a string too."""
     named = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            named |= {(alias.name, False) for alias in node.names}
+            named |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = path.relative_to(PACKAGE.parent).parts[: -node.level] if node.level else ()
             source = ".".join([*above, *filter(None, [node.module])])
             for alias in node.names:
                 whole = f"{source}.{alias.name}"
                 is_module = whole.removeprefix("rvec_merge.") in known
-                named.add((whole if is_module else source, False))
+                named.add(whole if is_module else source)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            named.add((node.value, True))
-    ours = {(n.removeprefix("rvec_merge."), s) for n, s in named if n.startswith("rvec_merge.")}
-    return {(name, by_name) for name, by_name in ours if name in known}
+            named.add(node.value)
+    ours = {name.removeprefix("rvec_merge.") for name in named if name.startswith("rvec_merge.")}
+    return ours & known.keys()
 
 
 def edges() -> set[tuple[str, str]]:
@@ -60,8 +58,8 @@ def edges() -> set[tuple[str, str]]:
     return {
         (name, other)
         for name, path in known.items()
-        for other, by_name in imports(path, known)
-        if other != name and not (by_name and (name, other) in BY_NAME)
+        for other in imports(path, known)
+        if other != name
     }
 
 

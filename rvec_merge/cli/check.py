@@ -32,8 +32,6 @@ def command(
     alone are read, unless --deep fetches them. Every problem is listed. Exits with 1 if there is
     one; warnings do not count.
     """
-    from transformers.utils import logging
-
     from rvec_merge.cli._check_text import print_json, print_text
     from rvec_merge.errors import Notice, RvecError
     from rvec_merge.hub.recipes import fetch_models, open_recipe
@@ -42,7 +40,6 @@ def command(
     from rvec_merge.merge.settings import Settings
     from rvec_merge.preflight.deep import Closeness, compare_weights
 
-    logging.set_verbosity_error()  # its notes are about mergekit's calls, not about the recipe
     try:
         read = open_recipe(recipe)
     except RvecError as error:

@@ -130,9 +130,7 @@ def _open(
         names = (grpo, sft)
     else:
         from rvec_merge.hub.recipes import open_recipe
-        from rvec_merge.mergekit_plugin.fast_import import import_mergekit
 
-        import_mergekit()
         read = open_recipe(recipe)
         if not stream:
             yield vectors.open_recipe_vector(read, pair)

@@ -70,9 +70,7 @@ def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
     if is_hub(reference) or not Path(reference).is_file():
         return open_vector(reference), None
     from rvec_merge.hub.recipes import open_recipe
-    from rvec_merge.mergekit_plugin.fast_import import import_mergekit
 
-    import_mergekit()
     recipe = open_recipe(reference)
     return open_recipe_vector(recipe, pair), str(recipe.config.base_model)
 

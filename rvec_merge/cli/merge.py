@@ -66,9 +66,6 @@ def command(
 
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
     logging.basicConfig(level=levels[min(verbosity, 2)])
-    from rvec_merge.mergekit_plugin.fast_import import import_mergekit
-
-    import_mergekit(quiet=not verbosity)
     from rvec_merge.hub.recipes import open_recipe
     from rvec_merge.merge.prepare import fetch_inputs
     from rvec_merge.merge.run import merge

@@ -20,9 +20,6 @@ def command(out: Path, recipe: str | None, sample: int | None, seed: int, as_jso
 
     Exits with 1 when the bits are not what the recipe gives.
     """
-    from rvec_merge.mergekit_plugin.fast_import import import_mergekit
-
-    import_mergekit()
     from rvec_merge.errors import CheckpointError
     from rvec_merge.hub.recipes import open_recipe
     from rvec_merge.merge.verify import verify

@@ -2,7 +2,7 @@
 
 from rvec_merge.errors import PlanError
 from rvec_merge.recipe.config import RecipeConfig
-from rvec_merge.recipe.read import Recipe, parameter_blocks
+from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
 
 DONORS = ("sft", "grpo")
@@ -36,9 +36,7 @@ def has_one_scale(config: RecipeConfig) -> bool:
     A number is also what YAML reads as text (``5e-1``). Where a slice has a scale of its own, the
     recipe's is one value of several.
     """
-    scales = [
-        block["scale"] for _, block, _ in parameter_blocks(config) if "scale" in (block or {})
-    ]
+    scales = [block["scale"] for _, block, _ in config.parameter_blocks() if "scale" in block]
     try:
         return [float(scale) for scale in scales] == [float(config.parameters["scale"])]
     except (KeyError, TypeError, ValueError):

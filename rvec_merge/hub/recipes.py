@@ -1,11 +1,7 @@
 """Recipes that name the Hub, or lie on it: read, pinned to commits, their inputs fetched."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from rvec_merge.errors import RecipeError
 from rvec_merge.hub.content import Content, fetch_content
@@ -16,11 +12,6 @@ from rvec_merge.hub.references import is_hub, named_repo, parse_reference
 from rvec_merge.hub.remote import hub_reference
 from rvec_merge.hub.snapshot import is_offline, pinned
 from rvec_merge.recipe.read import Recipe, parse_recipe, read_recipe
-
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-
-_NAMES = frozenset({"model", "base_model", "source", "tokenizer_source"})  # keys that name a model
 
 
 def open_recipe(source: str | Path) -> Recipe:
@@ -46,7 +37,7 @@ def recipe_of(content: Content) -> Recipe:
     """
     text = (content.folder / content.kind.mark).read_text("utf-8")
     recipe = parse_recipe(text, source=content.where)
-    for name in named_models(recipe):
+    for name in recipe.named_models():
         # What looks like a repo but is a folder here must not be taken for the repo.
         if named_repo(name) is None:
             raise RecipeError(
@@ -55,28 +46,6 @@ def recipe_of(content: Content) -> Recipe:
                 "do not use it; run from another folder if a folder here has a repo's name.",
             )
     return recipe
-
-
-def named_models(recipe: Recipe) -> list[str]:
-    """Every model, adapter and tokenizer's model that a recipe names, as it is written."""
-    names = []
-    for reference in sorted(recipe.config.referenced_models(), key=str) + _tokenizers(recipe):
-        names += [str(part) for part in (reference.model, reference.lora) if part is not None]
-    return list(dict.fromkeys(names))
-
-
-def _tokenizers(recipe: Recipe) -> "list[ModelReference]":
-    """The models that tokenizers and rows of embeddings are taken from."""
-    from mergekit.common import ModelReference
-    from mergekit.tokenizer.config import ModelTokenEmbedding
-
-    config = recipe.config
-    found: list[Any] = [config.tokenizer_source]
-    if config.tokenizer is not None:
-        found.append(config.tokenizer.source)
-        sources = [token.source for token in (config.tokenizer.tokens or {}).values()]
-        found += [*sources, *(s.model for s in sources if isinstance(s, ModelTokenEmbedding))]
-    return [reference for reference in found if isinstance(reference, ModelReference)]
 
 
 def pin(recipe: Recipe, *, strict: bool = False) -> Recipe:
@@ -90,7 +59,7 @@ def pin(recipe: Recipe, *, strict: bool = False) -> Recipe:
         RecipeError: the text cannot be rewritten.
     """
     commits: dict[str, str] = {}
-    for name in named_models(recipe):
+    for name in recipe.named_models():
         hub = named_repo(name)
         if hub is None:
             if strict:
@@ -108,8 +77,8 @@ def pin(recipe: Recipe, *, strict: bool = False) -> Recipe:
     changed = {name: commit for name, commit in commits.items() if name != commit}
     if not changed:
         return recipe
-    result = parse_recipe(_rewritten(recipe.text, changed), source=recipe.source)
-    left = sorted(set(named_models(result)) & changed.keys())
+    result = recipe.renamed(changed)
+    left = sorted(set(result.named_models()) & changed.keys())
     if left:
         raise RecipeError(
             "The recipe's models cannot be pinned to commits.",
@@ -148,42 +117,9 @@ def localized(recipe: Recipe) -> Recipe:
         HubError: see ``fetch_models``.
     """
     folders: dict[str, str] = {}
-    for name in named_models(recipe):
+    for name in recipe.named_models():
         if (hub := named_repo(name)) is not None:
             folders[name] = str(fetch_model(hub))
     if not folders or re.search(r"[^\w./-]", "".join(folders.values())):
         return recipe  # mergekit or YAML would take such a path apart
-    return parse_recipe(_rewritten(recipe.text, folders), source=recipe.source)
-
-
-def _rewritten(text: str, changed: dict[str, str]) -> str:
-    """The YAML with other models' names, and everything else as it was."""
-    for node in sorted(_model_names(yaml.compose(text, Loader=yaml.SafeLoader)), key=_start)[::-1]:
-        parts = [changed.get(part, part) for part in node.value.split("+")]
-        if "+".join(parts) != node.value:
-            text = text[: _start(node)] + "+".join(parts) + text[node.end_mark.index :]
-    return text
-
-
-def _model_names(node: Any) -> Iterator[yaml.ScalarNode]:
-    seen = set()
-
-    def walk(node: Any) -> Iterator[yaml.ScalarNode]:
-        if id(node) in seen:
-            return
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if isinstance(value, yaml.ScalarNode) and key.value in _NAMES:
-                    yield value
-                yield from walk(value)
-        elif isinstance(node, yaml.SequenceNode):
-            for item in node.value:
-                yield from walk(item)
-
-    yield from walk(node)
-
-
-def _start(node: yaml.Node) -> int:
-    start: int = node.start_mark.index
-    return start
+    return recipe.renamed(folders)

@@ -27,7 +27,7 @@ def run_mergekit(recipe: Recipe, settings: Settings, folder: Path) -> Checkpoint
         changed = {"lora_merge_cache": adapters, "write_model_card": False}
         options = settings.mergekit().model_copy(update=changed)
         try:
-            config = localized(recipe).config.model_copy(deep=True)
+            config = localized(recipe).mergekit.model_copy(deep=True)
             # What it names on the Hub is here, was compared, and is not checked again.
             with no_downloads(), own_plan():
                 run_merge(config, str(folder), options=options, config_source=recipe.text)

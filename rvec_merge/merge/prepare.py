@@ -1,6 +1,5 @@
 """A merge, as far as it goes before a weight is read: what `rvec check` tells, and what follows."""
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +8,9 @@ from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import Problems, RecipeError
 from rvec_merge.hub.recipes import fetch_models
 from rvec_merge.hub.remote import hub_reference, see
-from rvec_merge.merge.copied_files import write_config
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input, read_input
-from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, output_config, plan_merge
+from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, plan_merge
 from rvec_merge.preflight import PreflightReport, examine, see_local
 from rvec_merge.preflight.models import Model, Resolver
 from rvec_merge.recipe.read import Recipe
@@ -55,11 +53,13 @@ def prepare(
     problems = Problems()
     with problems.noted():
         inputs = {model.reference: _input(model, settings) for model in report.models}
+        layers: dict[str, int] = {}
+        if recipe.config.is_sliced:
+            from rvec_merge.plan.by_mergekit import layer_counts
+
+            layers = layer_counts(recipe, trusted)
         try:
-            with tempfile.TemporaryDirectory() as folder:
-                write_config(recipe, output_config(recipe, trusted)[1], Path(folder))
-            plan = plan_merge(recipe, report.tensors, inputs=inputs, trust_remote_code=trusted)
-            return Prepared(report, plan)
+            return Prepared(report, plan_merge(recipe, report.tensors, inputs, config=layers))
         except NotStreamable as reason:
             _refuse_compact(report.models, str(reason))
             return Prepared(report, reason=str(reason))

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from rvec_merge.arithmetic.effect import Effect
+from rvec_merge.checkpoint.dtypes import dtype_named
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.layout import lay_out, write_index
 from rvec_merge.checkpoint.written import Wanted, check_written
@@ -20,11 +21,10 @@ from rvec_merge.merge.execute import execute
 from rvec_merge.merge.prepare import Prepared, prepare
 from rvec_merge.merge.provenance import record, write_provenance
 from rvec_merge.merge.settings import Settings
+from rvec_merge.plan.by_names import is_tied_head
 from rvec_merge.plan.local import is_path
 from rvec_merge.plan.merge_plan import MergePlan
 from rvec_merge.preflight import PreflightReport
-from rvec_merge.preflight.complete import is_tied_head
-from rvec_merge.preflight.reading import find
 from rvec_merge.recipe.read import Recipe
 
 LOG = logging.getLogger(__name__)
@@ -201,21 +201,19 @@ def _delegated(
 
 def _wanted(recipe: Recipe, report: PreflightReport, written: Checkpoint) -> dict[str, Wanted]:
     """What mergekit's executor must have written: its plan, as far as it was seen beforehand."""
-    from mergekit.common import dtype_from_name
-
     if not report.tensors:
         return {name: Wanted() for name in written.tensors}
     models = {model.reference: model for model in report.models}
-    aligned = recipe.config.tokenizer or recipe.config.tokenizer_source
+    aligned = recipe.config.asks_for_tokenizer
     wanted = {}
     for tensor in report.tensors:
         target = models.get(tensor.target)
         if target and tensor.name not in written.tensors and is_tied_head(tensor.name, target):
             continue  # mergekit's adapters are merged without the copy that some inputs store
         inputs = tensor.inputs.get(tensor.target)
-        stored = find(target.tensors or {}, inputs) if target and inputs else None
+        stored = inputs.find(target.tensors or {}) if target and inputs else None
         shape = stored.shape if stored and recipe.is_reasoning_vector and not aligned else None
-        wanted[tensor.name] = Wanted(shape, dtype_from_name(tensor.out_dtype))
+        wanted[tensor.name] = Wanted(shape, dtype_named(tensor.out_dtype))
     target = models.get(report.tensors[0].target)
     for name in written.tensors:  # and one that trains tied embeddings gets a copy of its own
         if target and name not in wanted and is_tied_head(name, target):

@@ -19,9 +19,15 @@ from rvec_merge.hub.recipes import fetch_models
 from rvec_merge.hub.snapshot import no_downloads
 from rvec_merge.merge.provenance import Provenance, read_provenance
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, PlannedTensor, plan_merge
+from rvec_merge.plan.merge_plan import (
+    MergePlan,
+    NotStreamable,
+    PlannedTensor,
+    plan_merge,
+    resolve,
+    why_by_mergekit,
+)
 from rvec_merge.preflight import see_local
-from rvec_merge.preflight.plan import resolve_seen
 from rvec_merge.recipe.read import Recipe, parse_recipe
 
 
@@ -119,11 +125,13 @@ def _plan(recipe: Recipe) -> MergePlan:
     models = {}
     for reference in recipe.config.referenced_models():
         folder_of(reference)
-        if (seen := see_local(reference, "input")) is not None:
+        seen = see_local(reference, "input")
+        if seen is not None and seen.tensors is not None:
             models[reference] = seen
     try:
         with no_downloads():
-            tensors = resolve_seen(recipe, models, False)
+            by_mergekit = why_by_mergekit(recipe, models) is not None
+            tensors = resolve(recipe, models, by_mergekit=by_mergekit)
             return plan_merge(recipe, tensors, inputs=open_inputs(recipe))
     except NotStreamable as reason:
         raise RecipeError(

@@ -9,20 +9,40 @@ from typing import Any
 
 import torch
 from mergekit.merge_methods.base import (
+    MISSING,
     BasePolicy,
     BatchOptions,
     GroupMergeMethod,
     InputContract,
     MergeMethodSpec,
     ParameterScope,
+    ParameterSpec,
     TensorGroup,
 )
 
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import RecipeError
-from rvec_merge.mergekit_plugin.parameters import Parameter
 from rvec_merge.mergekit_plugin.stock_run import check_inputs, stock_run
+from rvec_merge.recipe import parameters as known
+from rvec_merge.recipe.config import METHOD
 from rvec_merge.recipe.deltas import deltas
+
+
+class _Parameter(ParameterSpec):
+    """A parameter that says in three parts what is wrong with its value, while mergekit plans."""
+
+    # A required parameter that is missing reaches `validate` too, instead of mergekit's own error.
+    required = False
+
+    def validate(self, value: Any) -> Any:
+        (ours,) = (parameter for parameter in known.PARAMETERS if parameter.name == self.name)
+        return ours.validate(known.MISSING if value is MISSING else value)
+
+
+def _spec(ours: known.Parameter) -> ParameterSpec:
+    scope = ParameterScope.INPUT if ours.per_donor else ParameterScope.SHARED
+    default = MISSING if ours.default is known.MISSING else ours.default
+    return _Parameter(ours.name, ours.kind, scope, default)
 
 
 class ReasoningVectorMethod(GroupMergeMethod):
@@ -37,19 +57,11 @@ class ReasoningVectorMethod(GroupMergeMethod):
     """
 
     spec = MergeMethodSpec(
-        name="reasoning_vector",
+        name=METHOD,
         pretty_name="Reasoning Vector",
         reference_url="https://arxiv.org/abs/2509.01363",
         contract=InputContract(base=BasePolicy.REQUIRED),
-        parameters=(
-            Parameter("role", str, ParameterScope.INPUT, default=None),
-            Parameter("pair", str, ParameterScope.INPUT, default="default"),
-            Parameter("weight", float, ParameterScope.INPUT, default=None),
-            Parameter("scale", float, ParameterScope.SHARED),
-            Parameter("density", float, ParameterScope.SHARED, default=1.0),
-            Parameter("control", str, ParameterScope.SHARED, default="none"),
-            Parameter("seed", int, ParameterScope.SHARED, default=0),
-        ),
+        parameters=tuple(_spec(parameter) for parameter in known.PARAMETERS),
     )
 
     def validate_inputs(

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import rvec_merge
+
 if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
 
@@ -44,9 +46,9 @@ def check_inputs(input_ids: Sequence[Hashable], target: Hashable) -> None:
     """
     if _own_plan.get():
         return  # who asked for it checks more
-    # By name: the checks stand above this room, and add themselves when they are imported. Here,
-    # not with the plugin: whoever imports mergekit without merging should not wait for them.
-    import_module("rvec_merge.preflight.stock")
+    # The checks stand above this room, and add themselves when they are imported. Here, not with
+    # the plugin: whoever imports mergekit without merging should not wait for them.
+    import_module(rvec_merge.STOCK_CHECKS)
     run = stock_run()
     for check in CHECKS:
         check(input_ids, target, run)

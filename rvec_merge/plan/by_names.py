@@ -79,7 +79,7 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
 def _heads(
     inputs: Sequence[Reference], models: Mapping[Reference, Seen]
 ) -> dict[str, tuple[str, ...]]:
-    """Output heads that some inputs store and others tie, and the embeddings read in their place."""
+    """Output heads that some inputs store and others tie, and the embeddings read instead."""
     tensors = {reference: models[reference].tensors or {} for reference in inputs}
     stored = {n: info for found in tensors.values() for n, info in found.items() if is_head(n)}
     heads: dict[str, tuple[str, ...]] = {}

@@ -1,4 +1,4 @@
-"""The plan of a recipe: by names, or by mergekit where it must be; and as the engine executes it."""
+"""A recipe's plan: by names, or by mergekit where it must be; and as the engine executes it."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,17 +135,22 @@ def why_by_mergekit(recipe: Recipe, models: Mapping[Reference, Seen]) -> str | N
 
 
 def resolve(
-    recipe: Recipe, models: Mapping[Reference, Seen], *, trust_remote_code: bool = False
+    recipe: Recipe,
+    models: Mapping[Reference, Seen],
+    *,
+    by_mergekit: bool,
+    trust_remote_code: bool = False,
 ) -> list[ResolvedTensor]:
     """What is merged with what, tensor by tensor; nothing while an input has not been seen.
 
     Args:
         models: the inputs whose headers were read.
+        by_mergekit: see ``why_by_mergekit``; a stock run's plan is mergekit's always.
 
     Raises:
         RecipeError: it cannot be planned.
     """
-    if why_by_mergekit(recipe, models):
+    if by_mergekit:
         from rvec_merge.plan.by_mergekit import resolve_by_mergekit
 
         return resolve_by_mergekit(recipe, models, trust_remote_code=trust_remote_code)
@@ -156,15 +161,15 @@ def resolve(
 def plan_merge(
     recipe: Recipe,
     resolved: Sequence[ResolvedTensor],
-    *,
     inputs: Mapping[Hashable, Input],
-    trust_remote_code: bool = False,
+    *,
+    config: Mapping[str, Any] | None = None,
 ) -> MergePlan:
     """Find every resolved tensor's bytes; reads headers, and buffers that are only copied.
 
     Args:
         inputs: every model that the recipe names.
-        trust_remote_code: run code that a model's folder brings along.
+        config: see ``MergePlan``.
 
     Raises:
         NotStreamable: mergekit's executor must do it.
@@ -179,12 +184,8 @@ def plan_merge(
     for reference, found in inputs.items():
         if found.pickled:
             raise NotStreamable(f"{reference} is pickled")
-    config: Mapping[str, Any] = {}
-    if recipe.config.is_sliced:
-        from rvec_merge.plan.by_mergekit import layer_counts
-
-        config = layer_counts(recipe, trust_remote_code)
-    return MergePlan(tuple(_planned(tensor, inputs) for tensor in resolved), inputs, config)
+    tensors = tuple(_planned(tensor, inputs) for tensor in resolved)
+    return MergePlan(tensors, inputs, config or {})
 
 
 def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> PlannedTensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rvec_merge.checkpoint.header import TensorInfo, read_header
 from rvec_merge.checkpoint.weight_files import ADAPTER_MARK
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, RvecError, shortened
-from rvec_merge.preflight import complete
+from rvec_merge.plan.by_names import is_tied_head
 from rvec_merge.preflight.models import Model
 
 _FACTOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])\.weight$")
@@ -52,7 +52,7 @@ def _misfits(factors: dict[str, TensorInfo], model: Model) -> Iterator[str]:
             continue
         weight = (model.tensors or {}).get(f"{factor[1]}.weight")
         if weight is None:
-            tied = complete.is_tied_head(f"{factor[1]}.weight", model)
+            tied = is_tied_head(f"{factor[1]}.weight", model)
             if not (renamed or tied):  # else transformers' names are not those of the files
                 yield f"{name}: the model has no {factor[1]}.weight"
         elif info.shape["BA".index(factor[2])] not in weight.shape:

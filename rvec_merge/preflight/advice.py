@@ -7,15 +7,14 @@ from typing import Any
 import torch
 
 from rvec_merge.checkpoint.card import read_metadata
+from rvec_merge.checkpoint.model_config import effective
 from rvec_merge.errors import Notice, shortened
 from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.plan.resolved import ResolvedTensor
-from rvec_merge.preflight import configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
-from rvec_merge.recipe.config import RecipeConfig
-from rvec_merge.recipe.read import METHOD, parameter_blocks
+from rvec_merge.recipe.config import METHOD, RecipeConfig
 from rvec_merge.recipe.reference import Reference
 
 
@@ -100,8 +99,8 @@ def about_plan(
             "A training step is about one bfloat16 step of its weight; half of it often rounds to "
             "nothing. Write out_dtype: float32.",
         )
-    for where, parameters, _ in parameter_blocks(config):
-        for name, setting in (parameters or {}).items():
+    for where, parameters, _ in config.parameter_blocks():
+        for name, setting in parameters.items():
             if _is_gradient(setting):
                 yield Notice(
                     f"A gradient of {name}: weights outside the layers take its first value.",
@@ -112,20 +111,18 @@ def about_plan(
 
 def _moved(target: Model, resolved: Sequence[ResolvedTensor]) -> set[str]:
     """Layers whose kind (sliding or full attention, say) changes with their place."""
-    kinds = configs.effective(target.config).get("layer_types") or []
     places = {
         (place(wanted.names[0])[0], place(tensor.name)[0])
         for tensor in resolved
         for wanted in tensor.inputs.values()
+        if wanted.names[0] != tensor.name
     }
+    moved = [(old, new) for old, new in places if old != new and (old + new).isdigit()]
+    kinds = effective(target.config).get("layer_types") or [] if moved else []
     return {
         f"layer {old} ({kinds[int(old)]}) becomes layer {new} ({kinds[int(new)]})"
-        for old, new in places
-        if old != new
-        and old.isdigit()
-        and new.isdigit()
-        and max(int(old), int(new)) < len(kinds)
-        and kinds[int(old)] != kinds[int(new)]
+        for old, new in moved
+        if max(int(old), int(new)) < len(kinds) and kinds[int(old)] != kinds[int(new)]
     }
 
 

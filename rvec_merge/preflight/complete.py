@@ -1,28 +1,18 @@
-"""Every tensor that the inputs store is in the output, or the merge is refused."""
+"""Where mergekit plans: every tensor that the inputs store is in the output, or it is refused."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import Finding, IncompatibleTensorsError, Notice, shortened
+from rvec_merge.plan.by_names import EMBEDDINGS, is_constant, is_tied_head
 from rvec_merge.plan.resolved import ResolvedTensor
-from rvec_merge.preflight import configs
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading
 from rvec_merge.recipe.reference import Reference
 
 _LAYER = re.compile(r"^.*?\.\d+\.")
-_HEADS = ("lm_head.weight", "embed_out.weight")
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
 _CHUNK = 1 << 22  # bytes
-# Constants that old checkpoints stored, by the rank that tells them from weights of a like name.
-# transformers computes them from the config, whatever a checkpoint holds.
-_BUFFERS = (
-    (re.compile(r"rotary_emb\.inv_freq$"), 1),
-    (re.compile(r"\.(attn|attention)\.masked_bias$"), 0),
-    (re.compile(r"\.(attn|attention)\.bias$"), 4),
-    (re.compile(r"\.position_ids$"), 2),
-)
 
 
 def check(
@@ -47,7 +37,7 @@ def check(
         for name, info in (model.tensors or {}).items():
             if name in read or name in outputs or (sliced and _layer(name) not in {*layers, None}):
                 continue
-            if is_buffer(info):
+            if is_constant(info):
                 buffers += [name] if model.label == "target" else []
             elif not (is_tied_head(name, model) and _equals_embeddings(info, model)):
                 left[reference].append(name)
@@ -58,11 +48,6 @@ def check(
             tuple(shortened(buffers)),
             "Models compute these constants from their config, and ignore stored ones.",
         )
-
-
-def is_buffer(info: TensorInfo) -> bool:
-    """Whether a stored tensor is a constant that models compute themselves."""
-    return any(pattern.search(info.name) and len(info.shape) == rank for pattern, rank in _BUFFERS)
 
 
 def architecture(known: Mapping[Reference, Model]) -> str:
@@ -107,16 +92,11 @@ def _layer(name: str) -> str | None:
     return found and found.group()
 
 
-def is_tied_head(name: str, model: Model) -> bool:
-    """Whether a name is that of an output head which the config ties to the embeddings."""
-    return name.endswith(_HEADS) and bool(configs.tied(model.config))
-
-
 def _equals_embeddings(info: TensorInfo, model: Model) -> bool:
     return any(
         (other.shape, other.dtype) == (info.shape, info.dtype) and _same_bytes(info, other)
         for other in (model.tensors or {}).values()
-        if other.name.endswith(_EMBEDDINGS)
+        if other.name.endswith(EMBEDDINGS)
     )
 
 

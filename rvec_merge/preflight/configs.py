@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from rvec_merge.checkpoint.model_config import effective, flat, unbelievable
 from rvec_merge.errors import (
     CheckpointError,
     Finding,
@@ -52,18 +53,20 @@ _IGNORED = frozenset(
     }
 )
 # fmt: on
-_LAYER_LIMIT = 10_000  # transformers makes a list of them, whatever a config says
 
 
 def check(
     config: RecipeConfig,
     models: Mapping[Reference, Model],
+    *,
+    by_mergekit: bool,
     trust_remote_code: bool = False,
     allowed: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Configs that are absent, in need of remote code, or unlike the target's.
 
     Args:
+        by_mergekit: mergekit plans, and needs configs that transformers can read.
         allowed: settings in which they may differ; see ``ALLOWABLE``.
     """
     if unknown := sorted({*allowed} - ALLOWABLE):
@@ -72,100 +75,51 @@ def check(
             [f"settings that leave the weights in place: {', '.join(sorted(ALLOWABLE))}"],
             "correct --allow, or a plan's allow.",
         )
-    settings = {}
-    for reference, model in models.items():
-        findings = list(_alone(model, trust_remote_code))
+    readable = []
+    for model in models.values():
+        findings = list(_alone(model, by_mergekit, trust_remote_code))
         yield from findings
         if not any(isinstance(finding, CheckpointError) for finding in findings):
-            settings[reference] = effective(model.config)
-    if len(settings) > 1:
-        first, *others = settings
-        for other in others:
-            yield from _against(
-                models[first],
-                models[other],
-                settings[first],
-                settings[other],
-                _sliced(config),
-                allowed,
-            )
+            readable.append(model)
+    for other in readable[1:]:
+        yield from _against(readable[0], other, config.is_sliced, allowed)
 
 
 def compare(first: Model, other: Model, allowed: Collection[str] = ()) -> Iterator[Finding]:
     """Settings in which two models differ; see ``check``."""
-    settings = effective(first.config), effective(other.config)
-    yield from _against(first, other, *settings, False, allowed)
+    yield from _against(first, other, False, allowed)
 
 
-def effective(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with its architecture's defaults filled in and its nested parts flattened.
-
-    Two spellings of one setting (``rope_theta`` and ``rope_parameters``) come out alike, as far
-    as transformers reads them alike.
-    """
-    from transformers import CONFIG_MAPPING
-
-    known = config.get("model_type")
-    if not _unbelievable(config) and known in CONFIG_MAPPING:
-        try:
-            full = CONFIG_MAPPING[known].from_dict(dict(config)).to_dict()
-        except Exception:  # foreign code over foreign text; the plain text still tells a lot
-            full = dict(config)
-        config = {**full, "architectures": config.get("architectures")}
-    return dict(_flat(config, ""))
-
-
-def tied(config: Mapping[str, Any]) -> bool | None:
-    """Whether the config ties the output embeddings to the input's; None if it does not say."""
-    value = effective(config).get("tie_word_embeddings")
-    return value if isinstance(value, bool) else None
-
-
-def _flat(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if key == "quantization_config":
-            continue  # told by itself
-        if isinstance(value, dict) and key.endswith("_config"):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _unbelievable(config: Mapping[str, Any]) -> list[str]:
-    """Settings that transformers must not be given: it would fail, or take all memory."""
-    lines = []
-    for key, value in _flat(config, ""):
-        last = key.rpartition(".")[2]
-        vast = isinstance(value, int | float) and value > _LAYER_LIMIT
-        if (vast and last.endswith(("_layer", "_layers"))) or (
-            last == "model_type" and not isinstance(value, str | None)
-        ):
-            lines.append(f"{key}: {json.dumps(value)[:80]}")
-    return lines
-
-
-def _sliced(config: RecipeConfig) -> bool:
-    modules = (config.modules or {}).values()
-    return bool(config.slices) or any(module.slices for module in modules)
-
-
-def _alone(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
-    from transformers import CONFIG_MAPPING
-
+def _alone(model: Model, by_mergekit: bool, trust_remote_code: bool) -> Iterator[Finding]:
     if not model.config:
         yield CheckpointError(
             "A model has no config.json.",
             [model.name, f"{model.folder}"],
-            "fetch the whole checkpoint; mergekit plans from its config.",
+            "fetch the whole checkpoint; a merge needs its config.",
         )
         return
-    if unbelievable := _unbelievable(model.config):
+    if lines := unbelievable(model.config):
         yield CheckpointError(
             "A config.json says what no model has.",
-            [model.name, *unbelievable[:5]],
+            [model.name, *lines[:5]],
             "correct its config.json, or fetch the checkpoint again.",
         )
         return
+    if by_mergekit:
+        yield from _readable(model, trust_remote_code)
+    elif model.config.get("auto_map"):
+        yield Notice(
+            "A model names code of its own; it is not run.",
+            (model.name,),
+            "A merge needs none; whoever loads the output does, where transformers does not know "
+            "the architecture.",
+        )
+
+
+def _readable(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
+    """Whether transformers can read a config, as mergekit needs it to."""
+    from transformers import CONFIG_MAPPING
+
     native = model.config.get("model_type") in CONFIG_MAPPING
     if model.config.get("auto_map") and not trust_remote_code and not native:
         yield CheckpointError(
@@ -195,21 +149,18 @@ def _alone(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
 
 
 def _against(
-    first: Model,
-    other: Model,
-    a: dict[str, Any],
-    b: dict[str, Any],
-    sliced: bool,
-    allowed: Collection[str],
+    first: Model, other: Model, sliced: bool, allowed: Collection[str]
 ) -> Iterator[Finding]:
+    a, b = dict(flat(first.config)), dict(flat(other.config))
+    if not any(_differing(a, b, sliced)):
+        return
+    # As written they differ; what of it is a default, or another spelling, transformers knows.
+    a, b = effective(first.config), effective(other.config)
     decisive: dict[str, str] = {}
     minor: list[str] = []
-    for key in sorted(a.keys() | b.keys()):
-        left, right = a.get(key), b.get(key)
+    for key in _differing(a, b, sliced):
         last = key.rpartition(".")[2]
-        if left == right or _ignored(last, a, b) or (sliced and last in _LAYER_KEYS):
-            continue
-        line = f"{key}: {first.label} {_text(left)}, {other.label} {_text(right)}"
+        line = f"{key}: {first.label} {_text(a.get(key))}, {other.label} {_text(b.get(key))}"
         if last in DECISIVE and last not in allowed:
             decisive[key] = line
         else:
@@ -222,6 +173,14 @@ def _against(
             tuple(minor),
             "The merge takes the target's config.",
         )
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any], sliced: bool) -> Iterator[str]:
+    for key in sorted(a.keys() | b.keys()):
+        last = key.rpartition(".")[2]
+        if a.get(key) == b.get(key) or _ignored(last, a, b) or (sliced and last in _LAYER_KEYS):
+            continue
+        yield key
 
 
 def _decisive(first: Model, other: Model, differing: Mapping[str, str]) -> RvecError:

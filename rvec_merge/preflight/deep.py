@@ -14,7 +14,6 @@ from rvec_merge.errors import CheckpointError, Finding, NonFiniteError, Notice, 
 from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import same_model
 from rvec_merge.preflight.models import Model
-from rvec_merge.preflight.reading import find
 from rvec_merge.preflight.scales import place
 from rvec_merge.recipe.reference import Reference
 
@@ -107,7 +106,7 @@ def compare_weights(
         matrix = False
         for reference, wanted in tensor.inputs.items():
             model = models[reference]
-            info = find(model.tensors or {}, wanted)
+            info = wanted.find(model.tensors or {})
             if info is None or model.compact or not info.dtype.is_floating_point:
                 continue
             values = sample(info)

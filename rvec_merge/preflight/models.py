@@ -10,7 +10,7 @@ from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.plan.local import cached_snapshot, is_path
-from rvec_merge.recipe.config import RecipeConfig
+from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
 from rvec_merge.recipe.reference import Reference
 
 
@@ -81,8 +81,6 @@ def see_local(reference: Reference, label: str, allow_pickle: bool = False) -> M
 
 def labels(config: RecipeConfig) -> dict[Reference, str]:
     """What to call each input, the target first: its role, and its pair if there are several."""
-    from rvec_merge.recipe.read import METHOD, declared_donors
-
     if config.merge_method != METHOD:
         target = {config.base_model: "target"} if config.base_model else {}
         rest = [m for m in config.referenced_models() if m not in target]

@@ -5,17 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
-from typing import Any
 
 import torch
 
+from rvec_merge.checkpoint.dtypes import dtype_named
 from rvec_merge.errors import Finding, RecipeError
 from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight.models import Model
-from rvec_merge.preflight.reading import Row, find
+from rvec_merge.preflight.reading import Row
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
-from rvec_merge.recipe.config import RecipeConfig
-from rvec_merge.recipe.read import METHOD, Recipe, parameter_blocks
+from rvec_merge.recipe.config import METHOD, RecipeConfig
+from rvec_merge.recipe.settings import filters
 from rvec_merge.recipe.reference import Reference
 
 _PROBE = 1 << 18  # elements
@@ -45,37 +45,14 @@ class PlanFacts:
     options: tuple[str, ...]
 
 
-def resolve_seen(
-    recipe: Recipe, models: Mapping[Reference, Model], trust_remote_code: bool
-) -> list[ResolvedTensor]:
-    """mergekit's plan; empty while an input has not been fetched.
-
-    mergekit applies an adapter by writing a merged model, before it plans; that has the tensors of
-    the model without it.
-
-    Raises:
-        RecipeError: mergekit cannot plan the recipe.
-    """
-    seen = {reference for reference, model in models.items() if model.tensors is not None}
-    from mergekit.options import MergeOptions
-
-    from rvec_merge.plan.by_mergekit import resolve, showing
-
-    # Also where nothing can be planned yet: what is here is read by mergekit as it is shown.
-    with showing({reference: models[reference] for reference in seen}):
-        if not set(recipe.config.referenced_models()) <= seen:
-            return []
-        return resolve(recipe, MergeOptions(trust_remote_code=trust_remote_code))
-
-
 def check_filters(config: RecipeConfig, resolved: Sequence[ResolvedTensor]) -> Iterator[Finding]:
     """Filters that no tensor's name contains; mergekit would use the default in silence."""
     names = {tensor.name for tensor in resolved}
     names |= {w.names[0] for tensor in resolved for w in tensor.inputs.values()}
     parts = sorted({part for name in names for part in name.split(".")})
-    for where, parameters, _ in parameter_blocks(config):
-        for name, setting in (parameters or {}).items():
-            for wanted in _filters(setting):
+    for where, parameters, _ in config.parameter_blocks():
+        for name, setting in parameters.items():
+            for wanted in filters(setting):
                 if any(wanted in known for known in names):
                     continue
                 near = get_close_matches(wanted, parts, n=1)
@@ -125,14 +102,12 @@ def output_dtype(
     config: RecipeConfig, out_dtype: str | None, stored: Sequence[torch.dtype]
 ) -> torch.dtype:
     """The dtype that mergekit writes a tensor in."""
-    from mergekit.common import dtype_from_name
-
     from rvec_merge.arithmetic.kernel import accumulation_dtype
 
-    given: torch.dtype | None = dtype_from_name(out_dtype)
+    given, rounded = dtype_named(out_dtype), dtype_named(config.dtype)
     if given is not None:
         return given
-    read: list[torch.dtype] = [dtype_from_name(config.dtype)] if config.dtype else list(stored)
+    read = list(stored) if rounded is None else [rounded]
     if config.merge_method == METHOD:
         return accumulation_dtype(read)
     widest = read[0]
@@ -152,14 +127,6 @@ def _options(resolved: Sequence[ResolvedTensor]) -> Iterator[str]:
     yield from (f"control {control}" for control in controls)
 
 
-def _filters(setting: Any) -> Iterator[str]:
-    entries = setting if isinstance(setting, list) else [setting]
-    for entry in entries:
-        wanted = getattr(entry, "filter", None)
-        if wanted is not None and wanted != "*":
-            yield wanted
-
-
 def _speed(models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]) -> float:
     """Elements per second of this plan's arithmetic, on one thread."""
     from rvec_merge.arithmetic.loop import merge_tensor
@@ -169,7 +136,7 @@ def _speed(models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
     tensor = max(resolved, key=lambda t: t.parameters["density"] < 1)
     stored = {}
     for reference, wanted in tensor.inputs.items():
-        info = find(models[reference].tensors or {}, wanted)
+        info = wanted.find(models[reference].tensors or {})
         dtype = info.dtype if info is not None else torch.float32
         stored[reference] = torch.ones(_PROBE).to(dtype)
     made = deltas(tensor.name, stored, tensor.target, tensor.parameters)

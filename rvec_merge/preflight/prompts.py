@@ -7,8 +7,7 @@ from typing import Any
 from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import Notice, RvecError
 from rvec_merge.preflight.models import Model
-from rvec_merge.recipe.config import RecipeConfig
-from rvec_merge.recipe.read import METHOD
+from rvec_merge.recipe.config import METHOD, RecipeConfig
 from rvec_merge.recipe.reference import Reference
 
 HEADLINE = "Donors and target are not prompted alike."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvec_merge.errors import Finding, Notice, OutputError, Problems, RvecError, combined
+from rvec_merge.plan.merge_plan import resolve, why_by_mergekit
 from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import (
     adapters,
@@ -31,7 +32,7 @@ class PreflightReport:
         models: the inputs that could be seen, the target first.
         errors: what stands in the way.
         warnings: what does not stand in the way.
-        tensors: mergekit's resolved plan; empty where it cannot be made yet.
+        tensors: the resolved plan; empty where it cannot be made yet.
         facts: sizes and times of the plan; None where there is none.
     """
 
@@ -56,6 +57,7 @@ def examine(
     overwrite: bool = False,
     allowed: Collection[str] = (),
     resolver: Resolver = see_local,
+    stock: bool = False,
 ) -> PreflightReport:
     """Check a recipe and its output path before a weight is read.
 
@@ -63,6 +65,7 @@ def examine(
         out: the output folder; None checks the inputs alone.
         allowed: settings in which the inputs' configs may differ; see ``configs.ALLOWABLE``.
         resolver: how an input is seen; None from it leaves that input unchecked, with a warning.
+        stock: it is mergekit that merges, by a plan of its own.
     """
     models: dict[Reference, Model] = {}
     findings: list[Finding] = []
@@ -77,7 +80,15 @@ def examine(
     # What is no plain weight differs from the others in every way; that it is none says it all.
     plain = {r: m for r, m in models.items() if r not in odd}
     findings += same_model.check(recipe.config, models)
-    findings += configs.check(recipe.config, models, trust_remote_code, allowed)
+    seen = {reference: m for reference, m in models.items() if m.tensors is not None}
+    by_mergekit = stock or why_by_mergekit(recipe, seen) is not None
+    findings += configs.check(
+        recipe.config,
+        models,
+        by_mergekit=by_mergekit,
+        trust_remote_code=trust_remote_code,
+        allowed=allowed,
+    )
     findings += tokenizers.check(recipe.config, models)
     findings += prompts.check(recipe.config, models)
     findings += advice.about_inputs(recipe.config, plain)
@@ -86,10 +97,12 @@ def examine(
     if not any(isinstance(finding, RvecError) for finding in findings):
         problems = Problems()
         with problems.noted():
-            resolved = plan.resolve_seen(recipe, models, trust_remote_code)
+            resolved = resolve(
+                recipe, seen, by_mergekit=by_mergekit, trust_remote_code=trust_remote_code
+            )
         findings += problems.errors
     found = reading.reading(models, resolved)
-    findings += tensors.check(recipe.config, plain, resolved, found)
+    findings += tensors.check(recipe.config, plain, resolved, found, by_mergekit)
     if resolved:
         findings += plan.check_filters(recipe.config, resolved)
         findings += advice.about_plan(recipe.config, models, resolved)

@@ -9,8 +9,7 @@ from rvec_merge.errors import Finding, Notice, RecipeError
 from rvec_merge.files.hashes import known_sha256
 from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.preflight.models import Model
-from rvec_merge.recipe.config import RecipeConfig
-from rvec_merge.recipe.read import METHOD, declared_donors
+from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
 from rvec_merge.recipe.reference import Reference
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -29,7 +29,9 @@ class ScaleTable:
 
 
 def coefficients(tensor: ResolvedTensor) -> dict[str, float]:
-    """Scale × weight of each pair in one tensor."""
+    """Scale × weight of each pair in one tensor; none in what is only copied."""
+    if tensor.is_copied:
+        return {}
     scale = tensor.parameters["scale"]
     pairs = pairs_of(tensor.inputs, tensor.target, tensor.parameters, where=tensor.name)
     return {pair.name: scale * pair.weight for pair in pairs}

@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, Notice, OutputError
@@ -15,7 +17,7 @@ from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.mergekit_plugin.stock_run import CHECKS, StockRun
 from rvec_merge.plan.local import is_compact, local_folder
 from rvec_merge.preflight import same_model, tensors
-from rvec_merge.recipe.read import Recipe, check_config, parse_recipe
+from rvec_merge.recipe.read import Recipe, parse_recipe, recipe_of
 
 LOG = logging.getLogger(__name__)
 _checked: list[Any] = []  # the configuration of the run checked last; mergekit asks per tensor
@@ -47,15 +49,13 @@ def check_stock_run(run: StockRun) -> None:
     """
     if _checked and _checked[0] is run.config:
         return
+    # mergekit's Python functions need no text.
+    recipe = recipe_of(_plain(run.config), text="") if run.text is None else parse_recipe(run.text)
     out = Path(run.out_path)
-    for model in run.config.referenced_models():
+    for model in recipe.config.referenced_models():
         refuse_input_as_output(out, model)
         _refuse_compact(model)
-    if run.text is not None:
-        _examine(parse_recipe(run.text), out)
-    else:  # mergekit's Python functions need no text
-        check_config(run.config)
-        _examine(Recipe("", "recipe", run.config.model_copy(deep=True)), out)
+    _examine(recipe, out)
     _checked[:] = [run.config]
     # Looking for garbage in all that mergekit has imported, as the interpreter does when it ends,
     # takes longer than to merge a small model.
@@ -63,11 +63,20 @@ def check_stock_run(run: StockRun) -> None:
     atexit.register(gc.freeze)
 
 
+def _plain(value: Any) -> Any:
+    """mergekit's configuration as the data that it was made of."""
+    if isinstance(value, BaseModel):
+        value = dict(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _examine(recipe: Recipe, out: Path) -> None:
     from rvec_merge.files.atomic import check_space
     from rvec_merge.preflight.run import check_writable, examine
 
-    report = examine(recipe, None)
+    report = examine(recipe, None, stock=True)
     for notice in (*report.warnings, *_leftovers(out), *_taken_for_hub_ids(recipe)):
         LOG.warning("%s", notice)
     report.raise_errors()

@@ -1,7 +1,8 @@
 """Tensors that are missing, extra, differently shaped or differently tied."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from rvec_merge.checkpoint.model_config import tied
 from rvec_merge.errors import (
     CheckpointError,
     Finding,
@@ -10,8 +11,9 @@ from rvec_merge.errors import (
     RecipeError,
     shortened,
 )
+from rvec_merge.plan.by_names import is_constant
 from rvec_merge.plan.resolved import ResolvedTensor
-from rvec_merge.preflight import complete, configs
+from rvec_merge.preflight import complete
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading, Row
 from rvec_merge.preflight.scales import place
@@ -26,30 +28,41 @@ def check(
     models: Mapping[Reference, Model],
     resolved: Sequence[ResolvedTensor],
     found: Reading,
+    by_mergekit: bool,
 ) -> Iterator[Finding]:
-    """What differs between the inputs' tensors; by mergekit's plan, by name where there is none."""
+    """What differs between the inputs' tensors; by the plan, by name where there is none yet.
+
+    Args:
+        by_mergekit: it was mergekit that planned, and its definitions may leave something out.
+    """
     known = {ref: model for ref, model in models.items() if model.tensors is not None}
     yield from _check_ties(known)
     if not known:
         return
-    sliced = bool(config.slices or any(m.slices for m in (config.modules or {}).values()))
     if resolved:
-        rows = found.rows
-        yield from complete.check(known, resolved, found, sliced)
-    elif sliced:
+        rows = list(found.rows)
+        if by_mergekit:
+            yield from complete.check(known, resolved, found, config.is_sliced)
+        else:
+            rows += _by_name(known, {name for name, _ in rows})
+    elif config.is_sliced:
         return
     else:
-        names = dict.fromkeys(name for model in known.values() for name in model.tensors or ())
-        rows = [
-            (name, {r: (m.tensors or {}).get(name) for r, m in known.items()}) for name in names
-        ]
-        rows = [row for row in rows if row[0] != HEAD and not _is_buffer(row)]
-    yield from _check_missing(rows, known, sliced)
-    yield from _check_shapes(rows, known, bool(config.tokenizer or config.tokenizer_source))
+        rows = [row for row in _by_name(known, set()) if row[0] != HEAD]
+    yield from _check_missing(rows, known, config.is_sliced)
+    yield from _check_shapes(rows, known, config.asks_for_tokenizer)
 
 
-def _is_buffer(row: Row) -> bool:
-    return any(info is not None and complete.is_buffer(info) for info in row[1].values())
+def _by_name(known: Mapping[Reference, Model], planned: Collection[str]) -> list[Row]:
+    """What any input stores and no plan reads, the constants aside."""
+    stored = {reference: model.tensors or {} for reference, model in known.items()}
+    names = {
+        name: None
+        for tensors in stored.values()
+        for name, info in tensors.items()
+        if name not in planned and not is_constant(info)
+    }
+    return [(name, {r: tensors.get(name) for r, tensors in stored.items()}) for name in names]
 
 
 def shape_error(
@@ -138,8 +151,11 @@ def _needs_head(model: Model) -> bool:
 
 
 def _check_ties(known: Mapping[Reference, Model]) -> Iterator[Finding]:
-    ties = {reference: configs.tied(model.config) for reference, model in known.items()}
     stored = {reference for reference, m in known.items() if HEAD in (m.tensors or {})}
+    stated = {m.config.get("tie_word_embeddings") for m in known.values()}
+    if len(stated) == 1 and len(stored) == len(known):
+        return  # alike and complete, whatever a config that says nothing means
+    ties = {reference: tied(model.config) for reference, model in known.items()}
     lines = [
         f"{known[r].name}: {'tied' if tie else 'untied'}, "
         f"{'with' if r in stored else 'without'} {HEAD}"

@@ -1,6 +1,6 @@
 """What a recipe's parameters are for one tensor: filters and gradients, with mergekit's meaning."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rvec_merge.recipe.config import Conditional, RecipeConfig, Settings
@@ -21,8 +21,7 @@ class Resolver:
         assert config.base_model is not None
         self._own.setdefault(config.base_model, {})
         given = [setting for s in (self._shared, *self._own.values()) for setting in s.values()]
-        conditions = [c for setting in given for c in conditionals(setting)]
-        self._filters = sorted({c.filter for c in conditions if c.filter not in (None, "*")})
+        self._filters = sorted({part for setting in given for part in filters(setting)})
         self._known: dict[tuple[float, tuple[bool, ...]], Mapping[str, Any]] = {}
 
     @property
@@ -64,6 +63,13 @@ def conditionals(setting: Any) -> list[Conditional]:
     """A setting's filtered values; none where it is a value or a gradient."""
     listed = setting if isinstance(setting, list) else [setting]
     return [entry for entry in listed if isinstance(entry, Conditional)]
+
+
+def filters(setting: Any) -> Iterator[str]:
+    """The parts of names that a setting asks for."""
+    for condition in conditionals(setting):
+        if condition.filter not in (None, "*"):
+            yield condition.filter
 
 
 def evaluated(parameter: Parameter, setting: Any, name: str, depth: float) -> Any:
