@@ -82,6 +82,26 @@ def with_dtype(text: str, dtype: str) -> str:
     return json.dumps(wanted, indent=2, ensure_ascii=False) + "\n"
 
 
+def with_settings(text: str, changes: Mapping[str, Any]) -> str:
+    """The text of a JSON object in which some settings differ, ``text_config.num_layers`` too.
+
+    None removes one. The text is kept where nothing differs.
+    """
+    config = json.loads(text)
+    before = json.dumps(config)
+    for key, value in changes.items():
+        *places, last = key.split(".")
+        part = config
+        for place in places:
+            part = part.setdefault(place, {})
+        if value is None:
+            part.pop(last, None)
+        else:
+            part[last] = value
+    same = json.dumps(config) == before
+    return text if same else json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+
+
 def _stating(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     return {
         key: dtype

@@ -27,7 +27,7 @@ def weights_fingerprint(recipe: Recipe, state: State) -> str:
     config = recipe.config
     used = sorted(config.referenced_models(), key=str)
     if state.kind == "target":
-        used = [config.base_model]
+        used = [config.target]
     content = config.model_dump(mode="json", exclude_none=True)
     if has_one_scale(config):
         content["parameters"].pop("scale")  # the experiment's own takes its place
@@ -36,7 +36,7 @@ def weights_fingerprint(recipe: Recipe, state: State) -> str:
         "recipe": None if state.kind == "target" else content,
         "dtype": config.dtype,
         "checkpoints": {str(r): checkpoint_fingerprint(folder_of(r)) for r in used},
-        "target": checkpoint_fingerprint(folder_of(config.base_model)),
+        "target": checkpoint_fingerprint(folder_of(config.target)),
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 

@@ -167,7 +167,7 @@ class CellRunner:
         """The model that evaluates a cell, with the cell's weights. One is in memory at a time."""
         donor = self._own(cell)
         # The same files that the weights are recomputed from, at the recipe's revision.
-        folder = folder_of(self.recipe.config.base_model if donor is None else donor)
+        folder = folder_of(self.recipe.config.target if donor is None else donor)
         # By donor, not by folder: a donor may be the target, whose weights change in memory.
         if self._resident is None or self._holds != donor:
             self._resident = self._weights = None

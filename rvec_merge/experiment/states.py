@@ -1,5 +1,7 @@
 """What a recipe means by a state: which model a donor is, and whose scale counts."""
 
+from typing import Any
+
 from rvec_merge.errors import PlanError
 from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.read import Recipe
@@ -14,7 +16,7 @@ def donor_of(recipe: Recipe, role: str) -> Reference:
     Raises:
         PlanError: there is none, or there are several.
     """
-    found = {
+    found: dict[Reference, str] = {
         getattr(pair, role): pair.name
         for pairs in recipe.pairs()
         for pair in pairs
@@ -36,8 +38,8 @@ def has_one_scale(config: RecipeConfig) -> bool:
     A number is also what YAML reads as text (``5e-1``). Where a slice has a scale of its own, the
     recipe's is one value of several.
     """
-    scales = [block["scale"] for _, block, _ in config.parameter_blocks() if "scale" in block]
+    scales: list[Any] = [b["scale"] for _, b, _ in config.parameter_blocks() if "scale" in b]
     try:
-        return [float(scale) for scale in scales] == [float(config.parameters["scale"])]
-    except (KeyError, TypeError, ValueError):
+        return len(list(map(float, scales))) == 1 and "scale" in (config.parameters or {})
+    except (TypeError, ValueError):
         return False

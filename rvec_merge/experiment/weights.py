@@ -46,7 +46,7 @@ class ResidentWeights:
         report.raise_errors()
         try:
             inputs = open_inputs(recipe, mapped=True)
-            self._plan = plan_merge(recipe, report.tensors, inputs=inputs)
+            self._plan = plan_merge(recipe, report.tensors, inputs)
         except NotStreamable as reason:
             raise PlanError(
                 "The recipe cannot be evaluated in memory.",

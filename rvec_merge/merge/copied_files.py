@@ -1,130 +1,108 @@
-"""What lies beside the weights: configuration, tokenizer, templates, the recipe, the card."""
+"""What lies beside the weights: the target's own files, byte for byte, but for what is changed."""
 
-import logging
+import fnmatch
+import json
 import shutil
+from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from rvec_merge.arithmetic.effect import Effect
-from rvec_merge.checkpoint.card import CARD
-from rvec_merge.errors import RecipeError, said_by
-from rvec_merge.files.marks import RECIPE_FILE
+from rvec_merge.checkpoint.model_config import with_dtype, with_settings
+from rvec_merge.checkpoint.weight_files import NAMED
+from rvec_merge.errors import RecipeError
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.merge_plan import MergePlan
+from rvec_merge.preflight.prompts import chat_template
 from rvec_merge.recipe.read import Recipe
 
-if TYPE_CHECKING:
-    from mergekit.common import ModelReference
-    from mergekit.config import MergeConfiguration
-
-LOG = logging.getLogger(__name__)
+TEMPLATE = "chat_template.jinja"
+_TEMPLATES = "additional_chat_templates"
+_PROCESSORS = ("*processor_config.json", "normalizer.json")
+_TOKENIZER = (
+    "tokenizer*.json",
+    "*.model",
+    "*.model.v*",
+    "*.tiktoken",
+    "tekken.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "chat_template.*",
+    "generation_config.json",
+)
 # What mergekit leaves behind on some of its paths, although transformers reads it.
-_MENDED = ("generation_config.json", "chat_template.jinja")
+_MENDED = ("generation_config.json", TEMPLATE)
 
 
 def write_other_files(recipe: Recipe, plan: MergePlan, settings: Settings, folder: Path) -> None:
-    """Write what mergekit writes beside the weights, by mergekit's own functions.
+    """Write the target's config, tokenizer, templates, generation config and processors.
 
     Raises:
-        RecipeError: transformers refuses the output's configuration.
+        RecipeError: the recipe's chat template is none.
     """
-    from mergekit.common import ModelPath, ModelReference
-    from mergekit.merge import _copy_tagalong_files, _copy_tokenizer
-
-    write_config(recipe, plan.config, folder)
-    options = settings.mergekit()
-    target = target_folder(recipe, plan)
-    # By its folder: of a name, mergekit would ask the Hub, which fails offline.
-    here = ModelReference(model=ModelPath(path=str(target)))
-    config = recipe.config.model_copy(update={"base_model": here})
-    if settings.copy_tokenizer:
-        try:
-            _copy_tokenizer(config, str(folder), options=options)
-        except Exception as error:  # transformers raises anything; the weights are what matters
-            LOG.warning("The target's tokenizer was not copied: %s", error)
-        mend(target, folder)
-    _copy_tagalong_files(config, str(folder), list(plan.tagalong), options=options)
-
-
-def write_config(recipe: Recipe, config: Any, folder: Path) -> None:
-    """Write the output's configuration, as ``plan.output_config`` gives it.
-
-    Raises:
-        RecipeError: transformers refuses it.
-    """
-    try:
-        config.save_pretrained(folder)
-    # Slices: mergekit changes the number of layers, and no more. transformers has several errors.
-    except Exception as error:
-        raise RecipeError(
-            "The output's configuration is not valid.",
-            [recipe.source, *said_by(error)],
-            "keep the number of layers; this architecture lists more about each of them.",
-        ) from None
+    target = plan.inputs[recipe.config.target].folder
+    _write_config(recipe, plan, target, folder)
+    patterns = (*_PROCESSORS, *(_TOKENIZER if settings.copy_tokenizer else ()))
+    for path in sorted(target.iterdir()):
+        if path.is_file() and any(fnmatch.fnmatchcase(path.name, p) for p in patterns):
+            shutil.copyfile(path, folder / path.name)
+    if not settings.copy_tokenizer:
+        return
+    if (target / _TEMPLATES).is_dir():
+        (folder / _TEMPLATES).mkdir()
+        for path in sorted((target / _TEMPLATES).glob("*.jinja")):
+            shutil.copyfile(path, folder / _TEMPLATES / path.name)
+    if recipe.config.chat_template:
+        _write_template(_template(recipe, plan), folder)
 
 
 def mend(target: Path, folder: Path) -> None:
     """Copy the target's generation config and chat template where mergekit lost them."""
     for name in _MENDED:
-        has_template = name == "chat_template.jinja" and _states_template(folder)
-        if (target / name).is_file() and not (folder / name).exists() and not has_template:
+        if name == TEMPLATE and chat_template(folder) is not None:
+            continue
+        if (target / name).is_file() and not (folder / name).exists():
             shutil.copyfile(target / name, folder / name)
 
 
-def write_card(recipe: Recipe, name: str, effect: Effect | None, folder: Path) -> None:
-    """Write the recipe and mergekit's model card, with what the merge did where it was measured."""
-    from mergekit.card import generate_card
+def _write_config(recipe: Recipe, plan: MergePlan, target: Path, folder: Path) -> None:
+    text = (target / "config.json").read_text(encoding="utf-8")
+    dtype = recipe.config.out_dtype or recipe.config.dtype
+    if dtype is not None:
+        text = with_dtype(text, dtype)
+    # The weights are written under the name that is looked for where the config gives none.
+    text = with_settings(text, {**plan.config, NAMED: None})
+    (folder / "config.json").write_text(text, encoding="utf-8")
 
-    text = generate_card(config=_inputs_only(recipe), config_yaml=recipe.text, name=name)
-    if effect is not None:
-        norm = effect.relative_norm
-        relative = "the target is zero" if norm is None else f"{norm:.2e}"
-        text += (
-            "\n## What the merge did\n\n"
-            f"- effective scale {effect.effective_scale:.3f} of {effect.scale:.3f}\n"
-            f"- share of the vector's elements lost to rounding: {effect.lost:.1%}\n"
-            f"- density of the vector: {effect.density:.1%}\n"
-            f"- norm of the vector relative to the target's: {relative}\n"
-            "\nWritten by rvec-merge; `rvec_merge.json` has the provenance, and `rvec verify` "
-            "checks the weights against it.\n"
+
+def _template(recipe: Recipe, plan: MergePlan) -> str:
+    """The chat template that a recipe asks for: in full, by the name of mergekit's, or ``auto``."""
+    asked = recipe.config.chat_template or ""
+    if asked == "auto":
+        found = [chat_template(model.folder) for model in plan.inputs.values()]
+        texts = Counter(text.strip() for text in found if isinstance(text, str))
+        return texts.most_common(1)[0][0] if texts else ""
+    spec = find_spec("mergekit")
+    folders = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+    known = {p.stem: p for f in folders for p in (f / "_data/chat_templates").glob("*.jinja")}
+    if asked in known:
+        return known[asked].read_text(encoding="utf-8")
+    if "{" not in asked:
+        raise RecipeError(
+            "The recipe's chat_template is none.",
+            [recipe.source, f"chat_template: {asked[:60]!r}", f"known: {', '.join(sorted(known))}"],
+            "write auto, one of these names, or a template in Jinja.",
         )
-    (folder / RECIPE_FILE).write_text(recipe.text, encoding="utf-8")
-    (folder / CARD).write_text(text, encoding="utf-8")
+    return asked
 
 
-def _inputs_only(recipe: Recipe) -> "MergeConfiguration":
-    """The recipe's models, with local folders spelled as paths.
-
-    mergekit may take a folder ``a/b`` for a Hub id, and asks the Hub about it; offline, that fails.
-    """
-    from mergekit.config import InputModelDefinition, MergeConfiguration
-
-    base = recipe.config.base_model
-    return MergeConfiguration(
-        merge_method=recipe.config.merge_method,
-        base_model=None if base is None else _spelled(base),
-        models=[
-            InputModelDefinition(model=_spelled(reference))
-            for reference in recipe.config.referenced_models()
-        ],
-    )
-
-
-def _spelled(reference: "ModelReference") -> "ModelReference":
-    parts = {
-        name: part.model_copy(update={"path": f"./{part.path}"})
-        for name, part in (("model", reference.model), ("lora", reference.lora))
-        if part is not None and Path(part.path).exists() and not Path(part.path).is_absolute()
-    }
-    return reference.model_copy(update=parts)
-
-
-def target_folder(recipe: Recipe, plan: MergePlan) -> Path:
-    """Where the target lies."""
-    return plan.inputs[recipe.config.base_model].folder
-
-
-def _states_template(folder: Path) -> bool:
-    """Whether the tokenizer's config holds a chat template of its own."""
+def _write_template(text: str, folder: Path) -> None:
+    """As a file of its own, which counts before one among the tokenizer's settings."""
+    if not text:
+        return
+    (folder / TEMPLATE).write_text(text, encoding="utf-8")
     path = folder / "tokenizer_config.json"
-    return path.is_file() and '"chat_template"' in path.read_text(encoding="utf-8")
+    if path.is_file() and "chat_template" in json.loads(path.read_text(encoding="utf-8")):
+        settings = with_settings(path.read_text(encoding="utf-8"), {"chat_template": None})
+        path.write_text(settings, encoding="utf-8")

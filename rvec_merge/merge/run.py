@@ -15,7 +15,8 @@ from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.errors import Notice, Problems
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.hub.models import folder_of, open_inputs
-from rvec_merge.merge.copied_files import mend, write_card, write_other_files
+from rvec_merge.merge.card import write_card
+from rvec_merge.merge.copied_files import mend, write_other_files
 from rvec_merge.merge.delegate import run_mergekit
 from rvec_merge.merge.execute import execute
 from rvec_merge.merge.prepare import Prepared, prepare

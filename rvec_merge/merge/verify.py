@@ -132,7 +132,7 @@ def _plan(recipe: Recipe) -> MergePlan:
         with no_downloads():
             by_mergekit = why_by_mergekit(recipe, models) is not None
             tensors = resolve(recipe, models, by_mergekit=by_mergekit)
-            return plan_merge(recipe, tensors, inputs=open_inputs(recipe))
+            return plan_merge(recipe, tensors, open_inputs(recipe))
     except NotStreamable as reason:
         raise RecipeError(
             "Only a streamed merge can be recomputed.",

@@ -53,7 +53,7 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     Raises:
         RecipeError: a parameter has a value that it cannot have.
     """
-    config, target = recipe.config, recipe.target
+    config, target = recipe.config, recipe.config.target
     resolver = Resolver(config)
     seen = models[target]
     stored = seen.tensors or {}

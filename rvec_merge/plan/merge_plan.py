@@ -1,6 +1,6 @@
 """A recipe's plan: by names, or by mergekit where it must be; and as the engine executes it."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -54,8 +54,8 @@ class PlannedTensor:
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype
-    inputs: Mapping[Hashable, Stored]
-    target: Hashable
+    inputs: Mapping[Reference, Stored]
+    target: Reference
     parameters: Mapping[str, Any]
     value: Tensor | None = None
 
@@ -96,7 +96,7 @@ class MergePlan:
     """
 
     tensors: tuple[PlannedTensor, ...]
-    inputs: Mapping[Hashable, Input]
+    inputs: Mapping[Reference, Input]
     config: Mapping[str, Any]
 
     @property
@@ -161,7 +161,7 @@ def resolve(
 def plan_merge(
     recipe: Recipe,
     resolved: Sequence[ResolvedTensor],
-    inputs: Mapping[Hashable, Input],
+    inputs: Mapping[Reference, Input],
     *,
     config: Mapping[str, Any] | None = None,
 ) -> MergePlan:
@@ -188,8 +188,8 @@ def plan_merge(
     return MergePlan(tensors, inputs, config or {})
 
 
-def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> PlannedTensor:
-    found: dict[Hashable, Stored] = {}
+def _planned(tensor: ResolvedTensor, inputs: Mapping[Reference, Input]) -> PlannedTensor:
+    found: dict[Reference, Stored] = {}
     for reference, wanted in tensor.inputs.items():
         name = next((name for name in wanted.names if name in inputs[reference].names), None)
         if name is not None:
@@ -224,7 +224,7 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Hashable, Input]) -> Planne
     return planned
 
 
-def _agreed(name: str, sources: Mapping[Hashable, Source], here: bool) -> Tensor:
+def _agreed(name: str, sources: Mapping[Reference, Source], here: bool) -> Tensor:
     """What is copied, because it is not floating point or the target's alone; all inputs agree.
 
     Of inputs that are not here, shapes and dtypes are compared, and the values are no one's.

@@ -81,7 +81,7 @@ def about_plan(
     written = output_dtype(config, config.out_dtype, stored)
     if config.out_dtype is None:
         yield _no_out_dtype(config, models, str(written).removeprefix("torch."))
-    if moved := sorted(_moved(models[config.base_model], resolved)):
+    if moved := sorted(_moved(models[config.target], resolved)):
         yield Notice(
             "Slices put layers where the target's config has layers of another kind.",
             tuple(shortened(moved)),
@@ -127,7 +127,7 @@ def _moved(target: Model, resolved: Sequence[ResolvedTensor]) -> set[str]:
 
 
 def _no_out_dtype(config: RecipeConfig, models: Mapping[Reference, Model], written: str) -> Notice:
-    target = models[config.base_model].config
+    target = models[config.target].config
     stated = config.dtype or target.get("dtype") or target.get("torch_dtype")
     as_it_says = f"its config.json will say {stated}, in which transformers loads it by default"
     return Notice(

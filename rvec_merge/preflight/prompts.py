@@ -74,16 +74,16 @@ def _prompting(model: Model) -> dict[str, Any]:
         for name, value in generation.items()
         if name not in _STAMPS
     }
-    found["chat template"] = _template(model.folder, settings or {})
+    found["chat template"] = chat_template(model.folder)
     return {name: value for name, value in found.items() if value not in (None, False)}
 
 
-def _template(folder: Path, settings: Mapping[str, Any]) -> Any:
+def chat_template(folder: Path) -> Any:
     """The chat template that transformers takes: a file of its own first."""
     path = folder / "chat_template.jinja"
     if path.is_file():
         return path.read_text(encoding="utf-8", errors="replace")
-    template = settings.get("chat_template")
+    template = (_read(folder / "tokenizer_config.json") or {}).get("chat_template")
     if isinstance(template, list):  # several, by name
         named = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
         return named.get("default")

@@ -80,8 +80,8 @@ def examine(
     # What is no plain weight differs from the others in every way; that it is none says it all.
     plain = {r: m for r, m in models.items() if r not in odd}
     findings += same_model.check(recipe.config, models)
-    seen = {reference: m for reference, m in models.items() if m.tensors is not None}
-    by_mergekit = stock or why_by_mergekit(recipe, seen) is not None
+    visible = {reference: m for reference, m in models.items() if m.tensors is not None}
+    by_mergekit = stock or why_by_mergekit(recipe, visible) is not None
     findings += configs.check(
         recipe.config,
         models,
@@ -98,7 +98,7 @@ def examine(
         problems = Problems()
         with problems.noted():
             resolved = resolve(
-                recipe, seen, by_mergekit=by_mergekit, trust_remote_code=trust_remote_code
+                recipe, visible, by_mergekit=by_mergekit, trust_remote_code=trust_remote_code
             )
         findings += problems.errors
     found = reading.reading(models, resolved)

@@ -82,6 +82,12 @@ class RecipeConfig(_Strict):
     out_dtype: str | None = None
     parameters: Settings | None = None
 
+    @property
+    def target(self) -> Reference:
+        """The model that receives the vector; every recipe of our method names one."""
+        assert self.base_model is not None
+        return self.base_model
+
     def referenced_models(self) -> list[Reference]:
         """Every model that is read, once each, in the order in which the recipe names them."""
         found = [] if self.base_model is None else [self.base_model]

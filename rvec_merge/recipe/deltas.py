@@ -10,7 +10,7 @@ from rvec_merge.recipe.pairs import pairs_of
 
 def deltas(
     name: str,
-    tensors: Mapping[Hashable, Source],
+    tensors: Mapping[Any, Source],
     target: Hashable,
     parameters: Mapping[str, Any],
 ) -> list[Delta]:

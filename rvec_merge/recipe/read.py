@@ -43,12 +43,6 @@ class Recipe:
         """Whether the method is ours; other methods are mergekit's business."""
         return self.config.merge_method == METHOD
 
-    @property
-    def target(self) -> Reference:
-        """The model that receives the vector; a recipe of our method names one."""
-        assert self.config.base_model is not None
-        return self.config.base_model
-
     @cached_property
     def mergekit(self) -> "MergeConfiguration":
         """mergekit's own view, for what it plans or executes.

@@ -18,8 +18,7 @@ class Resolver:
         self._shared: Settings = config.parameters or {}
         entries = config.models or []
         self._own = {entry.model: entry.parameters or {} for entry in entries}
-        assert config.base_model is not None
-        self._own.setdefault(config.base_model, {})
+        self._own.setdefault(config.target, {})
         given = [setting for s in (self._shared, *self._own.values()) for setting in s.values()]
         self._filters = sorted({part for setting in given for part in filters(setting)})
         self._known: dict[tuple[float, tuple[bool, ...]], Mapping[str, Any]] = {}

@@ -9,7 +9,6 @@ from rvec_merge.checkpoint.card import read_metadata
 from rvec_merge.hub.errors import HubError, Missing, Unreachable
 from rvec_merge.hub.explained import explained
 from rvec_merge.hub.layout import KindName
-from rvec_merge.hub.recipes import named_models
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import TIMEOUT, client
 from rvec_merge.merge.provenance import read_provenance
@@ -57,7 +56,7 @@ def recipe_sources(recipe: Recipe) -> list[Source]:
     """What a recipe names, its target first."""
     base = recipe.config.base_model
     target = None if base is None else str(base.model)
-    return [Source(name) for name in sorted(named_models(recipe), key=lambda n: n != target)]
+    return [Source(name) for name in sorted(recipe.named_models(), key=lambda n: n != target)]
 
 
 def folder_sources(kind: KindName, path: Path) -> list[Source]:
