@@ -11,8 +11,11 @@ from typing import Any
 
 import torch
 
+from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.dtypes import DTYPES
+from rvec_merge.checkpoint.info import TensorInfo as TensorInfo
 from rvec_merge.checkpoint.no_weights import no_weights
+from rvec_merge.checkpoint.tensor import MappedTensor, StoredTensor, map_file
 from rvec_merge.checkpoint.weight_files import (
     NAMED,
     PICKLED,
@@ -32,29 +35,6 @@ _REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pr
 
 
 @dataclass(frozen=True)
-class TensorInfo:
-    """One tensor of a checkpoint, from its file's header.
-
-    Attributes:
-        name: the name in the checkpoint.
-        dtype: the stored dtype.
-        shape: the stored shape.
-        path: the file that holds it.
-        start: offset of its first byte from the beginning of the file; -1 in a pickled one.
-        nbytes: its length in bytes.
-        sha256: of a file that is not here, as the Hub lists it.
-    """
-
-    name: str
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    path: Path
-    start: int
-    nbytes: int
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint folder, read from its headers alone.
 
@@ -65,6 +45,7 @@ class Checkpoint:
         pickled: the weights are pickled; torch must load them.
         files: the names of what was read: the weights, and their index.
         first_files: see ``weight_files.first_files``.
+        mapped: files are mapped, for a process that reads them again and again.
     """
 
     root: Path
@@ -73,9 +54,12 @@ class Checkpoint:
     pickled: bool = False
     files: tuple[str, ...] = ()
     first_files: tuple[str, ...] = ()
+    mapped: bool = False
 
     @classmethod
-    def open(cls, root: str | Path, *, allow_pickle: bool = False) -> "Checkpoint":
+    def open(
+        cls, root: str | Path, *, allow_pickle: bool = False, mapped: bool = False
+    ) -> "Checkpoint":
         """Read the headers of the files that transformers would load; no weight is read.
 
         Args:
@@ -100,13 +84,30 @@ class Checkpoint:
             tensors.update(found)
             _check_count(len(tensors), root)
         read = tuple(sorted({first.name, *(path.name for path in files)}))
-        return cls(root, tensors, metadata, any(map(_is_pickled, files)), read, firsts)
+        return cls(root, tensors, metadata, any(map(_is_pickled, files)), read, firsts, mapped)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """``config.json`` as written; empty if there is none."""
         path = self.root / "config.json"
         return read_json(path) if path.is_file() else {}
+
+    @cached_property
+    def paths(self) -> list[Path]:
+        """The weight files."""
+        return sorted({info.path for info in self.tensors.values()})
+
+    def source(self, name: str) -> Source:
+        """A tensor, for one thread to read."""
+        info = self.tensors[name]
+        aligned = info.start % info.dtype.itemsize == 0
+        if self.mapped and aligned:
+            return MappedTensor(info, self._maps[info.path])
+        return StoredTensor(info)
+
+    @cached_property
+    def _maps(self) -> Mapping[Path, torch.Tensor]:
+        return {path: map_file(path) for path in self.paths}
 
 
 def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rvec_merge.checkpoint.header import TensorInfo
+from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.errors import CheckpointError
 
 
@@ -22,7 +22,13 @@ class MappedTensor:
     def __init__(self, info: TensorInfo, file: Tensor) -> None:
         self.dtype = info.dtype
         self.shape = info.shape
+        self._info = info
         self._flat = file[info.start : info.start + info.nbytes].view(info.dtype)
+
+    @property
+    def origin(self) -> object:
+        """Where its values lie: the same for two sources of the same bytes."""
+        return os.path.realpath(self._info.path), self._info.start
 
     def numel(self) -> int:
         """Elements of the tensor."""
@@ -51,6 +57,11 @@ class StoredTensor:
         self._buffer = bytearray()
         self._window = (0, 0)
         self._file: int | None = None
+
+    @property
+    def origin(self) -> object:
+        """Where its values lie: the same for two sources of the same bytes."""
+        return os.path.realpath(self._info.path), self._info.start
 
     def numel(self) -> int:
         """Elements of the tensor."""

@@ -60,7 +60,7 @@ class Input:
         A compact vector's deltas are exact and are never rounded: ``dtype`` is about checkpoints.
         """
         if isinstance(self.content, CompactVector):
-            return self.content.tensor(name)
+            return self.content.source(name)
         info = self.content.tensors[name]
         aligned = info.start % info.dtype.itemsize == 0
         source: Source = (

@@ -154,7 +154,7 @@ def _see(reference: Reference, label: str, folder: Path, allow_pickle: bool) -> 
 
 def _delta_info(vector: Any, name: str) -> TensorInfo:
     """A packed tensor under the shape and dtype it unpacks to; the bytes are the packed ones."""
-    tensor, payload = vector.tensor(name), vector.payloads[name]
+    tensor, payload = vector.source(name), vector.payloads[name]
     return TensorInfo(name, tensor.dtype, tensor.shape, payload.path, payload.start, payload.nbytes)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from rvec_merge.arithmetic.controls import Control
 from rvec_merge.arithmetic.kernel import Delta, Source
+from rvec_merge.arithmetic.updates import without_common_base
 from rvec_merge.recipe.pairs import pairs_of
 
 
@@ -29,7 +30,7 @@ def deltas(
     made = []
     for pair in pairs_of(tensors, target, parameters, where=name):
         control = None if kind == "none" else Control(kind, parameters["seed"], name, pair.name)
-        made.append(
+        delta = (
             Delta(
                 plus=tensors[pair.grpo],
                 minus=None if pair.sft is None else tensors[pair.sft],
@@ -40,4 +41,5 @@ def deltas(
                 minus_name=str(pair.sft),
             )
         )
+        made.append(without_common_base(delta))
     return made

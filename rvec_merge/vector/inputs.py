@@ -128,7 +128,7 @@ class PackedVector:
         return {name: tuple(self.compact.head.tensors[name].shape) for name in self.compact.names}
 
     def delta(self, name: str) -> Delta:
-        return Delta(self.compact.tensor(name), None, 1.0, plus_name="vector")
+        return Delta(self.compact.source(name), None, 1.0, plus_name="vector")
 
     def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
         return self.compact.head.donors

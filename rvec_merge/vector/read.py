@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,7 @@ class CompactVector:
         if head.version == 1:
             _warn_of_version_1(root)
         for name in payloads:
-            vector.tensor(name).check_table()
+            vector.source(name).check_table()
         return vector
 
     @property
@@ -214,10 +214,28 @@ class CompactVector:
         index = {INDEX} if self.head.version == 1 else set()
         return {*index, *(info.path.name for info in self.payloads.values())}
 
-    def tensor(self, name: str) -> CompactTensor:
+    def source(self, name: str) -> CompactTensor:
         """A source for one thread."""
         record, payload = self.head.tensors[name], self.payloads[name]
         return CompactTensor(name, record, payload, self.head.version)
+
+    @cached_property
+    def tensors(self) -> dict[str, TensorInfo]:
+        """Every delta under the shape and dtype it unpacks to; the bytes are the packed ones."""
+        return {
+            name: unpacked(payload, self.head.tensors[name])
+            for name, payload in self.payloads.items()
+        }
+
+    @property
+    def paths(self) -> list[Path]:
+        """The weight files."""
+        return sorted({info.path for info in self.payloads.values()})
+
+    @property
+    def pickled(self) -> bool:
+        """A vector file never is."""
+        return False
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -232,7 +250,12 @@ class CompactVector:
             CheckpointError: one differs.
         """
         for name in self.head.tensors:
-            self.tensor(name).verify()
+            self.source(name).verify()
+
+
+def unpacked(payload: TensorInfo, record: TensorRecord) -> TensorInfo:
+    """A payload's place, under the shape and dtype of the delta that it holds."""
+    return replace(payload, dtype=DTYPES[record.dtype], shape=tuple(record.shape))
 
 
 @cache  # once per folder; a merge opens it several times

@@ -96,7 +96,7 @@ def _vector(data: bytes, folder: Path) -> None:
     (folder / "v" / "vector.safetensors").write_bytes(data)
     vector = CompactVector.open(folder / "v")
     for name in vector.names:
-        tensor = vector.tensor(name)
+        tensor = vector.source(name)
         assert tensor[0 : tensor.numel()].numel() == tensor.numel()
 
 

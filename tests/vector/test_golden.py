@@ -126,7 +126,7 @@ def test_golden_files_give_the_exact_difference_to_both_readers(name, golden):
     wide = torch.float64 if grpo.dtype == torch.float64 else torch.float32
     exact = (grpo.to(wide) - sft.to(wide)).view(-1).numpy()
     assert second_read(golden, name).tobytes() == exact.tobytes()
-    source = CompactVector.open(golden).tensor(name)
+    source = CompactVector.open(golden).source(name)
     assert source[0 : source.numel()].numpy().tobytes() == exact.tobytes()
 
 

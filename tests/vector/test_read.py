@@ -41,7 +41,7 @@ def exact(name):
 
 @pytest.mark.parametrize("name", TENSORS)
 def test_the_whole_delta_is_exact(compact, name):
-    source = CompactVector.open(compact).tensor(name)
+    source = CompactVector.open(compact).source(name)
     assert source.shape == TENSORS[name][0].shape
     assert source.numel() == TENSORS[name][0].numel()
     assert source.dtype == exact(name).dtype
@@ -50,7 +50,7 @@ def test_the_whole_delta_is_exact(compact, name):
 
 @given(data=st.data(), name=st.sampled_from(["blocks", "dense", "odd", "scalar", "empty"]))
 def test_any_window_is_exact(compact, data, name):
-    source = CompactVector.open(compact).tensor(name)
+    source = CompactVector.open(compact).source(name)
     for _ in range(3):
         start = data.draw(st.integers(0, source.numel()))
         stop = data.draw(st.integers(start, min(source.numel(), start + BLOCK)))
@@ -62,7 +62,7 @@ def test_any_window_is_exact(compact, data, name):
 def test_applying_it_gives_the_bits_of_the_donors(compact, name, out_dtype):
     grpo, sft = TENSORS[name]
     target = moved(tuple(grpo.shape), 1.0, torch.bfloat16, torch.bfloat16, 77)[0]
-    source = CompactVector.open(compact).tensor(name)
+    source = CompactVector.open(compact).source(name)
     for scale in (1.0, -0.3):
         packed = merge_tensor(target, [Delta(source, None, scale)], out_dtype=out_dtype)
         paired = merge_tensor(target, [Delta(grpo, sft, scale)], out_dtype=out_dtype)
@@ -77,7 +77,7 @@ def test_density_and_controls_see_the_same_delta(compact):
     for density, control in ((0.1, None), (1.0, Control("permuted", 3, "blocks"))):
         packed, paired = (
             merge_tensor(target, [Delta(plus, minus, 0.5, density, control)])
-            for plus, minus in ((CompactVector.open(compact).tensor("blocks"), None), (grpo, sft))
+            for plus, minus in ((CompactVector.open(compact).source("blocks"), None), (grpo, sft))
         )
         assert bits(packed) == bits(paired)
 
@@ -112,8 +112,8 @@ def test_shards_read_as_one_file_does(donors, compact, tmp_path):
     assert len(files) > 2
     single, several = CompactVector.open(compact), CompactVector.open(tmp_path / "v")
     for name in single.names:
-        size = single.tensor(name).numel()
-        assert bits(several.tensor(name)[0:size]) == bits(single.tensor(name)[0:size])
+        size = single.source(name).numel()
+        assert bits(several.source(name)[0:size]) == bits(single.source(name)[0:size])
     for path in (tmp_path / "v").glob("*.safetensors"):
         held = [n for n, t in several.head.tensors.items() if t.file == path.name]
         assert path.stat().st_size <= 200_000 or len(held) == 1
@@ -128,7 +128,7 @@ def test_extraction_is_reproducible_to_the_byte(donors, compact, tmp_path):
 def test_a_vector_can_be_packed_again_at_another_level(compact, tmp_path):
     head = extract_compact(open_vector(compact), tmp_path / "v", level=19, shard_size=SHARD_SIZE)
     assert head.donors == CompactVector.open(compact).head.donors
-    again = CompactVector.open(tmp_path / "v").tensor("blocks")
+    again = CompactVector.open(tmp_path / "v").source("blocks")
     assert bits(again[0 : again.numel()]) == bits(exact("blocks"))
 
 
@@ -207,7 +207,7 @@ def test_300_damaged_files_never_crash(copy):
         try:
             vector = CompactVector.open(copy)
             for tensor in vector.names:
-                source = vector.tensor(tensor)
+                source = vector.source(tensor)
                 stop = min(source.numel(), BLOCK)
                 found = bits(source[0:stop])
                 changed = vector.head.tensors[tensor].shape != list(TENSORS[tensor][0].shape)
@@ -236,12 +236,12 @@ def test_a_block_of_another_vector_is_refused_when_it_is_read(copy):
     data = bytearray(path.read_bytes())
     data[begin + 2] ^= 1  # of the block's header, where zstd's checksums do not reach
     path.write_bytes(data)
-    for use in (lambda v: v.tensor("odd")[0:10], CompactVector.verify):
+    for use in (lambda v: v.source("odd")[0:10], CompactVector.verify):
         with pytest.raises(
             CheckpointError, match=r"odd is not what was extracted.*\n.*\n.*block 0"
         ):
             use(CompactVector.open(copy))
-    assert bits(CompactVector.open(copy).tensor("scalar")[0:1]) == bits(exact("scalar"))
+    assert bits(CompactVector.open(copy).source("scalar")[0:1]) == bits(exact("scalar"))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

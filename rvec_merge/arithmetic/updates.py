@@ -1,0 +1,145 @@
+"""What is added to a weight while it is read: a product of two factors, and sums of sources."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rvec_merge.arithmetic.kernel import Delta, Source
+
+Factor: TypeAlias = NDArray[np.floating[Any]]
+_TILE = 1 << 15  # elements of float64 that stay in the second cache while the rank is walked
+
+
+@dataclass(frozen=True)
+class Factors:
+    """``scale · left @ right``; see ``LowRank``.
+
+    Shapes: ``left`` (rows, rank), ``right`` (rank, columns).
+    """
+
+    left: Factor
+    right: Factor
+    scale: float
+
+
+class LowRank:
+    """An adapter's update, ``scale · left @ right``, rows at a time.
+
+    Each element is summed over the rank in ascending order, in float64, multiplied by ``scale``
+    and rounded once. Products of two float32 are exact in float64, so whether a machine fuses the
+    multiplication with the addition changes nothing: the bits are the same for every window,
+    thread count and CPU, which no BLAS promises.
+
+    Memory: the factors, ``right`` in float64, and the rows of a window.
+    Dtypes: float32; float64 where a factor is.
+
+    Args:
+        load: gives the factors, once a value is asked for.
+    """
+
+    def __init__(
+        self, load: Callable[[], Factors], shape: tuple[int, ...], dtype: torch.dtype
+    ) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self._load = load
+        self._factors: Factors | None = None
+
+    def numel(self) -> int:
+        """Elements of the update."""
+        return prod(self.shape)
+
+    def __getitem__(self, window: slice) -> Tensor:
+        """Elements ``start`` to ``stop`` of the flattened update."""
+        start, stop, _ = window.indices(self.numel())
+        if start >= stop:
+            return torch.empty(0, dtype=self.dtype)
+        if self._factors is None:
+            found = self._load()
+            right = np.ascontiguousarray(found.right, np.float64)
+            self._factors = replace(found, right=right)
+        factors = self._factors
+        columns = factors.right.shape[1]
+        first, last = start // columns, -(-stop // columns)
+        kind = np.float64 if self.dtype == torch.float64 else np.float32
+        out = np.empty((last - first, columns), kind)
+        step = max(1, _TILE // columns)
+        for low in range(first, last, step):
+            high = min(low + step, last)
+            _multiply(factors, low, high, out[low - first : high - first])
+        return torch.from_numpy(out.reshape(-1)[start - first * columns : stop - first * columns])
+
+
+def _multiply(factors: Factors, low: int, high: int, out: Factor) -> None:
+    left = factors.left[low:high].astype(np.float64)
+    total = np.multiply(left[:, :1], factors.right[:1])
+    term = np.empty_like(total)
+    for k in range(1, left.shape[1]):
+        np.multiply(left[:, k : k + 1], factors.right[k], out=term)
+        total += term
+    total *= factors.scale
+    out[...] = total
+
+
+class Sum:
+    """``base + update``, rounded once: an adapted weight, which is never rounded to the base's dtype.
+
+    Dtypes: float32; float64 where either is.
+    """
+
+    def __init__(self, base: Source, update: Source) -> None:
+        self.base = base
+        self.update = update
+        self.shape = tuple(base.shape)
+        wide = torch.float64 in (base.dtype, update.dtype)
+        self.dtype = torch.float64 if wide else torch.float32
+
+    def numel(self) -> int:
+        """Elements of the sum."""
+        return self.base.numel()
+
+    def __getitem__(self, window: slice) -> Tensor:
+        return self.base[window].to(self.dtype) + self.update[window]
+
+
+class Zeros:
+    """A source of zeros: what two inputs that share a weight differ by there."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    def numel(self) -> int:
+        """Elements."""
+        return prod(self.shape)
+
+    def __getitem__(self, window: slice) -> Tensor:
+        start, stop, _ = window.indices(self.numel())
+        return torch.zeros(max(stop - start, 0), dtype=self.dtype)
+
+
+def without_common_base(delta: Delta) -> Delta:
+    """``(base + a) − (base + b)`` as ``a − b``: nothing is rounded, and the base is not read.
+
+    Other deltas are returned as they are. Two sources are of one base where their ``origin``, which
+    a stored tensor has, is the same place of the same file.
+    """
+    if delta.minus is None:
+        return delta
+    plus, a = _parts(delta.plus)
+    minus, b = _parts(delta.minus)
+    origin = getattr(plus, "origin", None)
+    if origin is None or origin != getattr(minus, "origin", None):
+        return delta
+    dtype = torch.float64 if plus.dtype == torch.float64 else torch.float32
+    return replace(delta, plus=a or Zeros(tuple(plus.shape), dtype), minus=b)
+
+
+def _parts(source: Source) -> tuple[Source, Source | None]:
+    return (source.base, source.update) if isinstance(source, Sum) else (source, None)
