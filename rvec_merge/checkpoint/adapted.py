@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +23,6 @@ from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shorten
 HEADS = ("lm_head.weight", "embed_out.weight")
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
 _CACHED = re.compile(r"models--([^/]+)/snapshots/")
-
-# A module's tensor, as the trained model names it → the name in the base's files; None if it has
-# none of that name.
-Renaming = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -105,12 +101,8 @@ class Adapted:
         return replace(info, name=name, dtype=dtype, start=-1, nbytes=nbytes)
 
 
-def on_base(base: Weights, adapter: Adapter, renamed: Renaming) -> Adapted:
+def on_base(base: Weights, adapter: Adapter) -> Adapted:
     """Put an adapter on its base.
-
-    Args:
-        renamed: finds the names that the base's files give to what the trained model calls
-            otherwise.
 
     Raises:
         IncompatibleTensorsError: a tensor of the adapter fits none of the base.
@@ -120,14 +112,14 @@ def on_base(base: Weights, adapter: Adapter, renamed: Renaming) -> Adapted:
     whole: dict[str, TensorInfo] = {}
     misfits: list[str] = []
     for name, info in adapter.whole.items():
-        whole[_stored(base, name, renamed) or name] = info
+        whole[_stored(base, name) or name] = info
     if _unties(base, adapter, whole):
         # The base's one matrix is the head still, and the adapter's the embeddings.
         embeddings = next(name for name in whole if name.endswith(EMBEDDINGS))
         whole[HEADS[0]] = replace(base.tensors[embeddings], name=HEADS[0])
-    facing = _facing(base, adapter, renamed)
+    facing = _facing(base, adapter)
     for module in adapter.modules.values():
-        name = _stored(base, f"{module.name}.weight", renamed)
+        name = _stored(base, f"{module.name}.weight")
         info = whole.get(name or "") or base.tensors.get(name or "")
         if name is None or info is None:
             misfits += _told(module, f"the model has no {module.name}.weight")
@@ -139,7 +131,7 @@ def on_base(base: Weights, adapter: Adapter, renamed: Renaming) -> Adapted:
             continue
         updates[name] = _Update(module, False, transposed)
         if module.bias is not None:
-            bias = _stored(base, f"{module.name}.bias", renamed)
+            bias = _stored(base, f"{module.name}.bias")
             if bias is None or base.tensors[bias].shape != module.bias.shape:
                 misfits.append(f"{module.bias.name}: the model has no such {module.name}.bias")
             else:
@@ -186,13 +178,10 @@ def check_base(adapter: Adapter, given: str, base: Weights) -> str | None:
     )
 
 
-def _stored(base: Weights, name: str, renamed: Renaming) -> str | None:
+def _stored(base: Weights, name: str) -> str | None:
     """What the base's files call a tensor of the trained model; a tied head is the embeddings."""
     if name in base.tensors:
         return name
-    other = renamed(name)
-    if other is not None and other in base.tensors:
-        return other
     if name.endswith(HEADS) and not any(n.endswith(HEADS) for n in base.tensors):
         return next((n for n in base.tensors if n.endswith(EMBEDDINGS)), None)
     return None
@@ -206,11 +195,11 @@ def _unties(base: Weights, adapter: Adapter, whole: Mapping[str, TensorInfo]) ->
     return bool(embeddings) and not heads and ("LM" in named or "Generation" in named)
 
 
-def _facing(base: Weights, adapter: Adapter, renamed: Renaming) -> set[bool]:
+def _facing(base: Weights, adapter: Adapter) -> set[bool]:
     """Which way round the layers store their weights, as those that are not square tell."""
     ways = set()
     for module in adapter.modules.values():
-        name = _stored(base, f"{module.name}.weight", renamed)
+        name = _stored(base, f"{module.name}.weight")
         product = (module.b.shape[0], module.a.shape[1])
         if name is not None and not module.embedding and product[0] != product[1]:
             shape = base.tensors[name].shape

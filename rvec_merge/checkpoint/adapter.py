@@ -175,7 +175,9 @@ def _sorted(
             strange.append(f"{stored}  {info.shape}")
         parts[module][part] = info
         embeddings |= {module} if factor[1] else set()
-    strange += [f"{m}: {' and '.join(sorted(p))} alone" for m, p in parts.items() if not {*"AB"} <= {*p}]
+    strange += [
+        f"{m}: {' and '.join(sorted(p))} alone" for m, p in parts.items() if not {*"AB"} <= {*p}
+    ]
     if strange:
         raise _refused(root, shortened([*strange]))
     modules = {}

@@ -3,12 +3,15 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.weight_files import refuse_second_set
+from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import RecipeError
 from rvec_merge.hub.content import fetch_content
-from rvec_merge.hub.models import locate
+from rvec_merge.hub.models import folder_of, locate
 from rvec_merge.hub.references import is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import pinned
+from rvec_merge.plan.inputs import read_input
 from rvec_merge.preflight.donors import check_alike
 from rvec_merge.recipe.pairs import Pair
 from rvec_merge.recipe.read import Recipe
@@ -88,9 +91,19 @@ def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
 
 
 def _pair(grpo: str, sft: str) -> Vector:
-    pair = inputs.open_donors(locate(grpo), locate(sft), (grpo, sft))
+    pair = inputs.pair_of(_opened(grpo), _opened(sft), (grpo, sft))
     check_alike(pair.grpo, pair.sft)
     return pair
+
+
+def _opened(donor: str) -> Weights:
+    """A donor's checkpoint, with the adapter on it that its name says: ``BASE+ADAPTER``."""
+    if "+" not in donor or Path(donor).exists():
+        return Checkpoint.open(locate(donor))
+    from mergekit.common import ModelReference
+
+    reference = ModelReference.parse(donor)
+    return read_input(reference, folder_of(reference)).content
 
 
 def _pinned(model: str) -> str:

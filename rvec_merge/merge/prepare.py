@@ -80,7 +80,7 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: Settings) -> None:
 
 def _input(model: Model, settings: Settings) -> Input:
     headers = Checkpoint(model.folder, model.tensors or {}, {}, model.pickled)
-    seen = Input(model.reference, model.folder, headers)
+    seen = Input(model.reference, headers)
     if not seen.here:
         return seen
     return read_input(model.reference, model.folder, allow_pickle=settings.allow_pickle)

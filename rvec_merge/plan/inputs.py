@@ -1,97 +1,108 @@
 """The models a plan names: their local folders, and where each of their tensors lies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from rvec_merge.arithmetic.kernel import Source
-from rvec_merge.checkpoint.header import Checkpoint, TensorInfo
+from rvec_merge.checkpoint.adapted import check_base
+from rvec_merge.checkpoint.adapted import on_base as adapted
+from rvec_merge.checkpoint.adapter import Adapter
+from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.checkpoint.sources import Cast
-from rvec_merge.checkpoint.tensor import MappedTensor, StoredTensor, map_file
-from rvec_merge.files.marks import VECTOR_FILE
+from rvec_merge.checkpoint.weights import Weights, are_here
+from rvec_merge.errors import CheckpointError
+from rvec_merge.plan.local import cached_adapter, is_path
 from rvec_merge.recipe.reference import Reference
+from rvec_merge.vector.inputs import open_folder
 from rvec_merge.vector.read import CompactVector
 
 
 @dataclass(frozen=True)
 class Input:
-    """One model of a recipe: a checkpoint, or a compact vector in a donor's place.
+    """One model of a recipe, whatever its weights are made of.
 
     Attributes:
         reference: as the recipe names it.
-        folder: where it lies.
-        content: its headers.
-        mapped: a checkpoint's files are mapped, for a process that reads them again and again.
+        content: its tensors and where their values come from.
     """
 
     reference: Reference
-    folder: Path
-    content: Checkpoint | CompactVector
-    mapped: bool = False
+    content: Weights
 
     @property
-    def names(self) -> Mapping[str, Any]:
+    def folder(self) -> Path:
+        """Where its small files lie."""
+        return self.content.root
+
+    @property
+    def names(self) -> Mapping[str, TensorInfo]:
         """Its tensors' names."""
-        return self._infos
+        return self.content.tensors
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> Sequence[Path]:
         """The weight files."""
-        return sorted({info.path for info in self._infos.values()})
+        return self.content.paths
 
     @cached_property
     def here(self) -> bool:
         """Whether its weight files are on this machine; of some on the Hub, headers alone are."""
-        return all(path.is_file() for path in self.files)
+        return are_here(self.content)
 
     @property
     def pickled(self) -> bool:
         """Whether only torch can read its weights."""
-        return isinstance(self.content, Checkpoint) and self.content.pickled
+        return self.content.pickled
 
     def source(self, name: str, dtype: torch.dtype | None = None) -> Source:
         """A tensor, for one thread to read; rounded to ``dtype`` as mergekit's ``dtype`` asks.
 
         A compact vector's deltas are exact and are never rounded: ``dtype`` is about checkpoints.
         """
-        if isinstance(self.content, CompactVector):
-            return self.content.source(name)
-        info = self.content.tensors[name]
-        aligned = info.start % info.dtype.itemsize == 0
-        source: Source = (
-            MappedTensor(info, self._maps[info.path])
-            if self.mapped and aligned
-            else StoredTensor(info)
-        )
-        return source if dtype in (None, source.dtype) else Cast(source, dtype)
+        source = self.content.source(name)
+        exact = isinstance(self.content, CompactVector)
+        return source if exact or dtype in (None, source.dtype) else Cast(source, dtype)
 
     def nbytes(self, name: str) -> int:
-        """The bytes a tensor takes in its file."""
-        return self._infos[name].nbytes
-
-    @cached_property
-    def _maps(self) -> Mapping[Path, Tensor]:
-        return {path: map_file(path) for path in self.files}
-
-    @property
-    def _infos(self) -> Mapping[str, TensorInfo]:
-        content = self.content
-        return content.tensors if isinstance(content, Checkpoint) else content.payloads
+        """The bytes that are read for a tensor."""
+        return self.content.tensors[name].nbytes
 
 
 def read_input(
     reference: Reference, folder: Path, *, allow_pickle: bool = False, mapped: bool = False
 ) -> Input:
-    """Read the headers of a model that lies in ``folder``.
+    """Read the headers of a model that lies in ``folder``, and of the adapter that is put on it.
 
     Raises:
-        CheckpointError: they cannot be read.
+        CheckpointError: they cannot be read, or the adapter is another model's.
     """
-    if (folder / VECTOR_FILE).is_file():
-        return Input(reference, folder, CompactVector.open(folder))
-    return Input(reference, folder, Checkpoint.open(folder, allow_pickle=allow_pickle), mapped)
+    base = open_folder(folder, allow_pickle=allow_pickle, mapped=mapped)
+    if reference.lora is None:
+        return Input(reference, base)
+    adapter = Adapter.open(adapter_folder(reference))
+    check_base(adapter, reference.model.path, base)
+    return Input(reference, adapted(base, adapter))
+
+
+def adapter_folder(reference: Reference) -> Path:
+    """Where the adapter of a reference lies: a folder, or the Hub's cache.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    assert reference.lora is not None
+    name, revision = reference.lora.path, reference.lora.revision
+    if Path(name).is_dir():
+        return Path(name)
+    found = None if is_path(name) else cached_adapter(name, revision)
+    if found is None:
+        raise CheckpointError(
+            "An adapter does not exist.",
+            [name],
+            "correct the path after the +, or fetch it: hf download REPO_ID.",
+        )
+    return found

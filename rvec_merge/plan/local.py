@@ -4,6 +4,7 @@ import re
 from collections.abc import Hashable
 from pathlib import Path
 
+from rvec_merge.checkpoint.weight_files import ADAPTER_MARK
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.recipe.reference import Reference
 
@@ -26,6 +27,14 @@ def cached_snapshot(reference: Reference) -> Path | None:
         )
     except HFValidationError:
         return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def cached_adapter(name: str, revision: str | None) -> Path | None:
+    """The folder of an adapter in the Hub's cache; None if it was never fetched."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, ADAPTER_MARK, revision=revision)
     return Path(found).parent if isinstance(found, str) else None
 
 

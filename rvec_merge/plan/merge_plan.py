@@ -122,8 +122,7 @@ def why_not_streamable(recipe: Recipe) -> str | None:
         return f"merge_method {config.merge_method} is mergekit's own"
     if config.asks_for_tokenizer:
         return "the recipe asks for a tokenizer"
-    adapters = [str(m) for m in config.referenced_models() if m.lora is not None]
-    return f"{adapters[0]} applies an adapter" if adapters else None
+    return None
 
 
 def why_by_mergekit(recipe: Recipe, models: Mapping[Reference, Seen]) -> str | None:

@@ -3,7 +3,7 @@
 import logging
 from typing import Any, cast
 
-from rvec_merge.checkpoint.header import Checkpoint
+from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import Notice, RvecError, combined
 from rvec_merge.preflight import configs, tokenizers
 from rvec_merge.preflight.models import Model
@@ -11,7 +11,7 @@ from rvec_merge.preflight.models import Model
 LOG = logging.getLogger(__name__)
 
 
-def check_alike(grpo: Checkpoint, sft: Checkpoint) -> None:
+def check_alike(grpo: Weights, sft: Weights) -> None:
     """Refuse donors whose rows are other tokens', or whose weights are another model's.
 
     Settings in which they differ are logged.

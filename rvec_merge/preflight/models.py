@@ -101,7 +101,7 @@ def see_models(
     config: RecipeConfig, resolver: Resolver, allow_pickle: bool
 ) -> Iterator[Model | Finding]:
     """Every input of a recipe, or what keeps it from being seen."""
-    unseen, adapted, narrow = [], [], False
+    unseen = []
     for reference, label in labels(config).items():
         try:
             model = resolver(reference, label, allow_pickle)
@@ -111,10 +111,6 @@ def see_models(
             continue
         if model is None or model.tensors is None:
             unseen.append(f"{label}: {reference}")
-        elif reference.lora is not None:
-            short = any(info.dtype.itemsize < 4 for info in model.tensors.values())
-            narrow |= short
-            adapted.append(f"{label}: {reference}{', added in 16 bits' * short}")
         if model is not None:
             yield model
     if unseen:
@@ -122,14 +118,6 @@ def see_models(
             "Some inputs are not here yet, and were not checked.",
             tuple(unseen),
             "They are checked before the merge, once they are fetched.",
-        )
-    if adapted:
-        yield Notice(
-            "Adapters are applied by mergekit; their models were checked, their weights were not.",
-            tuple(adapted),
-            "The plan is that of their models."
-            + " Much of a small update is lost in 16 bits: save that model in float32 first, and "
-            "name that before the +." * narrow,
         )
 
 

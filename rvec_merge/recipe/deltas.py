@@ -30,16 +30,14 @@ def deltas(
     made = []
     for pair in pairs_of(tensors, target, parameters, where=name):
         control = None if kind == "none" else Control(kind, parameters["seed"], name, pair.name)
-        delta = (
-            Delta(
-                plus=tensors[pair.grpo],
-                minus=None if pair.sft is None else tensors[pair.sft],
-                coefficient=parameters["scale"] * pair.weight,
-                density=parameters["density"],
-                control=control,
-                plus_name=str(pair.grpo),
-                minus_name=str(pair.sft),
-            )
+        delta = Delta(
+            plus=tensors[pair.grpo],
+            minus=None if pair.sft is None else tensors[pair.sft],
+            coefficient=parameters["scale"] * pair.weight,
+            density=parameters["density"],
+            control=control,
+            plus_name=str(pair.grpo),
+            minus_name=str(pair.sft),
         )
         made.append(without_common_base(delta))
     return made

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rvec_merge.arithmetic.kernel import Delta, is_weight
+from rvec_merge.arithmetic.updates import without_common_base
 from rvec_merge.checkpoint.header import Checkpoint
-from rvec_merge.checkpoint.tensor import StoredTensor
+from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.vector.format import DonorRecord, DonorRole
@@ -52,8 +53,8 @@ class DonorPair:
 
     grpo_name: str
     sft_name: str
-    grpo: Checkpoint
-    sft: Checkpoint
+    grpo: Weights
+    sft: Weights
 
     @property
     def label(self) -> str:
@@ -72,8 +73,7 @@ class DonorPair:
         return {name: info.shape for name, info in self.grpo.tensors.items()}
 
     def delta(self, name: str) -> Delta:
-        plus, minus = self.grpo.tensors[name], self.sft.tensors[name]
-        return Delta(StoredTensor(plus), StoredTensor(minus), 1.0)
+        return without_common_base(Delta(self.grpo.source(name), self.sft.source(name), 1.0))
 
     def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
         return {
@@ -102,7 +102,7 @@ class DenseVector:
         return {name: info.shape for name, info in self.checkpoint.tensors.items()}
 
     def delta(self, name: str) -> Delta:
-        return Delta(StoredTensor(self.checkpoint.tensors[name]), None, 1.0, plus_name="vector")
+        return Delta(self.checkpoint.source(name), None, 1.0, plus_name="vector")
 
     def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
         return {}
@@ -132,6 +132,17 @@ class PackedVector:
 
     def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
         return self.compact.head.donors
+
+
+def open_folder(folder: Path, *, allow_pickle: bool = False, mapped: bool = False) -> Weights:
+    """What lies in a folder: a compact vector, or a checkpoint.
+
+    Raises:
+        CheckpointError: it is neither, or cannot be read.
+    """
+    if (folder / VECTOR_FILE).is_file():
+        return CompactVector.open(folder)
+    return Checkpoint.open(folder, allow_pickle=allow_pickle, mapped=mapped)
 
 
 def open_vector(folder: Path, label: str = "") -> Vector:
@@ -169,9 +180,13 @@ def open_donors(grpo: Path, sft: Path, names: tuple[str, str] | None = None) -> 
         RecipeError: both are one checkpoint.
         IncompatibleTensorsError: names, shapes or dtypes do not let them be subtracted.
     """
-    plus, minus = Checkpoint.open(grpo), Checkpoint.open(sft)
-    plus_name, minus_name = names or (f"{grpo}", f"{sft}")
-    if plus.root.resolve() == minus.root.resolve():
+    return pair_of(Checkpoint.open(grpo), Checkpoint.open(sft), names or (f"{grpo}", f"{sft}"))
+
+
+def pair_of(plus: Weights, minus: Weights, names: tuple[str, str]) -> DonorPair:
+    """Two donors that were opened as a vector; see ``open_donors``."""
+    plus_name, minus_name = names
+    if [p.resolve() for p in plus.paths] == [p.resolve() for p in minus.paths]:
         raise RecipeError(
             "Both donors are one checkpoint.",
             [f"grpo: {plus_name}", f"sft:  {minus_name}"],
@@ -182,7 +197,7 @@ def open_donors(grpo: Path, sft: Path, names: tuple[str, str] | None = None) -> 
     return DonorPair(plus_name, minus_name, plus, minus)
 
 
-def check_twins(grpo: Checkpoint, sft: Checkpoint) -> None:
+def check_twins(grpo: Weights, sft: Weights) -> None:
     """Refuse donors that cannot be subtracted.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rvec_merge import __version__
 from rvec_merge.checkpoint.card import read_metadata
-from rvec_merge.checkpoint.header import Checkpoint
+from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.files.hashes import file_sha256, known_sha256
 from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
@@ -16,13 +16,13 @@ from rvec_merge.vector.output import write_text
 CREATED_BY = f"rvec-merge {__version__}"
 
 
-def describe(reference: Hashable, checkpoint: Checkpoint, *, hash_files: bool) -> DonorRecord:
+def describe(reference: Hashable, checkpoint: Weights, *, hash_files: bool) -> DonorRecord:
     """A donor's reference, revision, licence, dtypes and files.
 
     Args:
         hash_files: compute the sha256 of files that were not compared with the Hub's.
     """
-    files = sorted({info.path for info in checkpoint.tensors.values()})
+    files = sorted(checkpoint.paths)
     dtypes = {str(info.dtype).removeprefix("torch.") for info in checkpoint.tensors.values()}
     return DonorRecord(
         reference=str(reference),
