@@ -88,7 +88,7 @@ def _multiply(factors: Factors, low: int, high: int, out: Factor) -> None:
 
 
 class Sum:
-    """``base + update``, rounded once: an adapted weight, which is never rounded to the base's dtype.
+    """``base + update``, rounded once: an adapted weight, never in the base's own dtype.
 
     Dtypes: float32; float64 where either is.
     """

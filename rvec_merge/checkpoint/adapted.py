@@ -119,23 +119,24 @@ def on_base(base: Weights, adapter: Adapter) -> Adapted:
         whole[HEADS[0]] = replace(base.tensors[embeddings], name=HEADS[0])
     facing = _facing(base, adapter)
     for module in adapter.modules.values():
-        name = _stored(base, f"{module.name}.weight")
-        info = whole.get(name or "") or base.tensors.get(name or "")
-        if name is None or info is None:
+        place = _stored(base, f"{module.name}.weight")
+        shape = None if place is None else (whole.get(place) or base.tensors[place]).shape
+        if place is None or shape is None:
             misfits += _told(module, f"the model has no {module.name}.weight")
             continue
         product = (module.b.shape[0], module.a.shape[1])
-        transposed = module.embedding or _is_transposed(product, info.shape, facing, adapter)
-        if info.shape != (product[::-1] if transposed else product):
-            misfits += _told(module, f"the model's weight is {info.shape}")
+        transposed = module.embedding or _is_transposed(product, shape, facing, adapter)
+        if shape != (product[::-1] if transposed else product):
+            misfits += _told(module, f"the model's weight is {shape}")
             continue
-        updates[name] = _Update(module, False, transposed)
-        if module.bias is not None:
-            bias = _stored(base, f"{module.name}.bias")
-            if bias is None or base.tensors[bias].shape != module.bias.shape:
-                misfits.append(f"{module.bias.name}: the model has no such {module.name}.bias")
-            else:
-                updates[bias] = _Update(module, True, False)
+        updates[place] = _Update(module, False, transposed)
+        if module.bias is None:
+            continue
+        bias = _stored(base, f"{module.name}.bias")
+        if bias is None or base.tensors[bias].shape != module.bias.shape:
+            misfits.append(f"{module.bias.name}: the model has no such {module.name}.bias")
+        else:
+            updates[bias] = _Update(module, True, False)
     if misfits:
         stored = 2 * len(adapter.modules) + len(adapter.whole)
         raise IncompatibleTensorsError(
