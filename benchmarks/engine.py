@@ -19,6 +19,7 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from rvec_merge.experiment.backends.hf import Transformers
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.engines.base import Engine, Failed
 from rvec_merge.experiment.engines.cluster import Sizing, joined
@@ -72,7 +73,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     experiment = prepare(options.plan)
-    runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, "cpu")
+    runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, Transformers("cpu"))
     with tempfile.TemporaryDirectory() as scratch:
         local, ours = Clock(), Path(scratch)
         local.engine = LocalEngine(runner, local.begin)

@@ -44,8 +44,8 @@ def compare(triple: dict[str, Path], work: Path, size: str, runs: int) -> dict[s
     import torch
     from transformers import AutoModelForCausalLM
 
+    from rvec_merge.experiment.backends.model_weights import ResidentWeights
     from rvec_merge.experiment.conditions import State
-    from rvec_merge.experiment.weights import ResidentWeights
     from rvec_merge.recipe.read import read_recipe
 
     described = machine()

@@ -80,6 +80,7 @@ def command(
     from rvec_merge.cli.echo import echo
     from rvec_merge.cli.progress import CellProgress
     from rvec_merge.errors import PlanError
+    from rvec_merge.experiment.backends.hf import Transformers
     from rvec_merge.experiment.engines.base import Engine
     from rvec_merge.experiment.engines.cluster import Sizing
     from rvec_merge.experiment.engines.local import LocalEngine
@@ -123,7 +124,9 @@ def command(
     own = str(device_named(device)) if engine == "local" else ""  # before a folder is made
     with _cluster(engine, address, sizing) as cluster, store.writing(experiment.head()):
         where = cluster.device if cluster else own
-        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, where)
+        runner = CellRunner(
+            experiment.plan, experiment.recipe, experiment.book, Transformers(where)
+        )
         total = len(outline.cells)
         with CellProgress(total, console, disable=quiet or not console.is_terminal) as progress:
             chosen: Engine = (

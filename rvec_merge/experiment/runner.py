@@ -11,17 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from rvec_merge.experiment.conditions import TARGET, Cell
+from rvec_merge.experiment.backends.base import Backend, Loaded
+from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.fingerprint import weights_fingerprint
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.experiment.quiet import quiet
-from rvec_merge.experiment.resident import Resident
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import packed
 from rvec_merge.experiment.tasks import TaskBook
-from rvec_merge.experiment.weights import ResidentWeights
 from rvec_merge.hub.models import folder_of
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
@@ -62,21 +59,16 @@ class CellRunner:
     Loading happens with the first cell that has to be run, so a finished experiment costs none.
 
     Args:
-        device: cpu, or the CUDA device that holds the model.
-        spread: whether all visible CUDA devices hold a share of the model instead.
+        backend: loads the model and evaluates with it.
     """
 
-    def __init__(
-        self, plan: Plan, recipe: Recipe, book: TaskBook, device: str, *, spread: bool = False
-    ) -> None:
+    def __init__(self, plan: Plan, recipe: Recipe, book: TaskBook, backend: Backend) -> None:
         self.plan = plan
         self.recipe = recipe
         self.book = book
-        self.device = device
-        self.spread = spread
-        self._resident: Resident | None = None
+        self.backend = backend
+        self._loaded: Loaded | None = None
         self._holds: Reference | None = None
-        self._weights: ResidentWeights | None = None
 
     def depends(self, cell: Cell) -> dict[str, Any]:
         """All that the cell's outcome depends on: weights, items, settings, versions."""
@@ -93,7 +85,7 @@ class CellRunner:
             "batch_size": plan.batch_size,
             "limit": plan.limit,
             "seed": plan.seed,
-            "device": torch.device(self.device).type,
+            "backend": self.backend.depends(plan),
             "versions": versions(),
         }
 
@@ -104,7 +96,7 @@ class CellRunner:
 
     def load(self) -> None:
         """Load the target and map the donors; ``run`` does it otherwise."""
-        self._at(Cell("", TARGET))
+        self._model(None)
 
     def run(self, cell: Cell) -> Evaluated:
         """Evaluate a cell."""
@@ -112,22 +104,20 @@ class CellRunner:
 
         began = time.perf_counter()
         depends = self.depends(cell)  # first: lm-eval writes what it was told into the tasks
-        resident = self._at(cell)
-        resident.lm.withholding = self.book.withholding(cell.variant) if cell.forced else None
+        model = self._model(self._own(cell))
+        effect = model.become(cell.state)
+        model.withhold(self.book.withholding(cell.variant) if cell.forced else None)
         with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
             tracker = EvaluationTracker(output_path=scratch)
-            samples = self._evaluate(cell, resident, tracker)
+            samples = self._evaluate(cell, model, tracker)
             rows = [{**row, "task": task} for task in sorted(samples) for row in samples[task]]
-            long = lengths(rows, lambda text: len(resident.tokenizer.encode(text)))
+            long = lengths(rows, lambda text: len(model.tokenizer.encode(text)))
             facts = {**describe(rows, long), "lengths": long}
-            effect = self._weights and self._weights.effect
             facts["effective_scale"] = effect.effective_scale if effect else None
             files = packed(Path(scratch))
         return Evaluated(cell, depends, facts, files, time.perf_counter() - began)
 
-    def _evaluate(
-        self, cell: Cell, resident: Resident, tracker: "EvaluationTracker"
-    ) -> dict[str, Any]:
+    def _evaluate(self, cell: Cell, model: Loaded, tracker: "EvaluationTracker") -> dict[str, Any]:
         from lm_eval import simple_evaluate
 
         from rvec_merge.experiment.machine_facts import one_look_at_the_machine
@@ -139,7 +129,7 @@ class CellRunner:
         evaluated = self._own(cell) or self.recipe.config.base_model
         with quiet(), fast_templates(), one_look_at_the_machine():
             results = simple_evaluate(
-                resident.lm,
+                model.lm,
                 model_args=f"pretrained={evaluated},{cell.condition}",
                 tasks=list(tasks.values()),
                 task_manager=self.book.manager(cell.variant),
@@ -148,7 +138,7 @@ class CellRunner:
                 bootstrap_iters=0,  # the intervals that are reported are paired, and ours
                 evaluation_tracker=tracker,
                 apply_chat_template=plan.chat_template
-                and resident.tokenizer.chat_template is not None,
+                and model.tokenizer.chat_template is not None,
                 gen_kwargs=generation or None,
                 random_seed=plan.seed,
                 numpy_random_seed=plan.seed,
@@ -163,27 +153,27 @@ class CellRunner:
                 tracker.save_results_samples(task_name=name, samples=rows)
         return samples
 
-    def _at(self, cell: Cell) -> Resident:
-        """The model that evaluates a cell, with the cell's weights. One is in memory at a time."""
-        donor = self._own(cell)
-        # The same files that the weights are recomputed from, at the recipe's revision.
-        folder = folder_of(self.recipe.config.target if donor is None else donor)
+    def _model(self, donor: Reference | None) -> Loaded:
+        """The model that evaluates: the target, whatever its weights, or a donor by itself.
+
+        One is in memory at a time.
+        """
         # By donor, not by folder: a donor may be the target, whose weights change in memory.
-        if self._resident is None or self._holds != donor:
-            self._resident = self._weights = None
-            gc.collect()
-            if self.device != "cpu":
-                torch.cuda.empty_cache()
-            self._resident = Resident.load(folder, self.plan, self.device, spread=self.spread)
+        if self._loaded is None or self._holds != donor:
+            self.close()
+            # The same files that the weights are recomputed from, at the recipe's revision.
+            folder = folder_of(self.recipe.config.target if donor is None else donor)
+            changing = self.recipe if donor is None else None
+            self._loaded = self.backend.load(folder, self.plan, changing)
             self._holds = donor
-        if donor is None:
-            if self._weights is None:
-                with quiet():
-                    self._weights = ResidentWeights(
-                        self.recipe, self._resident.model, allowed=self.plan.allow
-                    )
-            self._weights.become(cell.state)
-        return self._resident
+        return self._loaded
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        if self._loaded is not None:
+            self._loaded.close()
+            self._loaded = None
+            gc.collect()
 
     def _own(self, cell: Cell) -> "Reference | None":
         """The donor that evaluates a cell as its folder alone would be; None for the target."""

@@ -1,7 +1,8 @@
-"""A resident model whose weights are recomputed in memory, with the bits a merge would write."""
+"""The weights of a condition, tensor by tensor, with the bits that a merge would write."""
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
@@ -12,78 +13,118 @@ from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine
 from rvec_merge.arithmetic.kernel import Delta, Source
 from rvec_merge.arithmetic.loop import BlockLoop
 from rvec_merge.arithmetic.threads import one_thread_each
-from rvec_merge.errors import IncompatibleTensorsError, PlanError
+from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.states import DONORS, donor_of, has_one_scale
 from rvec_merge.hub.models import open_inputs
-from rvec_merge.plan.merge_plan import NotStreamable, PlannedTensor, plan_merge
+from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, PlannedTensor, plan_merge
 from rvec_merge.preflight import examine
 from rvec_merge.recipe.read import Recipe
 
 _CPU = torch.device("cpu")
+_SPAN = 16 * BLOCK  # elements of a tensor that one thread works through
+_AHEAD = 2  # spans per thread that are begun before they are asked for
+
+Memory = Callable[[PlannedTensor], Tensor | None]
 
 
-class ResidentWeights:
-    """The parameters of a loaded model, recomputed from the checkpoints for each state.
+class StateWeights:
+    """What the checkpoints hold of each state, under the checkpoints' own names.
 
-    Always from the target, never stepped: in-place steps drift.
+    Always computed from the target, never stepped: in-place steps drift.
 
     Args:
         recipe: says what is added to what. Where its scale is one number, a state's scale takes
             its place; where it is a mask or a gradient, a state's scale multiplies it.
-        model: the target, loaded in the precision that is evaluated.
         allowed: settings in which the inputs' configs may differ.
 
     Raises:
-        PlanError: the recipe needs mergekit's executor, or changes the number of layers.
+        PlanError: the recipe needs mergekit's executor.
         RvecError: what the preflight refuses.
     """
 
-    def __init__(
-        self, recipe: Recipe, model: torch.nn.Module, *, allowed: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, recipe: Recipe, *, allowed: Sequence[str] = ()) -> None:
         report = examine(recipe, None, allowed=allowed)
         report.raise_errors()
         try:
             inputs = open_inputs(recipe, mapped=True)
-            self._plan = plan_merge(recipe, report.tensors, inputs)
+            self.plan: MergePlan = plan_merge(recipe, report.tensors, inputs)
         except NotStreamable as reason:
-            raise PlanError(
-                "The recipe cannot be evaluated in memory.",
-                [str(reason)],
-                "merge it with `rvec merge`, and evaluate the output with lm_eval.",
-            ) from None
+            raise not_in_memory([str(reason)]) from None
         self._one_scale = has_one_scale(recipe.config)
         self._recipe = recipe
-        self._sample = Sample.of(sum(tensor.numel for tensor in self._plan.tensors))
-        self._held = _held(model, [tensor.name for tensor in self._plan.tensors])
-        self.state: State | None = None
+        self._sample = Sample.of(sum(tensor.numel for tensor in self.plan.tensors))
         self.effect: Effect | None = None
 
-    def become(self, state: State) -> None:
-        """Give the model the weights of ``state``; ``effect`` then says what became of its scale.
+    def tensors(self, state: State, memory: Memory) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor of ``state`` by its name in the checkpoint, in the plan's order.
 
-        Dtypes: accumulates as the kernel does and rounds once, to the parameters' dtype.
-        Threads: as many as torch was given.
-        Memory: some blocks per thread; the checkpoints are mapped.
+        ``effect`` says what became of the state's scale, once all have been taken.
+
+        Args:
+            memory: what a tensor is written to, in any floating dtype, contiguous; None leaves it
+                out. What is not floating point is written to nothing: it is the target's.
+
+        Dtypes: accumulates as the kernel does and rounds once, to the memory's dtype.
+        Threads: as many as torch was given; a few spans are computed ahead of the consumer.
+        Memory: some blocks per thread beside what ``memory`` gives; the checkpoints are mapped.
+
+        Raises:
+            NonFiniteError: an input or the result holds NaN or Inf.
+            PlanError: a donor that is a state does not store a tensor.
         """
-        if state == self.state:
-            return
-        self.state = None  # a failure half-way leaves neither the old weights nor the new
-
-        def write(tensor: PlannedTensor) -> list[Sums]:
-            out = self._held[tensor.name].data
-            return _write(out, *self._inputs(tensor, state), tensor, state.scale, self._sample)
-
-        # transformers leaves out what the model does not hold; a buffer is the target's.
-        written = [t for t in self._plan.tensors if t.name in self._held and t.value is None]
-        # The largest first, so that no thread is left alone with one at the end.
-        largest = sorted(written, key=lambda tensor: -tensor.numel)
+        self.effect = None
+        measured: list[tuple[int, list[Sums]]] = []
         with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
-            sums = dict(zip((t.name for t in largest), pool.map(write, largest), strict=True))
-        measured = ((tensor.numel, sums[tensor.name]) for tensor in written)
+            begun: deque[tuple[PlannedTensor, Tensor, list[Future[list[Sums]]]]] = deque()
+
+            def finished() -> tuple[str, Tensor]:
+                tensor, out, spans = begun.popleft()
+                sums = [one for span in spans for one in span.result()]
+                measured.append((tensor.numel, sums))
+                return tensor.name, out
+
+            for tensor in self.plan.tensors:
+                if tensor.value is not None or (out := memory(tensor)) is None:
+                    continue
+                spans = self._spans(tensor)
+                work = [pool.submit(self._write, out, tensor, state, span) for span in spans]
+                begun.append((tensor, out, work))
+                while sum(len(spans) for _, _, spans in begun) > threads * _AHEAD:
+                    yield finished()
+            while begun:
+                yield finished()
         self.effect = combine(measured) if state.scale else None
-        self.state = state
+
+    def _spans(self, tensor: PlannedTensor) -> list[slice]:
+        # A mask needs the whole tensor's order, so one thread does it all.
+        step = max(tensor.numel, 1) if tensor.parameters["density"] < 1 else _SPAN
+        starts = range(0, tensor.numel, step)
+        return [slice(low, min(low + step, tensor.numel)) for low in starts]
+
+    def _write(self, whole: Tensor, tensor: PlannedTensor, state: State, span: slice) -> list[Sums]:
+        """Compute one span; returns the sums of the strips whose effect is measured."""
+        base, deltas = self._inputs(tensor, state)
+        out = whole.view(-1)[span]
+        # On an accelerator the block is computed here and copied there: the bits are the same.
+        here = out.device == _CPU
+        sums: list[Sums] = []
+        for block in BlockLoop().merge(
+            base,
+            deltas,
+            out.dtype,
+            start=span.start,
+            stop=span.stop,
+            into=out if here else None,
+            sample=self._sample if deltas else None,
+            scale=state.scale,
+            name=tensor.name,
+        ):
+            if not here:
+                low = block.start - span.start
+                out[low : low + block.values.numel()].copy_(block.values)
+            sums += block.sums.values()
+        return sums
 
     def _inputs(self, tensor: PlannedTensor, state: State) -> tuple[Source, list[Delta]]:
         if state.kind in {"target", *DONORS}:
@@ -104,63 +145,15 @@ class ResidentWeights:
         return target, deltas
 
 
-def _held(model: torch.nn.Module, planned: Iterable[str]) -> dict[str, Tensor]:
-    """The model's tensors by name; planned ones that are tied are parted.
-
-    A checkpoint that stores both has two tensors, and transformers ties them only where they are
-    equal.
-
-    Raises:
-        PlanError: a parameter is in no checkpoint under its name: it would keep its old weights.
-    """
-    held: dict[str, Tensor] = model.state_dict(keep_vars=True)
-    written: set[int] = set()
-    for name in planned:
-        if name not in held:
-            continue
-        if id(held[name]) in written:
-            place, _, leaf = name.rpartition(".")
-            held[name] = torch.nn.Parameter(held[name].detach().clone(), requires_grad=False)
-            setattr(model.get_submodule(place), leaf, held[name])
-        written.add(id(held[name]))
-    lacking = [name for name, p in model.named_parameters() if id(p) not in written]
-    if lacking:
-        raise PlanError(
-            "The recipe cannot be evaluated in memory.",
-            [f"{len(lacking)} parameters have other names in the checkpoints", *lacking[:5]],
-            "merge it with `rvec merge`, and evaluate the output with lm_eval.",
-        )
-    return held
+def fresh(dtype: torch.dtype) -> Memory:
+    """New memory for every tensor, in one dtype."""
+    return lambda tensor: torch.empty(tensor.shape, dtype=dtype)
 
 
-def _write(
-    out: Tensor,
-    base: Source,
-    deltas: list[Delta],
-    tensor: PlannedTensor,
-    scale: float,
-    sample: Sample,
-) -> list[Sums]:
-    """Compute one parameter; returns the sums of the strips whose effect is measured."""
-    if tuple(base.shape) != tuple(out.shape):
-        raise IncompatibleTensorsError(
-            f"The model and the checkpoint disagree on {tensor.name}.",
-            [f"model {tuple(out.shape)}", f"checkpoint {tuple(base.shape)}"],
-            "evaluate checkpoints that transformers loads without changing their tensors.",
-        )
-    flat = out.view(-1)
-    sums: list[Sums] = []
-    # On an accelerator the block is computed here and copied there: the bits are the same.
-    for block in BlockLoop().merge(
-        base,
-        deltas,
-        out.dtype,
-        into=flat if out.device == _CPU else None,
-        sample=sample if deltas else None,
-        scale=scale,
-        name=tensor.name,
-    ):
-        if out.device != _CPU:
-            flat[block.start : block.start + block.values.numel()].copy_(block.values)
-        sums += block.sums.values()
-    return sums
+def not_in_memory(facts: Sequence[str]) -> PlanError:
+    """The error for a recipe whose states no loaded model can take on."""
+    return PlanError(
+        "The recipe cannot be evaluated in memory.",
+        facts,
+        "merge it with `rvec merge`, and evaluate the output with lm_eval.",
+    )

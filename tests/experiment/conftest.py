@@ -72,13 +72,14 @@ class Log:
 
 def run_local(plan: Path, out: Path) -> Log:
     """The experiment in this process."""
+    from rvec_merge.experiment.backends.hf import Transformers
     from rvec_merge.experiment.engines.local import LocalEngine
     from rvec_merge.experiment.run import prepare
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.results.report_files import write_summary
 
     experiment, store, log = prepare(plan), Store(out), Log()
-    runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, "cpu")
+    runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, Transformers("cpu"))
     with store.writing(experiment.head()):
         engine = LocalEngine(runner, log.begun.append)
         scale, results = experiment.run(engine, runner, store, log)

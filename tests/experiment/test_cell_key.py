@@ -11,6 +11,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
+from rvec_merge.experiment.backends.hf import Transformers
 from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.runner import CellRunner
 
@@ -35,14 +36,14 @@ CELLS: dict[str, tuple[Cell, set[str]]] = {
     "perturbation": (replace(CELL, perturbation="typos"), {"variant", "task"}),
     "forced": (replace(CELL, forced=True), {"forced"}),
 }
-OTHERS = {"task", "device", "versions", "own_prompts"}  # each in a test below
+OTHERS = {"task", "backend", "versions", "own_prompts"}  # each in a test below
 
 
 def runner(plan: Path, device: str = "cpu") -> CellRunner:
     from rvec_merge.experiment.run import prepare
 
     planned = prepare(plan)
-    return CellRunner(planned.plan, planned.recipe, planned.book, device)
+    return CellRunner(planned.plan, planned.recipe, planned.book, Transformers(device))
 
 
 def changed(before: tuple[CellRunner, Cell], after: tuple[CellRunner, Cell]) -> set[str]:
@@ -74,14 +75,14 @@ def test_the_cells_own(plan_file: Callable[..., Path]) -> None:
     assert changed((planned, random), (planned, drawn)) == {"weights"}
 
 
-def test_the_items_the_device_and_the_versions(
+def test_the_items_the_backend_and_the_versions(
     plan_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = runner(plan_file())
     other = runner(plan_file())
     next(iter(other.book.tasks("rvec_tiny").values())).config.description = "Another."
     assert changed((before, CELL), (other, CELL)) == {"task"}
-    assert changed((before, CELL), (runner(plan_file(), "cuda:1"), CELL)) == {"device"}
+    assert changed((before, CELL), (runner(plan_file(), "cuda:1"), CELL)) == {"backend"}
     first = before.depends(CELL)
     for name in first["versions"]:
         monkeypatch.setattr(

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from rvec_merge.cli import rvec
 from rvec_merge.errors import PlanError
+from rvec_merge.experiment.backends.hf import Transformers
 from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.runner import CellRunner, Evaluated
 from rvec_merge.experiment.store import CellResult
@@ -51,7 +52,7 @@ def runner(plan: Path) -> CellRunner:
     from rvec_merge.experiment.run import prepare
 
     planned = prepare(plan)
-    return CellRunner(planned.plan, planned.recipe, planned.book, "cpu")
+    return CellRunner(planned.plan, planned.recipe, planned.book, Transformers("cpu"))
 
 
 def rows(evaluated: Evaluated, folder: Path) -> list[tuple[str, Any, str]]:
@@ -121,10 +122,8 @@ def test_a_donor_that_is_the_target_is_not_what_the_target_became(
 
 
 def test_a_stored_head_is_not_tied_by_lm_eval(recipe: Path, plan_file: Callable[..., Path]) -> None:
-    from rvec_merge.experiment.resident import Resident
-
     planned = runner(plan_file(recipe=str(recipe))).plan
-    resident = Resident.load(recipe.parent / "grpo", planned, "cpu", spread=False)
+    resident = Transformers("cpu").load(recipe.parent / "grpo", planned, None)
     stored = load_file(recipe.parent / "grpo/model.safetensors")
     assert torch.equal(resident.model.lm_head.weight, stored["lm_head.weight"].float())
 

@@ -13,10 +13,10 @@ import torch
 import yaml
 
 from rvec_merge.errors import ResultsError
+from rvec_merge.experiment.backends.model_weights import ResidentWeights
 from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.fingerprint import checkpoint_fingerprint
 from rvec_merge.experiment.store import Store
-from rvec_merge.experiment.weights import ResidentWeights
 from rvec_merge.recipe.read import parse_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -183,6 +183,7 @@ def test_the_smallest_of_equal_scales_is_chosen(
 
 def test_a_cell_depends_on_the_task_as_planned(plan_file: Callable[..., Path]) -> None:
     """A worker computes it in a process of its own; lm-eval writes its settings into the task."""
+    from rvec_merge.experiment.backends.hf import Transformers
     from rvec_merge.experiment.run import prepare
     from rvec_merge.experiment.runner import CellRunner
 
@@ -191,7 +192,7 @@ def test_a_cell_depends_on_the_task_as_planned(plan_file: Callable[..., Path]) -
 
     def runner() -> CellRunner:
         planned = prepare(plan)
-        return CellRunner(planned.plan, planned.recipe, planned.book, "cpu")
+        return CellRunner(planned.plan, planned.recipe, planned.book, Transformers("cpu"))
 
     planned = runner().depends(cell)
     assert runner().run(cell).depends == planned

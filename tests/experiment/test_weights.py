@@ -15,8 +15,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from rvec_merge.errors import IncompatibleTensorsError, PlanError
+from rvec_merge.experiment.backends.model_weights import ResidentWeights
 from rvec_merge.experiment.conditions import State
-from rvec_merge.experiment.weights import ResidentWeights
 from rvec_merge.merge.run import merge
 from rvec_merge.recipe.read import parse_recipe
 from tests.conftest import make_triple

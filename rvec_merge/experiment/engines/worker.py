@@ -61,6 +61,7 @@ class Worker:
         return attempt(self._runner, cell)
 
     def _build(self) -> Any:
+        from rvec_merge.experiment.backends.hf import Transformers
         from rvec_merge.experiment.plan import Plan
         from rvec_merge.experiment.runner import CellRunner
         from rvec_merge.experiment.tasks import TaskBook
@@ -69,4 +70,4 @@ class Worker:
         job = self._job
         plan = Plan.model_validate_json(job.plan)
         recipe = parse_recipe(job.recipe, source=job.source)
-        return CellRunner(plan, recipe, TaskBook(), job.device, spread=job.spread)
+        return CellRunner(plan, recipe, TaskBook(), Transformers(job.device, job.spread))

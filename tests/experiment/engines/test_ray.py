@@ -92,6 +92,7 @@ def test_a_local_cluster_finds_the_same_bytes_though_a_worker_is_killed(
 def run_on(
     address: str, plan: Path, out: Path, begin: Callable[[Cell, RayEngine], None], log: Any
 ) -> None:
+    from rvec_merge.experiment.backends.hf import Transformers
     from rvec_merge.experiment.run import prepare
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.experiment.store import Store
@@ -100,7 +101,9 @@ def run_on(
     experiment, store = prepare(plan), Store(out)
     with joined(address, Sizing()) as cluster, store.writing(experiment.head()):
         assert cluster == Cluster(1, 0, 2)
-        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, cluster.device)
+        runner = CellRunner(
+            experiment.plan, experiment.recipe, experiment.book, Transformers(cluster.device)
+        )
         engine = RayEngine.on(cluster, runner, lambda cell: begin(cell, engine))
         scale, results = experiment.run(engine, runner, store, log)
         write_summary(experiment, scale, results, store)

@@ -1,0 +1,1 @@
+"""What a cell is evaluated with: a model in memory whose weights change in place."""
