@@ -1,7 +1,7 @@
 """The weights of a condition, tensor by tensor, with the bits that a merge would write."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -26,6 +26,7 @@ _SPAN = 16 * BLOCK  # elements of a tensor that one thread works through
 _AHEAD = 2  # spans per thread that are begun before they are asked for
 
 Memory = Callable[[PlannedTensor], Tensor | None]
+Tensors = Generator[tuple[str, Tensor], None, None]
 
 
 class StateWeights:
@@ -56,7 +57,7 @@ class StateWeights:
         self._sample = Sample.of(sum(tensor.numel for tensor in self.plan.tensors))
         self.effect: Effect | None = None
 
-    def tensors(self, state: State, memory: Memory) -> Iterator[tuple[str, Tensor]]:
+    def tensors(self, state: State, memory: Memory) -> Tensors:
         """Every tensor of ``state`` by its name in the checkpoint, in the plan's order.
 
         ``effect`` says what became of the state's scale, once all have been taken.

@@ -1,233 +1,98 @@
-"""The resident model is the one that transformers loads from what ``rvec merge`` writes.
+"""The stream of a state's tensors is what ``rvec merge`` writes: names, bits and effect."""
 
-Logits are compared bit for bit: whatever reaches them was loaded, tied and recomputed alike.
-"""
-
-import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
 
-from rvec_merge.errors import IncompatibleTensorsError, PlanError
-from rvec_merge.experiment.backends.model_weights import ResidentWeights
+from rvec_merge.errors import NonFiniteError
 from rvec_merge.experiment.conditions import State
+from rvec_merge.experiment.weights import StateWeights, fresh
 from rvec_merge.merge.run import merge
 from rvec_merge.recipe.read import parse_recipe
-from tests.conftest import make_triple
+from tests.conftest import RECIPE, load_tensors
 
-UNTIED = {"tie_word_embeddings": False}
-ALL = ("target", "sft", "grpo")
-# Architecture, settings, and who stores output embeddings that differ from the tied input's.
-ARCHITECTURES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
-    ("Qwen2", {}, ()),
-    ("Qwen2", {}, ("sft", "grpo")),  # what PEFT leaves of modules_to_save
-    ("Qwen2", {}, ("grpo",)),
-    ("Qwen2", {}, ("target",)),
-    ("Qwen2", {}, ALL),
-    ("Qwen2", UNTIED, ()),
-    ("Qwen3", {}, ("sft", "grpo")),
-    ("Llama", {}, ALL),
-    ("Llama", UNTIED, ()),
-    ("Gemma2", {"head_dim": 8}, ("sft", "grpo")),
-    ("Phi3", {"pad_token_id": 0, **UNTIED}, ()),
-    ("Mistral", {}, ("target",)),
-    ("Olmo2", {}, ()),
-    ("Starcoder2", {}, ("sft", "grpo")),
-    ("Granite", {}, ()),
-    ("StableLm", UNTIED, ()),
-]
-STATES = [
-    State("vector", 0.5),
-    State("sft"),
-    State("random", 0.5, 1),
-    State("grpo"),
-    State("permuted", -0.5, 2),
-    State("vector", -0.25),
-    State("target"),
-]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def mask(scale: float) -> Any:
-    """Nothing for the MLPs, a gradient over the layers for attention, all for the rest."""
-    attention = {"filter": "self_attn", "value": [0.25 * scale, scale]}
-    return {"scale": [{"filter": "mlp", "value": 0.0}, attention, {"value": scale}]}
+def text(folders: dict[str, Path], state: State, out_dtype: str, **more: object) -> str:
+    recipe = yaml.safe_load(RECIPE.format(**folders, scale=state.scale, out_dtype=out_dtype))
+    if state.seed:
+        recipe["parameters"] |= {"control": state.kind, "seed": state.seed}
+    recipe["parameters"] |= more
+    return yaml.safe_dump(recipe)
 
 
-def number(scale: float) -> Any:
-    return {"scale": scale}
+def weights(folders: dict[str, Path], **more: object) -> StateWeights:
+    return StateWeights(parse_recipe(text(folders, State("vector", 1.0), "float32", **more)))
 
 
-def gradient(scale: float) -> Any:
-    return {"scale": [0.25 * scale, scale], "density": 0.3}
-
-
-# What a recipe says beside its models, and its parameters for a state's scale.
-RECIPES: dict[str, tuple[Callable[[float], Any], dict[str, Any]]] = {
-    "a number": (number, {}),
-    "a number as text": (lambda scale: {"scale": f"{scale:e}"}, {}),
-    "a mask": (mask, {}),
-    "a gradient and a density": (gradient, {}),
-    "weights of two pairs": (mask, {"weights": [0.5, -2.0]}),
-    "slices with a scale of their own": (number, {"slices": [None, 0.25]}),
-    "a dtype that rounds": (mask, {"dtype": "bfloat16"}),
-}
-
-
-def recipe(folders: dict[str, Path], name: str, state: State, precision: str) -> str:
-    """The recipe whose merge is the state."""
-    parameters, extra = RECIPES[name]
-    scale = state.scale or 1.0
-    weights, slices = extra.get("weights", [1.0]), extra.get("slices")
-    models = [
-        {"model": str(folders[role if n == 0 else f"{role}2"]), "parameters": given}
-        for n, weight in enumerate(weights)
-        for role, given in (
-            ("grpo", {"role": "grpo", "pair": f"p{n}", "weight": weight}),
-            ("sft", {"role": "sft", "pair": f"p{n}"}),
-        )
-    ]
-    control = {"control": state.kind, "seed": state.seed} if state.seed else {}
-    said: dict[str, Any] = {
-        "merge_method": "reasoning_vector",
-        "base_model": str(folders["target"]),
-        "parameters": {**parameters(scale), **control},
-        "out_dtype": precision,
-    }
-    said |= {"dtype": extra["dtype"]} if "dtype" in extra else {}
-    if slices is None:
-        return yaml.safe_dump({**said, "models": models})
-    sources = [{"model": str(folders["target"])}, *models]
-    pieces = [
-        {
-            "sources": [{**source, "layer_range": [layer, layer + 1]} for source in sources],
-            **({} if own is None else {"parameters": {"scale": own * scale}}),
-        }
-        for layer, own in enumerate(slices)
-    ]
-    return yaml.safe_dump({**said, "slices": pieces})
-
-
-def load(folder: Path, precision: str = "float32") -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, precision)).eval()
-
-
-@torch.inference_mode()
-def logits(model: Any) -> torch.Tensor:
-    return model(torch.arange(1, 25)[None]).logits
-
-
-def store_heads(folders: dict[str, Path], names: tuple[str, ...]) -> None:
-    for seed, name in enumerate(names):
-        tensors = load_file(folders[name] / "model.safetensors")
-        torch.manual_seed(seed)
-        head = tensors["model.embed_tokens.weight"]
-        tensors["lm_head.weight"] = head + 0.05 * torch.randn(head.shape).to(head.dtype)
-        save_file(tensors, folders[name] / "model.safetensors", {"format": "pt"})
-
-
-def assert_resident(
-    folders: dict[str, Path], name: str, states: list[State], tmp: Path, precision: str = "float32"
+@pytest.mark.parametrize("out_dtype", DTYPES)
+@pytest.mark.parametrize(
+    "state", [State("vector", 0.5), State("random", -0.5, 3), State("permuted", 1.0, 1)]
+)
+def test_the_stream_is_the_merge(
+    state: State, out_dtype: str, triple: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Whichever states came before."""
-    base = parse_recipe(recipe(folders, name, State("vector", 1.0), precision))
-    model = load(folders["target"], precision)
-    weights = ResidentWeights(base, model)
-    for number, state in enumerate(states):
-        weights.become(state)
-        folder = folders.get(state.kind)
-        if folder is None:
-            folder = tmp / f"merged-{number}"
-            merge(parse_recipe(recipe(folders, name, state, precision)), folder)
-        expected = logits(load(folder, precision))
-        assert torch.equal(logits(model), expected), (state.label, precision)
+    merged = merge(parse_recipe(text(triple, state, out_dtype)), tmp_path / "out")
+    stream = weights(triple)
+    tensors = dict(stream.tensors(state, fresh(DTYPES[out_dtype])))
+    written = load_tensors(tmp_path / "out")
+    assert tensors.keys() == written.keys()
+    for name, tensor in written.items():
+        assert tensors[name].dtype == tensor.dtype
+        assert torch.equal(tensors[name], tensor), name
+    assert stream.effect == merged.effect
 
 
-@pytest.mark.parametrize(("kind", "settings", "heads"), ARCHITECTURES)
-def test_each_architecture_in_memory_is_the_one_on_disk(kind, settings, heads, tmp_path):
-    folders = make_triple(tmp_path, kind, **settings)
-    store_heads(folders, heads)
-    assert_resident(folders, "a mask", STATES[:4], tmp_path)
+def test_a_density_too(triple: dict[str, Path], tmp_path: Path) -> None:
+    state = State("vector", 0.5)
+    merge(parse_recipe(text(triple, state, "float32", density=0.3)), tmp_path / "out")
+    tensors = dict(weights(triple, density=0.3).tensors(state, fresh(torch.float32)))
+    assert all(torch.equal(tensors[k], v) for k, v in load_tensors(tmp_path / "out").items())
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """A triple whose donors store heads of their own, and a second pair in another dtype.
-
-    One config says that there is no quantization, which is no quantization.
-    """
-    root = tmp_path_factory.mktemp("resident")
-    first, second = make_triple(root / "first"), make_triple(root / "second")
-    for folder in second.values():
-        path = folder / "model.safetensors"
-        wide = {k: v.float() * 1.001 for k, v in load_file(path).items()}
-        save_file(wide, path, {"format": "pt"})
-    store_heads(first, ("sft", "grpo"))
-    config = json.loads((first["grpo"] / "config.json").read_text())
-    (first["grpo"] / "config.json").write_text(json.dumps({**config, "quantization_config": None}))
-    return {**first, "grpo2": second["grpo"], "sft2": second["sft"]}
+@pytest.mark.parametrize("role", ["target", "sft", "grpo"])
+def test_a_state_without_a_scale_is_the_checkpoint(role: str, triple: dict[str, Path]) -> None:
+    stream = weights(triple)
+    tensors = dict(stream.tensors(State(role), fresh(torch.bfloat16)))  # type: ignore[arg-type]
+    assert all(torch.equal(tensors[k], v) for k, v in load_tensors(triple[role]).items())
+    assert stream.effect is None
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_each_recipe_in_memory_is_the_one_on_disk(name, folders, tmp_path):
-    states = STATES if name not in {"weights of two pairs"} else STATES[::2]
-    assert_resident(folders, name, states, tmp_path)
-
-
-def test_in_bfloat16_too(folders, tmp_path):
-    assert_resident(folders, "a mask", STATES, tmp_path, "bfloat16")
-
-
-def test_donors_wider_than_the_recipes_dtype_are_evaluated_as_they_are(folders, tmp_path):
-    """A recipe's dtype rounds what is merged, not the donor that is evaluated."""
-    wide = {**folders, "grpo": folders["grpo2"], "sft": folders["sft2"]}
-    assert_resident(wide, "a dtype that rounds", STATES, tmp_path)
-
-
-def test_the_target_may_be_its_own_sft_donor(folders, tmp_path):
-    same = {**folders, "sft": folders["target"]}
-    assert_resident(same, "a mask", STATES, tmp_path)
-
-
-def test_a_parameter_that_no_checkpoint_names_is_refused(folders):
-    """It would keep the target's weights, whatever the state."""
-    model = load(folders["target"])
-    model.model.extra = torch.nn.Linear(2, 2)
-    base = parse_recipe(recipe(folders, "a number", State("vector", 1.0), "float32"))
-    with pytest.raises(PlanError, match="2 parameters have other names") as caught:
-        ResidentWeights(base, model)
-    assert "model.extra.weight" in caught.value.facts
-
-
-def test_donors_of_several_pairs_are_refused(folders):
-    base = recipe(folders, "weights of two pairs", State("vector", 1.0), "float32")
-    weights = ResidentWeights(parse_recipe(base), load(folders["target"]))
-    with pytest.raises(PlanError, match="The recipe has 2 grpo donors"):
-        weights.become(State("grpo"))
-
-
-def test_what_a_plan_allows_to_differ_is_evaluated(folders, tmp_path):
-    longer = shutil.copytree(folders["grpo"], tmp_path / "longer")
-    config = json.loads((longer / "config.json").read_text())
-    config["rope_parameters"] = {**config["rope_parameters"], "rope_theta": 5e5}
-    (longer / "config.json").write_text(json.dumps(config))
-    text = recipe({**folders, "grpo": longer}, "a number", State("vector", 1.0), "float32")
-    base, model = parse_recipe(text), load(folders["target"])
-    with pytest.raises(IncompatibleTensorsError, match=r"allow: \[rope_parameters\]"):
-        ResidentWeights(base, model)
-    weights = ResidentWeights(base, model, allowed=("rope_parameters",))
-    weights.become(State("vector", 1.0))
-    same = ResidentWeights(
-        parse_recipe(recipe(folders, "a number", State("vector", 1.0), "float32")),
-        other := load(folders["target"]),
+def test_what_is_given_no_memory_is_left_out(triple: dict[str, Path]) -> None:
+    give = fresh(torch.float32)
+    stream = weights(triple).tensors(
+        State("vector", 1.0), lambda tensor: give(tensor) if "mlp" in tensor.name else None
     )
-    same.become(State("vector", 1.0))
-    pairs = zip(model.parameters(), other.parameters(), strict=True)
-    assert all(torch.equal(a, b) for a, b in pairs)
+    assert {name.split(".")[3] for name, _ in stream} == {"mlp"}
+
+
+def test_spans_and_threads_change_no_bit(
+    family: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tensor that several threads share, one that is begun before the last is taken."""
+    state = State("random", 0.7, 2)
+    whole = dict(weights(family).tensors(state, fresh(torch.bfloat16)))
+    monkeypatch.setattr("rvec_merge.experiment.weights._SPAN", 1 << 13)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    parts = dict(weights(family).tensors(state, fresh(torch.bfloat16)))
+    assert list(whole) == list(parts)
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_damaged_donor_ends_the_stream(broken_recipe: Path) -> None:
+    stream = StateWeights(parse_recipe(broken_recipe.read_text()))
+    with pytest.raises(NonFiniteError, match=r"model\.norm\.weight"):
+        dict(stream.tensors(State("vector", 1.0), fresh(torch.float32)))
+    assert stream.effect is None
+
+
+def test_a_consumer_may_stop(triple: dict[str, Path]) -> None:
+    """Its threads end, and torch has its own back."""
+    before = torch.get_num_threads()
+    stream = weights(triple).tensors(State("vector", 1.0), fresh(torch.float32))
+    next(stream)
+    stream.close()
+    assert torch.get_num_threads() == before

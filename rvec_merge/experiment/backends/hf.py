@@ -66,7 +66,7 @@ class Transformers:
             model = (model if self.spread else model.to(self.device)).eval()
         with quiet():
             lm = SweepLM(model, tokenizer=tokenizer, batch_size=plan.batch_size, device=self.device)
-            weights = recipe and ResidentWeights(recipe, model, allowed=plan.allow)
+            weights = ResidentWeights(recipe, model, allowed=plan.allow) if recipe else None
         return Resident(model, tokenizer, lm, weights)
 
 
