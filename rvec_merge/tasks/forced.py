@@ -90,18 +90,20 @@ class SweepLM(HFLM):  # type: ignore[misc]
         self, context: Tensor, max_length: int, stop: list[str], **settings: Any
     ) -> Tensor:
         if self.withholding is not None:
-            processor = _UntilWritten(
-                context.shape[1], self._batch, self._line_ends(), self._forbidden(self.withholding)
-            )
+            ends = torch.tensor(line_ends(self.tokenizer))
+            never = torch.tensor(forbidden(self.withholding, self.tokenizer))
+            processor = _UntilWritten(context.shape[1], self._batch, ends, never)
             settings["logits_processor"] = LogitsProcessorList([processor])
         generated: Tensor = super()._model_generate(context, max_length, stop, **settings)
         return generated
 
-    def _line_ends(self) -> Tensor:
-        tokens = range(len(self.tokenizer))
-        ends = [t for t in tokens if "\n" in self.tokenizer.decode([t])]
-        return torch.tensor(ends)
 
-    def _forbidden(self, withholding: Withholding) -> Tensor:
-        answer = self.tokenizer.encode(withholding.answer, add_special_tokens=False)
-        return torch.tensor(sorted({answer[0], self.eot_token_id, self.tokenizer.eos_token_id}))
+def line_ends(tokenizer: Any) -> list[int]:
+    """The tokens that hold a line end."""
+    return [t for t in range(len(tokenizer)) if "\n" in tokenizer.decode([t])]
+
+
+def forbidden(withholding: Withholding, tokenizer: Any) -> list[int]:
+    """The tokens that would open the answer, or end the text."""
+    answer = tokenizer.encode(withholding.answer, add_special_tokens=False)
+    return sorted({answer[0], tokenizer.eos_token_id})

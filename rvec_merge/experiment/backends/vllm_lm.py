@@ -1,0 +1,129 @@
+"""lm-eval's vLLM model on an engine that exists: its requests, with our seeds and forced steps."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from types import SimpleNamespace
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from lm_eval.models.utils import configure_pad_token
+
+from rvec_merge.tasks.forced import Withholding, forbidden
+
+# Of a model's generation config, as transformers' generate applies it; the second kind samples.
+_DEFAULTS = ("repetition_penalty",)
+_SAMPLING_DEFAULTS = ("top_p", "top_k", "min_p")
+
+
+@contextmanager
+def _named_vllm() -> Iterator[None]:
+    """lm-eval asks for the version of a package ``vllm``, which a CPU's build is not called."""
+    import vllm
+
+    real = importlib.metadata.version
+    importlib.metadata.version = lambda name: vllm.__version__ if name == "vllm" else real(name)
+    try:
+        yield
+    finally:
+        importlib.metadata.version = real
+
+
+with _named_vllm():
+    from lm_eval.models.vllm_causallms import VLLM
+
+
+class SweepVLLM(VLLM):  # type: ignore[misc]
+    """lm-eval's model class, given an engine whose weights change between evaluations.
+
+    Args:
+        engine: vLLM's ``LLM``.
+        tokenizer: transformers'.
+        seed: of sampling; each request has its own seed, from this and its prompt.
+
+    Set ``withholding`` to evaluate with forced steps; None evaluates as lm-eval does.
+    """
+
+    def __init__(self, engine: Any, tokenizer: Any, seed: int) -> None:
+        TemplateLM.__init__(self)
+        config = engine.llm_engine.model_config
+        self.model = engine
+        self._config = config.hf_config
+        self.tokenizer = configure_pad_token(tokenizer, model_config=self._config)
+        self.tensor_parallel_size = self.data_parallel_size = 1  # as lm-eval would share requests
+        self.batch_size = "auto"
+        self.truncation_side = "left"
+        self._max_length = config.max_model_len
+        self._max_gen_toks = 256
+        self.add_bos_token = self.custom_prefix_token_id = self.lora_request = None
+        self.think_end_token = self.enable_thinking = self.hf_chat_template = None
+        self.chat_template_args: dict[str, Any] = {}
+        self.withholding: Withholding | None = None
+        self._seed = seed
+        self._defaults = config.get_diff_sampling_param()
+        self._asked: Sequence[Instance] = ()
+        self._lengths: dict[str, int] = {}
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        self._asked = requests
+        answers: list[str] = super().generate_until(requests, disable_tqdm)
+        return answers
+
+    def tok_encode(self, string: Any, *arguments: Any, **options: Any) -> Any:
+        encoded = super().tok_encode(string, *arguments, **options)
+        if not isinstance(string, str):
+            self._lengths = dict(zip(string, map(len, encoded), strict=True))
+        return encoded
+
+    def _model_generate(
+        self, requests: list[list[int]], generate: bool = False, sampling_params: Any = None
+    ) -> list[Any]:
+        if not generate:
+            scored: list[Any] = super()._model_generate(requests)
+            return scored
+        ready = [
+            self._completed(params, prompt, request)
+            for params, prompt, request in zip(
+                sampling_params, requests, self._collated(), strict=True
+            )
+        ]
+        # Outputs of one prompt differ by their place among its samples, not by when they ran.
+        places: dict[tuple[tuple[int, ...], str], list[int]] = {}
+        for place, (prompt, params) in enumerate(zip(requests, ready, strict=True)):
+            places.setdefault((tuple(prompt), repr(params)), []).append(place)
+        firsts = [same[0] for same in places.values()]
+        for same in places.values():
+            ready[same[0]].n = len(same)
+        outputs = super()._model_generate(
+            [requests[i] for i in firsts], True, [ready[i] for i in firsts]
+        )
+        found: dict[int, Any] = {}
+        for same, output in zip(places.values(), outputs, strict=True):
+            for place, one in zip(same, output.outputs, strict=True):
+                found[place] = SimpleNamespace(outputs=[one])
+        return [found[place] for place in range(len(requests))]
+
+    def _collated(self) -> list[Instance]:
+        """The requests in the order in which lm-eval hands them over: the longest first."""
+        return sorted(self._asked, key=lambda r: (-self._lengths[r.args[0]], r.args[0]))
+
+    def _completed(self, params: Any, prompt: Sequence[int], request: Instance) -> Any:
+        """Sampling parameters with the model's own defaults, a seed, and what is withheld."""
+        params = copy(params)
+        given = request.args[1]
+        sampled = params.temperature > 0
+        for name in (*_DEFAULTS, *(_SAMPLING_DEFAULTS if sampled else ())):
+            if name not in given and name in self._defaults:
+                setattr(params, name, self._defaults[name])
+        if sampled:
+            text = f"{self._seed}/{','.join(map(str, prompt))}"
+            digest = hashlib.sha256(text.encode()).digest()
+            params.seed = int.from_bytes(digest[:4], "big")
+        if self.withholding is not None:
+            lines = int(request.doc[self.withholding.steps])
+            never = forbidden(self.withholding, self.tokenizer)
+            params.extra_args = {"rvec_forced": [lines, never]}
+        return params
