@@ -11,7 +11,7 @@ from torch import Tensor
 from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS
 from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine
 from rvec_merge.arithmetic.kernel import Delta, Source
-from rvec_merge.arithmetic.loop import BlockLoop
+from rvec_merge.arithmetic.loop import BLOCK, BlockLoop
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import State
