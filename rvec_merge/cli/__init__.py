@@ -9,12 +9,15 @@ import click
 
 from rvec_merge import __version__
 from rvec_merge.cli.echo import echo
+from rvec_merge.declare import Misuse
 from rvec_merge.errors import RvecError, system_error
 
 # The order is the order of `rvec --help`: look, merge, measure, share.
 VERBS = (
     "doctor",
+    "demo",
     "recipes",
+    "plans",
     "merge",
     "verify",
     "check",
@@ -47,6 +50,8 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader of our output has left; click ends in silence
+        except Misuse as error:
+            raise click.UsageError(str(error)) from None
         except OSError as error:
             raise system_error(error) from error
 

@@ -9,26 +9,21 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rvec_merge.api.merging import Check
 from rvec_merge.cli.console import PlainConsole
 from rvec_merge.cli.echo import echo
 from rvec_merge.cli.sizes import size_text
-from rvec_merge.errors import Notice, RvecError, told
+from rvec_merge.errors import told
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.preflight.deep import Closeness
 from rvec_merge.preflight.plan import PlanFacts
 from rvec_merge.preflight.scales import COLUMNS, ScaleTable
 
 
-def print_text(
-    recipe: str,
-    out: Path | None,
-    errors: Sequence[RvecError],
-    warnings: Sequence[Notice],
-    report: PreflightReport,
-    closeness: Sequence[Closeness],
-) -> None:
+def print_text(recipe: str, out: Path | None, found: Check, report: PreflightReport) -> None:
     """The plan, then warnings, then (to stderr) errors, and the verdict last."""
     console = PlainConsole()
+    errors, warnings, closeness = found.errors, found.warnings, found.closeness
     if report.facts is not None:
         _print_plan(console, out, report, report.facts)
     if closeness:
@@ -47,19 +42,15 @@ def print_text(
     console.print(f"{recipe} {verdict}{f': {said}' if said else ''}.")
 
 
-def print_json(
-    errors: Iterable[RvecError],
-    warnings: Iterable[Notice],
-    report: PreflightReport | None,
-    closeness: Iterable[Closeness],
-) -> None:
+def print_json(found: Check) -> None:
     """Everything as one JSON object."""
-    told = [{"headline": e.headline, "facts": e.facts, "fix": e.fix} for e in errors]
+    report = found.report
+    told = [{"headline": e.headline, "facts": e.facts, "fix": e.fix} for e in found.errors]
     value: dict[str, Any] = {
         "ok": not told,
         "errors": told,
         "warnings": [
-            {"headline": w.headline, "facts": w.facts, "advice": w.advice} for w in warnings
+            {"headline": w.headline, "facts": w.facts, "advice": w.advice} for w in found.warnings
         ],
         "inputs": [],
         "plan": None,
@@ -70,7 +61,7 @@ def print_json(
             for m in report.models
         ]
         value["plan"] = report.facts and _facts(report.facts)
-    if deep := [vars(close) for close in closeness]:
+    if deep := [vars(close) for close in found.closeness]:
         value["closeness"] = deep
     echo(json.dumps(value, indent=2, ensure_ascii=False))
 

@@ -1,11 +1,13 @@
 """``rvec compare``: two lm-eval runs, paired item by item."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvec_merge.cli.echo import echo
+from rvec_merge.api import evidence
+from rvec_merge.cli.echo import echo, echo_json
+from rvec_merge.cli.options import json_option, options
 
 if TYPE_CHECKING:
     from rvec_merge.results.compare import Report, Row
@@ -19,60 +21,24 @@ TEXT_COLUMNS = 3
 
 @click.command(short_help="Compare two lm-eval runs item by item.")
 @click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
-@click.option(
-    "--task", "tasks", multiple=True, metavar="NAME[=NAME_IN_B]",
-    help="Keep this task or group; again for more.",
-)  # fmt: skip
-@click.option("--metric", "metrics", multiple=True, help="Keep this metric; again for more.")
-@click.option("--filter", "filters", multiple=True, help="Keep this filter; again for more.")
-@click.option(
-    "--by", type=click.Choice(["doc_id", "doc_hash"]), default="doc_id", show_default=True,
-    help="What makes two items the same one.",
-)  # fmt: skip
-@click.option(
-    "--different-prompts", is_flag=True,
-    help="Let prompts, documents and answers differ: plain against think, clean against perturbed.",
-)  # fmt: skip
-@click.option(
-    "--common-items", is_flag=True, help="Leave out the items that only one of the runs holds."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Seed of the resampling.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.argument("b", required=False, type=click.Path(path_type=Path))
+@options(evidence.compare)
+@json_option
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
-def command(
-    a: Path,
-    b: Path,
-    tasks: tuple[str, ...],
-    metrics: tuple[str, ...],
-    filters: tuple[str, ...],
-    by: Literal["doc_id", "doc_hash"],
-    different_prompts: bool,
-    common_items: bool,
-    seed: int,
-    as_json: bool,
-    markdown: bool,
-) -> None:
+def command(a: Path, b: Path | None, as_json: bool, markdown: bool, **given: Any) -> None:
     """Compare the lm-eval runs A and B on the same items; the difference is B − A.
 
-    A and B are output folders of lm-eval (--log_samples), or single samples files. 0/1 metrics
+    A and B are output folders of lm-eval (--log_samples), or single samples files; or A is the
+    folder that `rvec experiment` wrote, and --conditions names two of its conditions. 0/1 metrics
     are shown in per cent and points. See docs/statistics.md for the interval and the tests.
     """
     if as_json and markdown:
         raise click.UsageError("--json and --markdown exclude each other.")
+    from dataclasses import asdict
 
-    from rvec_merge.results.compare import compare_runs
-    from rvec_merge.results.pairing import Selection
-    from rvec_merge.tasks.samples import read_run
-
-    chosen = Selection(tasks, filters, metrics, by, different_prompts, common_items)
-    report = compare_runs(read_run(a), read_run(b), chosen, seed=seed)
+    report = evidence.compare(a, b, **given)
     if as_json:
-        import json
-        from dataclasses import asdict
-
-        echo(json.dumps(asdict(report), indent=2, ensure_ascii=False))
+        echo_json(asdict(report))
     elif markdown:
         _print_markdown(report)
     else:

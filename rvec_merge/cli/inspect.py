@@ -1,12 +1,13 @@
 """``rvec inspect``: what a reasoning vector looks like."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvec_merge.cli.echo import echo
+from rvec_merge.api import vectors as api
+from rvec_merge.cli.echo import echo_json
+from rvec_merge.cli.options import json_option, options
 
 if TYPE_CHECKING:
     from rvec_merge.vector.inspection import Inspection, Row
@@ -14,65 +15,29 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Show a vector's norms, density and directions.")
 @click.argument("vectors", nargs=-1, required=True, metavar="VECTOR|RECIPE [VECTOR|RECIPE...]")
-@click.option("--target", metavar="MODEL", help="Relate norms to this model's weights.")
-@click.option("--base", metavar="MODEL", help="Add the cosine with target − base.")
-@click.option("--pair", metavar="NAME", help="Which pair of a recipe that has several.")
-@click.option("--stable-rank", "ranks", is_flag=True, help="Estimate stable ranks (slow).")
+@options(api.inspect)
 @click.option("--tensors", is_flag=True, help="List every tensor too.")
 @click.option("--plot", "figure", type=click.Path(path_type=Path), help="Draw layer × module.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 def command(
-    vectors: tuple[str, ...],
-    target: str | None,
-    base: str | None,
-    pair: str | None,
-    ranks: bool,
-    tensors: bool,
-    figure: Path | None,
-    as_json: bool,
+    vectors: tuple[str, ...], tensors: bool, figure: Path | None, as_json: bool, **given: Any
 ) -> None:
     """Show a vector's norms, density and directions, by module kind and by layer.
 
-    VECTOR is a compact or dense vector file, or a vector repo hf://REPO_ID[@revision]; RECIPE a
-    recipe whose donors are at hand. Several are compared with the first: the matrix of their
-    cosines. A recipe's target is the one that norms relate to, unless --target names another.
+    VECTOR is a compact or dense vector file; RECIPE a recipe whose donors are at hand, or a bundled
+    recipe's name; either may be a repo: hf://REPO_ID[@revision]. Several are compared with the
+    first: the matrix of their cosines. A recipe's target is the one that norms relate to, unless
+    --target names another.
     """
-    from rvec_merge.checkpoint.header import Checkpoint
-    from rvec_merge.hub.models import locate
-    from rvec_merge.vector.inspection import inspect_vector
-
-    opened = [_open(reference, pair) for reference in vectors]
-    target = target or opened[0][1]
-    if base is not None and target is None:
-        raise click.UsageError("--base needs --target (or a recipe, which names one).")
-    found = inspect_vector(
-        opened[0][0],
-        [vector for vector, _ in opened[1:]],
-        target=None if target is None else Checkpoint.open(locate(target)),
-        base=None if base is None else Checkpoint.open(locate(base)),
-        ranks=ranks,
-    )
+    found = api.inspect(*vectors, **given)
     if figure is not None:
         from rvec_merge.vector.plot import plot
 
         plot(found, figure)
     if as_json:
-        echo(json.dumps(_as_dict(found), indent=2, ensure_ascii=False))
+        echo_json(_as_dict(found))
     else:
         _print(found, tensors)
-
-
-def _open(reference: str, pair: str | None) -> tuple[Any, str | None]:
-    """The vector, and the target if a recipe names one."""
-    from rvec_merge.hub.references import is_hub
-    from rvec_merge.hub.vectors import open_recipe_vector, open_vector
-
-    if is_hub(reference) or not Path(reference).is_file():
-        return open_vector(reference), None
-    from rvec_merge.hub.recipes import open_recipe
-
-    recipe = open_recipe(reference)
-    return open_recipe_vector(recipe, pair), str(recipe.config.base_model)
 
 
 def _print(found: "Inspection", tensors: bool) -> None:

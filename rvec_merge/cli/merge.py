@@ -5,95 +5,46 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvec_merge.cli.echo import echo
-from rvec_merge.cli.options import (
-    allow_option,
-    allow_pickle_option,
-    device_option,
-    trust_remote_code_option,
-)
-from rvec_merge.cli.sizes import Size, size_text
+from rvec_merge.api import merging
+from rvec_merge.cli.echo import echo, echo_json
+from rvec_merge.cli.options import json_option, options, quiet_option
+from rvec_merge.cli.sizes import size_text
+from rvec_merge.merge.settings import Settings
 
 if TYPE_CHECKING:
     from rvec_merge.merge.run import Outcome
 
-# Below this share of the scale asked for, the summary advises a wider output.
-ENOUGH = 0.9
+# The summary gives advice where the effective scale is further off than this.
+CLOSE = 0.05
 
 
 @click.command(short_help="Merge a recipe into a new folder.")
 @click.argument("recipe", metavar="RECIPE")
 @click.argument("out", type=click.Path(path_type=Path))
-@device_option("cpu")
+@options(Settings)
 @click.option("--cuda", is_flag=True, help="Short for --device cuda.")
-@click.option("-j", "--num-threads", type=click.IntRange(min=1), help="Default: cores, at most 4.")
-@click.option(
-    "--shard-size", type=Size(), default="5GB", show_default=True, help="Largest output file."
-)
-@click.option("--copy-tokenizer/--no-copy-tokenizer", default=True, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace an earlier output, in one step.")
-@click.option("--hash", "hash_files", is_flag=True, help="Record sha256 of local input files.")
-@allow_pickle_option
-@trust_remote_code_option
-@allow_option
-@click.option("--random-seed", type=int, help="For mergekit's own randomised methods.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress bar, no summary.")
+@json_option
+@quiet_option
 @click.option("-v", "verbosity", count=True, help="Log more; twice for everything.")
 def command(
-    recipe: str,
-    out: Path,
-    device: str,
-    cuda: bool,
-    num_threads: int | None,
-    shard_size: int,
-    copy_tokenizer: bool,
-    overwrite: bool,
-    hash_files: bool,
-    allow_pickle: bool,
-    trust_remote_code: bool,
-    allowed: tuple[str, ...],
-    random_seed: int | None,
-    as_json: bool,
-    quiet: bool,
-    verbosity: int,
+    recipe: str, out: Path, cuda: bool, as_json: bool, quiet: bool, verbosity: int, **given: Any
 ) -> None:
     """Merge RECIPE into the new folder OUT: mergekit's bits, many times faster, all or nothing.
 
-    RECIPE is a file, or a repo on the Hub: hf://REPO_ID[@revision].
+    RECIPE is a file, a bundled recipe's name, or a repo on the Hub: hf://REPO_ID[@revision].
     """
     import logging
 
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
     logging.basicConfig(level=levels[min(verbosity, 2)])
-    from rvec_merge.hub.recipes import open_recipe
-    from rvec_merge.merge.prepare import fetch_inputs
-    from rvec_merge.merge.run import merge
-    from rvec_merge.merge.settings import Settings
-
-    settings = Settings(
-        device="cuda" if cuda else device,
-        num_threads=num_threads,
-        shard_size=shard_size,
-        copy_tokenizer=copy_tokenizer,
-        trust_remote_code=trust_remote_code,
-        random_seed=random_seed,
-        allowed=allowed,
-        allow_pickle=allow_pickle,
-        overwrite=overwrite,
-        hash_files=hash_files,
-        quiet=quiet,
-    )
-    read = open_recipe(recipe)
-    fetch_inputs(read, out, settings)
+    if cuda:
+        given["device"] = "cuda"
     with _bar(hidden=quiet or as_json) as bar:
-        outcome = merge(read, out, settings, bar)
+        outcome = merging.merge(recipe, out, Settings(quiet=quiet, **given), progress=bar or False)
     for warning in outcome.warnings:
         echo(f"Warning: {warning}", err=True)
     if as_json:
-        import json
-
-        echo(json.dumps(_as_dict(outcome), indent=2))
+        echo_json(_as_dict(outcome))
     elif not quiet:
         echo(_summary(outcome))
 
@@ -127,8 +78,10 @@ def _summary(outcome: "Outcome") -> str:
         f"  effective scale {effect.effective_scale:.3f} of {effect.scale:.3f}; rounding left "
         f"{effect.lost:.1%} of the vector's elements without effect"
     )
-    if abs(effect.effective_scale) < ENOUGH * abs(effect.scale):
-        lines.append("  Most of what is missing was rounded away: write out_dtype: float32.")
+    off = abs(effect.effective_scale) - abs(effect.scale)
+    if abs(off) > CLOSE * abs(effect.scale):
+        what = "What is missing was rounded away" if off < 0 else "Rounding added what is too much"
+        lines.append(f"  {what}: write out_dtype: float32.")
     return "\n".join(lines)
 
 

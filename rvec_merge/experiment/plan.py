@@ -1,6 +1,5 @@
 """The experiment plan: a strict YAML file that fixes what is run and reported before it runs."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -10,14 +9,11 @@ from pydantic import (
     StrictBool,
     StrictFloat,
     StrictInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from rvec_merge.errors import PlanError, why
 from rvec_merge.files.names import NAME
-from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.tasks.perturb.spec import Perturbation
 
 Prompt = Literal["plain", "think"]
@@ -162,59 +158,3 @@ class Plan(_Strict):
             if missing:
                 raise ValueError(f"no validation task is named for {', '.join(missing)}")
         return self
-
-
-def read_plan(path: str | Path) -> tuple[Plan, str]:
-    """Read a plan; returns it with its recipe's path, or its ``hf://`` reference.
-
-    Raises:
-        PlanError: the file is missing or no YAML, a key is unknown, a value is out of range, or
-            the recipe does not exist.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(
-            "The plan cannot be read.",
-            [f"{path}", why(error)],
-            "correct the path; eval/experiments holds examples.",
-        ) from None
-    data = load_yaml(text, source=str(path), error=PlanError)
-    try:
-        plan = Plan.model_validate(data)
-    except ValidationError as error:
-        found = [
-            item for item in error.errors() if item["type"] != "too_short" or not item["input"]
-        ]
-        facts = [_fact(item) for item in found[:8]]
-        raise PlanError(
-            "The plan is not valid.", [f"{path}", *facts], "correct these keys."
-        ) from None
-    if plan.recipe.startswith("hf://"):
-        return plan, plan.recipe
-    candidates = [Path(plan.recipe), path.parent / plan.recipe]
-    recipe = next((p for p in candidates if p.is_file()), None)
-    if recipe is None:
-        raise PlanError(
-            "The plan names a recipe that does not exist.",
-            [f"recipe: {plan.recipe}", f"looked at {', '.join(map(str, candidates))}"],
-            "correct recipe; `rvec recipes --path` shows where the bundled ones are.",
-        )
-    return plan, str(recipe)
-
-
-def _fact(error: Any) -> str:
-    where = ".".join(map(str, error["loc"]))
-    said = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        said = "there is no such key"
-    elif error["type"] == "too_short":
-        said = "names none"
-    elif error["type"] == "string_pattern_mismatch":
-        said = (
-            f"no name of a task: letters, digits and _ . ( ) + - alone (it is {error['input']!r})"
-        )
-    elif error["type"] not in {"value_error", "missing"}:
-        said = f"{said} (it is {error['input']!r})"
-    return f"{where}: {said}" if where else said

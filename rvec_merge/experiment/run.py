@@ -12,7 +12,8 @@ from rvec_merge.errors import Notice, PlanError, ResultsError
 from rvec_merge.experiment.conditions import TARGET, Cell, State, report_cells, sweep_cells
 from rvec_merge.experiment.engines.base import Engine
 from rvec_merge.experiment.filing import Filing, Watch
-from rvec_merge.experiment.plan import Plan, TaskPlan, read_plan
+from rvec_merge.experiment.plan import Plan, TaskPlan
+from rvec_merge.experiment.plan_file import Changes, PlanSource, read_plan
 from rvec_merge.experiment.runner import CellRunner, versions
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import CellResult, Store
@@ -279,7 +280,7 @@ def _without_scale(recipe: Any) -> dict[str, Any]:
     return {**recipe, "parameters": parameters}
 
 
-def prepare(path: Path) -> Experiment:
+def prepare(source: PlanSource, changes: Changes | None = None) -> Experiment:
     """Read a plan and its recipe, and build the tasks."""
-    plan, recipe = read_plan(path)
+    plan, recipe = read_plan(source, changes)
     return Experiment(plan, open_recipe(recipe), TaskBook())

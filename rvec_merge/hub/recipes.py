@@ -11,11 +11,12 @@ from rvec_merge.hub.models import fetch_model
 from rvec_merge.hub.references import is_hub, named_repo, parse_reference
 from rvec_merge.hub.remote import hub_reference
 from rvec_merge.hub.snapshot import is_offline, pinned
-from rvec_merge.recipe.read import Recipe, parse_recipe, read_recipe
+from rvec_merge.recipe.catalog import RecipeSource, names_recipe, read_source
+from rvec_merge.recipe.read import Recipe, parse_recipe
 
 
-def open_recipe(source: str | Path) -> Recipe:
-    """Read a recipe file, or a recipe repo ``hf://REPO_ID[@revision]``; pin what it names.
+def open_recipe(source: RecipeSource) -> Recipe:
+    """Read a recipe, by whatever names it, or a repo ``hf://REPO_ID[@revision]``; pin what it names.
 
     Repos in it are pinned to their current commits, in the text too, so that what is checked is
     what is merged, and provenance says which it was.
@@ -25,8 +26,19 @@ def open_recipe(source: str | Path) -> Recipe:
         HubError: a repo does not exist, or cannot be reached.
     """
     if not is_hub(source):
-        return pin(read_recipe(source))
+        return pin(read_source(source))
     return pin(recipe_of(fetch_content(parse_reference(str(source)), "recipe", mark_only=True)))
+
+
+def is_recipe(source: str | Path) -> bool:
+    """Whether a command's argument names a recipe rather than a vector.
+
+    Raises:
+        HubError: a repo cannot be reached.
+    """
+    if not is_hub(source):
+        return names_recipe(source)
+    return fetch_content(parse_reference(str(source)), mark_only=True).kind.name == "recipe"
 
 
 def recipe_of(content: Content) -> Recipe:
@@ -35,8 +47,12 @@ def recipe_of(content: Content) -> Recipe:
     Raises:
         RecipeError: it is no recipe, or names a path.
     """
-    text = (content.folder / content.kind.mark).read_text("utf-8")
-    recipe = parse_recipe(text, source=content.where)
+    return foreign((content.folder / content.kind.mark).read_text("utf-8"), content.where)
+
+
+def foreign(text: str, source: str) -> Recipe:
+    """A recipe's text that others wrote; see ``recipe_of``."""
+    recipe = parse_recipe(text, source=source)
     for name in recipe.named_models():
         # What looks like a repo but is a folder here must not be taken for the repo.
         if named_repo(name) is None:

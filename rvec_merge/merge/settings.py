@@ -2,13 +2,12 @@
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-
-from rvec_merge.arithmetic.device import device_named
+from rvec_merge.declare import Allowed, AllowPickle, Device, Option, TrustRemoteCode
 
 if TYPE_CHECKING:
+    import torch
     from mergekit.options import MergeOptions
 
 SHARD_SIZE = 5_000_000_000  # bytes; mergekit's and the Hub's default
@@ -20,29 +19,28 @@ class Settings:
     """How a merge is carried out; mergekit's names where mergekit has them.
 
     Attributes:
-        device: where the arithmetic is done.
-        num_threads: blocks that are worked on at once; None for one per core, at most four.
-        shard_size: bytes per output file.
-        copy_tokenizer: copy the target's tokenizer.
-        trust_remote_code: run code that a model's folder brings along.
-        random_seed: for mergekit's own randomised methods; ours has ``seed`` in the recipe.
-        allowed: settings in which the inputs' configs may differ (``preflight.ALLOWABLE``).
-        allow_pickle: leave pickled inputs to mergekit, which loads them with ``weights_only``.
-        overwrite: replace an earlier output.
-        hash_files: record the sha256 of local inputs too, which means reading them once more.
+        allowed: see ``preflight.ALLOWABLE``.
+        allow_pickle: mergekit loads them, with ``weights_only``.
+        random_seed: ours has ``seed`` in the recipe.
         quiet: no progress bars from mergekit's executor.
     """
 
-    device: str = "cpu"
-    num_threads: int | None = None
-    shard_size: int = SHARD_SIZE
-    copy_tokenizer: bool = True
-    trust_remote_code: bool = False
-    random_seed: int | None = None
-    allowed: tuple[str, ...] = ()
-    allow_pickle: bool = False
-    overwrite: bool = False
-    hash_files: bool = False
+    device: Device = "cpu"
+    num_threads: Annotated[
+        int | None, Option("Default: cores, at most 4.", ("-j", "--num-threads"), least=1)
+    ] = None
+    shard_size: Annotated[
+        int, Option("Largest output file.", ("--shard-size", "--out-shard-size"), size=True)
+    ] = SHARD_SIZE
+    copy_tokenizer: Annotated[bool, Option("Copy the target's tokenizer.")] = True
+    overwrite: Annotated[bool, Option("Replace an earlier output, in one step.")] = False
+    hash_files: Annotated[
+        bool, Option("Record sha256 of local input files too.", ("--hash",))
+    ] = False
+    allow_pickle: AllowPickle = False
+    trust_remote_code: TrustRemoteCode = False
+    allowed: Allowed = ()
+    random_seed: Annotated[int | None, Option("For mergekit's own randomised methods.")] = None
     quiet: bool = True
 
     @property
@@ -51,12 +49,14 @@ class Settings:
         return self.num_threads or min(os.cpu_count() or 1, MOST_THREADS)
 
     @property
-    def torch_device(self) -> torch.device:
+    def torch_device(self) -> "torch.device":
         """The device, ``auto`` resolved.
 
         Raises:
             EnvironmentProblem: there is no such device here.
         """
+        from rvec_merge.arithmetic.device import device_named
+
         return device_named(self.device)
 
     def mergekit(self) -> "MergeOptions":

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.experiment.plan import Plan, read_plan
+from rvec_merge.experiment.plan import Plan
+from rvec_merge.experiment.plan_file import read_plan
 from rvec_merge.experiment.run import Experiment
 from rvec_merge.experiment.tasks import TaskBook
 from rvec_merge.recipe.read import read_recipe

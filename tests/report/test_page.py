@@ -75,7 +75,7 @@ def test_nothing_hostile_becomes_markup(hostile: Path, page: str) -> None:
 
 
 def test_the_plan_on_the_page_is_a_plan(results: Results, page: str, tmp_path: Path) -> None:
-    from rvec_merge.experiment.plan import read_plan
+    from rvec_merge.experiment.plan_file import read_plan
 
     shown = re.search(r'aria-label="Plan">(.*?)</pre>', page, re.DOTALL)
     assert shown is not None

@@ -1,0 +1,72 @@
+"""An option is declared once, where its value has its name, type and default.
+
+``Annotated[int | None, Option("So many only.", least=1)] = None``, as the field of a settings class
+or the parameter of a function, is what Python takes; ``cli.options`` makes the command line's of it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import Annotated, Any, get_args, get_origin
+
+
+@dataclass(frozen=True)
+class Option:
+    """What an option says of itself, beside its name, type and default.
+
+    Attributes:
+        help: one sentence or two.
+        names: on the command line; ``--the-name`` where none is given.
+        metavar: what stands for its value in the help.
+        least, above, most: bounds of a number; ``above`` is no value of it.
+        size: a number of bytes, written as people do (5GB).
+    """
+
+    help: str
+    names: tuple[str, ...] = ()
+    metavar: str | None = None
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    size: bool = False
+
+
+class Misuse(ValueError):
+    """Arguments that do not go together; wrong usage, on the command line."""
+
+
+Device = Annotated[str, Option("cpu, cuda, cuda:1, …, or auto: cuda where there is one.")]
+AllowPickle = Annotated[bool, Option("Accept pickled inputs, tensors alone.")]
+TrustRemoteCode = Annotated[bool, Option("Run code that a model brings along.")]
+Allowed = Annotated[
+    tuple[str, ...],
+    Option(
+        "Let the inputs' configs differ in it (rope_parameters, say); may be repeated.",
+        ("--allow",),
+        "SETTING",
+    ),
+]
+Pair = Annotated[str | None, Option("Which pair of a recipe that has several.", metavar="NAME")]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One declared option: its name in Python, its type without the annotation, its default."""
+
+    name: str
+    type: Any
+    default: Any
+    option: Option
+
+
+def declared(owner: Callable[..., Any]) -> Iterator[Declared]:
+    """The options of a settings class or a function, in the order they are written."""
+    for parameter in signature(owner).parameters.values():
+        annotation = parameter.annotation
+        if get_origin(annotation) is not Annotated:
+            continue
+        kind, *notes = get_args(annotation)
+        for note in notes:
+            if isinstance(note, Option):
+                assert parameter.default is not Parameter.empty, parameter.name
+                yield Declared(parameter.name, kind, parameter.default, note)

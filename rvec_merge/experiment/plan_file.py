@@ -1,0 +1,194 @@
+"""Plans by whatever names them: a file, a bundled plan's name, YAML text, a mapping, the Hub."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import ValidationError
+
+from rvec_merge.declare import Option
+from rvec_merge.errors import PlanError, why
+from rvec_merge.experiment.plan import Plan
+from rvec_merge.experiment.shapes import Head
+from rvec_merge.files.reading import read_as
+from rvec_merge.hub.content import fetch_content
+from rvec_merge.hub.recipes import foreign
+from rvec_merge.hub.references import is_hub, parse_reference
+from rvec_merge.recipe import catalog
+from rvec_merge.recipe.catalog import RecipeSource
+from rvec_merge.recipe.resources import BundledFile, Shelf, bundled_paths, first_comment, folder
+from rvec_merge.recipe.yaml import load_yaml
+
+PlanSource: TypeAlias = str | Path | Mapping[str, Any]
+# What pydantic's kinds of error mean to someone who writes YAML.
+_SAID = {
+    "extra_forbidden": "there is no such key",
+    "too_short": "names none",
+    "missing": "is missing",
+    "string_pattern_mismatch": "no name of a task: letters, digits and _ . ( ) + - alone",
+    "bool_type": "write true or false",
+    "int_type": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_type": "write a number",
+    "string_type": "write text",
+    "tuple_type": "write a list",
+    "model_type": "write keys and values",
+    "dict_type": "write keys and values",
+    "finite_number": "write a number that is finite",
+}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a command changes in a plan; ``set_keys`` goes last."""
+
+    tasks: Annotated[
+        str | None, Option("Of the plan, or others: these tasks alone, with commas between.")
+    ] = None
+    limit: Annotated[int | None, Option("Items per task.", least=1)] = None
+    batch_size: Annotated[
+        str | None, Option("Sequences at a time, or auto.", metavar="N|auto")
+    ] = None
+    set_keys: Annotated[
+        tuple[str, ...],
+        Option(
+            "Change a key of the plan: generation.max_gen_toks=512; may be repeated.",
+            ("--set",),
+            "KEY=VALUE",
+        ),
+    ] = ()
+
+    def applied(self, plan: Any) -> Any:
+        """The plan with the changes; what is no mapping is left for the plan's own check.
+
+        Raises:
+            PlanError: a change is not KEY=VALUE, or its key leads through something else.
+        """
+        if not isinstance(plan, dict):
+            return plan
+        plan = dict(plan)
+        if self.tasks is not None:
+            plan["tasks"] = self._tasks(plan.get("tasks"))
+        if self.limit is not None:
+            plan["limit"] = self.limit
+        if self.batch_size is not None:
+            size = self.batch_size
+            plan["batch_size"] = int(size) if size.isdecimal() else size
+        for change in self.set_keys:
+            key, equals, value = change.partition("=")
+            if not equals or not key:
+                raise PlanError(
+                    "A change of the plan is not KEY=VALUE.", [change], "write --set limit=100."
+                )
+            _set(plan, key, load_yaml(value, source=f"--set {change}", error=PlanError))
+        return plan
+
+    def _tasks(self, planned: Any) -> list[Any]:
+        known = {}
+        for task in planned if isinstance(planned, list) else []:
+            known[task["task"] if isinstance(task, dict) and "task" in task else str(task)] = task
+        return [known.get(name.strip(), name.strip()) for name in (self.tasks or "").split(",")]
+
+
+def _set(plan: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    place = plan
+    for name in path:
+        inner = place.get(name, {})
+        if not isinstance(inner, dict):
+            raise PlanError(
+                "A change of the plan leads through what holds no keys.",
+                [f"--set {key}", f"{name}: {inner}"],
+                "name a key of the plan, or key.key.",
+            )
+        place[name] = dict(inner)
+        place = place[name]
+    place[last] = value
+
+
+@cache
+def shelf() -> Shelf[BundledFile]:
+    """The bundled plans."""
+    found = bundled_paths(folder("eval") / "experiments")
+    return Shelf("plan", tuple(BundledFile(n, p, first_comment(text)) for n, p, text in found))
+
+
+def read_plan(source: PlanSource, changes: Changes | None = None) -> tuple[Plan, RecipeSource]:
+    """Read a plan; returns it with what names its recipe.
+
+    ``hf://REPO_ID[@revision]`` is the plan of shared results, with their recipe.
+
+    Raises:
+        PlanError: there is none or it is no YAML, a key is unknown, a value is out of range, or
+            the recipe does not exist.
+        HubError: the repo cannot be had, or holds no results.
+    """
+    text, beside, where = _read(source)
+    if is_hub(source):
+        content = fetch_content(parse_reference(str(source)), "results", mark_only=True)
+        path = content.folder / content.kind.mark
+        head = read_as(path, Head)
+        data = json.loads(path.read_text("utf-8"))["plan"]
+        return _valid(data, content.where, changes), foreign(head.recipe, content.where)
+    data = dict(source) if isinstance(source, Mapping) else None
+    if data is None:
+        data = load_yaml(text, source=where, error=PlanError)
+    plan = _valid(data, where, changes)
+    if is_hub(plan.recipe):
+        return plan, plan.recipe
+    for path in (Path(plan.recipe), beside / plan.recipe):
+        if path.is_file():
+            return plan, path
+    # As a checkout's paths name them, too: plans say recipes/tiny.yaml.
+    name = plan.recipe.removeprefix("recipes/")
+    if catalog.shelf().get(name) is not None:
+        return plan, name.removesuffix(".yaml")
+    raise PlanError(
+        "The plan names a recipe that does not exist.",
+        [
+            f"recipe: {plan.recipe}",
+            f"looked at {Path(plan.recipe)}, {beside / plan.recipe}, and the bundled recipes",
+            *catalog.shelf().near(name),
+        ],
+        "correct recipe; `rvec recipes` lists the bundled ones.",
+    )
+
+
+def _read(source: PlanSource) -> tuple[str, Path, str]:
+    """A plan's text, the folder that its paths may be relative to, and what errors call it."""
+    if isinstance(source, Mapping) or is_hub(source):
+        return "", Path(), "plan"
+    if isinstance(source, str) and "\n" in source:
+        return source, Path(), "plan"
+    path = Path(source)
+    if not path.exists() and (found := shelf().get(source)) is not None:
+        path = found.path
+    try:
+        return path.read_text(encoding="utf-8"), path.parent, str(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(
+            "The plan cannot be read.",
+            [f"{path}", why(error), *shelf().near(source)],
+            "correct the path, or name one of `rvec plans`.",
+        ) from None
+
+
+def _valid(data: Any, where: str, changes: Changes | None) -> Plan:
+    try:
+        return Plan.model_validate(data if changes is None else changes.applied(data))
+    except ValidationError as error:
+        found = [e for e in error.errors() if e["type"] != "too_short" or not e["input"]]
+        facts = [_fact(item) for item in found[:8]]
+        raise PlanError("The plan is not valid.", [where, *facts], "correct these keys.") from None
+
+
+def _fact(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    kind, given = error["type"], f" (it is {error['input']!r})"
+    said = _SAID.get(kind, error["msg"].removeprefix("Value error, ").removeprefix("Input should "))
+    if kind in {"value_error", "missing", "extra_forbidden", "too_short"}:
+        given = ""
+    return f"{where}: {said}{given}" if where else f"{said}{given}"
