@@ -13,7 +13,7 @@ help: ## List the targets
 setup: .venv/installed-dev ## Create .venv and install the tested set of packages
 
 demo: setup ## Merge the embedded family with stock mergekit, score it with stock lm-eval
-	$(BIN)/python demo/run.py $(ARGS)
+	$(BIN)/rvec demo $(ARGS)
 
 test: setup ## Run all tests; ARGS="-k doctor" picks some
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -1,7 +1,7 @@
 """An option is declared once, where its value has its name, type and default.
 
 ``Annotated[int | None, Option("So many only.", least=1)] = None``, as the field of a settings class
-or the parameter of a function, is what Python takes; ``cli.options`` makes the command line's of it.
+or the parameter of a function, is what Python takes; ``cli.options`` makes the command line of it.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
 """Experiments, their comparison, and their report."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from rvec_merge.api.arguments import sorted_into
 from rvec_merge.api.progress import Bar, CellWatch
 from rvec_merge.declare import Misuse, Option, Pair
-from rvec_merge.experiment.settings import RunSettings
+from rvec_merge.experiment.settings import Changes, RunSettings
 
 if TYPE_CHECKING:
     from rvec_merge.experiment.engines.cluster import Cluster
-    from rvec_merge.experiment.plan_file import Changes, PlanSource
+    from rvec_merge.experiment.plan_file import PlanSource
     from rvec_merge.experiment.run import Experiment, Outline
     from rvec_merge.results.compare import Report
     from rvec_merge.results.read import Results
@@ -42,8 +42,6 @@ def experiment(
     Raises:
         RvecError: the plan cannot be run, or cells failed.
     """
-    from rvec_merge.experiment.plan_file import Changes
-
     changes, settings = sorted_into("experiment", options, Changes, RunSettings)
     prepared = prepare(plan, changes)
     if not isinstance(progress, bool):
@@ -54,19 +52,18 @@ def experiment(
 
 def outline(plan: "PlanSource", **options: Any) -> "Outline":
     """The cells that a plan asks for, and how many outputs they are; runs nothing."""
-    from rvec_merge.experiment.plan_file import Changes
-
     (changes,) = sorted_into("outline", options, Changes)
-    prepared = prepare(plan, changes)
-    return prepared.outline(max(prepared.plan.scales))
+    return prepare(plan, changes, dry=True).estimate()
 
 
-def prepare(plan: "PlanSource", changes: "Changes | None" = None) -> "Experiment":
+def prepare(
+    plan: "PlanSource", changes: Changes | None = None, *, dry: bool = False
+) -> "Experiment":
     """A plan with its recipe and tasks, checked as far as can be without running anything."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from rvec_merge.experiment import run as room
 
-    return room.prepare(plan, changes)
+    return room.prepare(plan, changes, dry=dry)
 
 
 def run(

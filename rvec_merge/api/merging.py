@@ -13,7 +13,7 @@ from rvec_merge.merge.settings import Settings
 
 if TYPE_CHECKING:
     from rvec_merge.errors import Notice, RvecError
-    from rvec_merge.merge.run import Outcome, Watcher
+    from rvec_merge.merge.run import BytesWatch, Outcome
     from rvec_merge.merge.verify import Verification
     from rvec_merge.preflight import PreflightReport
     from rvec_merge.preflight.deep import Closeness
@@ -44,9 +44,7 @@ def check(
     recipe: "RecipeSource",
     out: str | Path | None = None,
     *,
-    deep: Annotated[
-        bool, Option("Read a sample of the weights: are donors related?")
-    ] = False,
+    deep: Annotated[bool, Option("Read a sample of the weights: are donors related?")] = False,
     **options: Any,
 ) -> Check:
     """Check a recipe, and that ``out`` can be written, before a weight is read.
@@ -90,7 +88,7 @@ def merge(
     out: str | Path,
     settings: Settings | None = None,
     *,
-    progress: "bool | Watcher" = False,
+    progress: "bool | BytesWatch" = False,
     **options: Any,
 ) -> "Outcome":
     """Merge a recipe into the new folder ``out``: mergekit's bits, all or nothing.

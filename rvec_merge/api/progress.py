@@ -14,7 +14,7 @@ class CellWatch(Protocol):
 
     def start(self, outline: "Outline") -> None: ...
 
-    def begin(self, cell: "Cell") -> None: ...
+    def begin(self, cell: "Cell", /) -> None: ...
 
     def done(self, cell: "Cell", result: "CellResult") -> None: ...
 
@@ -33,11 +33,11 @@ class Bar:
 
     def _open(self, total: int, **options: Any) -> None:
         if self._wanted:
-            from tqdm.auto import tqdm
+            from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
             self._bar = tqdm(total=total, **options)
 
-    def begin(self, started: "int | Cell") -> None:
+    def begin(self, started: "int | Cell", /) -> None:
         """So many bytes will be read and written; or, of an experiment, this cell is next."""
         if isinstance(started, int):
             self._open(started, unit="B", unit_scale=True)

@@ -97,7 +97,9 @@ def extract(recipe: "RecipeSource | None", out: str | Path, **options: Any) -> E
         recipe: None where ``grpo`` and ``sft``, or ``vector``, are given.
         options: fields of ``ExtractSettings``.
     """
-    return write_vector(recipe, Path(out), ExtractSettings(**options), lambda source: lambda n: None)
+    return write_vector(
+        recipe, Path(out), ExtractSettings(**options), lambda source: lambda n: None
+    )
 
 
 def write_vector(
@@ -244,5 +246,3 @@ def _vector(source: "RecipeSource", pair: str | None) -> "tuple[Vector, str | No
         return open_vector(str(source)), None
     recipe = open_recipe(source)
     return open_recipe_vector(recipe, pair), str(recipe.config.base_model)
-
-

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvec_merge.api import evidence
+from rvec_merge.api.arguments import sorted_into
 from rvec_merge.cli.options import options, quiet_option
-from rvec_merge.experiment.settings import RunSettings
-from rvec_merge.plan_changes import Changes
+from rvec_merge.experiment.settings import Changes, RunSettings
 
 if TYPE_CHECKING:
     from rvec_merge.cli.console import PlainConsole
@@ -34,10 +34,13 @@ def command(plan: str, out: Path | None, dry_run: bool, quiet: bool, **given: An
     from rvec_merge.cli.echo import echo
     from rvec_merge.cli.progress import watch
 
-    changes, settings = evidence.sorted_into("experiment", given, Changes, RunSettings)
+    changes, settings = sorted_into("experiment", given, Changes, RunSettings)
     console = PlainConsole()
     experiment = evidence.prepare(plan, changes, dry=dry_run)
-    show_outline(console, experiment.plan.scales, experiment.outline(max(experiment.plan.scales)))
+    scales = experiment.plan.scales
+    show_outline(
+        console, scales, experiment.estimate() if dry_run else experiment.outline(max(scales))
+    )
     for caution in experiment.cautions():
         echo(f"Warning: {caution}", err=True)
     if dry_run:
@@ -45,7 +48,7 @@ def command(plan: str, out: Path | None, dry_run: bool, quiet: bool, **given: An
     if out is None:
         raise click.UsageError("Name the results folder: -o results/NAME.")
     try:
-        with watch(experiment.plan, quiet=quiet) as watching:
+        with watch(console, quiet=quiet) as watching:
             results = evidence.run(experiment, out, settings, watching)
     except KeyboardInterrupt:
         kept = f"Finished cells are kept in {out}: the same command goes on from there."

@@ -72,6 +72,6 @@ def _type(kind: Any, found: Declared) -> Any:
         return Size()
     least = said.least if said.above is None else said.above
     if kind in (int, float) and (least, said.most) != (None, None):
-        bounded = click.IntRange if kind is int else click.FloatRange
+        bounded: Any = click.IntRange if kind is int else click.FloatRange
         return bounded(least, said.most, min_open=said.above is not None)
     return kind

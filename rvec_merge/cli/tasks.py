@@ -20,6 +20,7 @@ def command(
 
         lm_eval run --include_path "$(rvec tasks --path)" --tasks rvec_gsm8k_think ...
     """
+    from rvec_merge.errors import TaskError
     from rvec_merge.recipe.resources import folder
     from rvec_merge.tasks.tasks_index import include_path, list_tasks
 
@@ -42,4 +43,8 @@ def command(
     if len(shown) < len(found):
         echo(f"and {len(found) - len(shown)} members of groups; --all lists them.", err=True)
     elif not found:
-        echo("No task's name holds all of these words.", err=True)
+        raise TaskError(
+            "No task's name holds all of these words.",
+            [" ".join(words)],
+            "`rvec tasks` lists ours, `lm_eval ls tasks` lm-eval's.",
+        )

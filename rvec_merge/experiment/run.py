@@ -13,8 +13,9 @@ from rvec_merge.experiment.conditions import TARGET, Cell, State, report_cells, 
 from rvec_merge.experiment.engines.base import Engine
 from rvec_merge.experiment.filing import Filing, Watch
 from rvec_merge.experiment.plan import Plan, TaskPlan
-from rvec_merge.experiment.plan_file import Changes, PlanSource, read_plan
+from rvec_merge.experiment.plan_file import PlanSource, read_plan
 from rvec_merge.experiment.runner import CellRunner, versions
+from rvec_merge.experiment.settings import Changes
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import CellResult, Store
 from rvec_merge.experiment.tasks import TaskBook
@@ -24,6 +25,7 @@ from rvec_merge.preflight.models import see_models
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.stats.significance import Outcomes
+from rvec_merge.tasks.known_sizes import known_sizes
 from rvec_merge.tasks.outputs import describe, outcomes
 
 _FEWEST = 10  # items on either side of a split
@@ -38,11 +40,14 @@ class Outline:
         sweep: the cells that choose the scale.
         report: the cells that are reported, for the scale chosen; counts do not depend on it.
         generations: outputs that will be generated or scored, all cells together.
+        estimated: variants whose items are not here; they count with the known sizes of their
+            clean sets, or not at all.
     """
 
     sweep: tuple[Cell, ...]
     report: tuple[Cell, ...]
     generations: int
+    estimated: tuple[str, ...] = ()
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -57,14 +62,16 @@ class Experiment:
             few items to split, or the recipe has no donors of one pair to evaluate.
     """
 
-    def __init__(self, plan: Plan, recipe: Recipe, book: TaskBook) -> None:
+    def __init__(self, plan: Plan, recipe: Recipe, book: TaskBook, *, dry: bool = False) -> None:
         self.plan = plan
         self.recipe = recipe
         self.book = book
         for role in DONORS if plan.donors else ():
             donor_of(recipe, role)
         # Any scale will do: which tasks and items there are does not depend on it.
-        self._check(self.outline(max(plan.scales)))
+        outline = self.outline(max(plan.scales)) if not dry else self.estimate()
+        if not outline.estimated:
+            self._check(outline)
 
     def outline(self, scale: float) -> Outline:
         """The cells for a chosen scale."""
@@ -73,6 +80,21 @@ class Experiment:
         both = dict.fromkeys(sweep + report)
         sizes = {c.variant: self._size(c.variant) for c in both if self._exists(c)}
         return Outline(sweep, report, sum(sizes.get(c.variant, 0) for c in both))
+
+    def estimate(self) -> Outline:
+        """The cells at any scale, where the items of some may be missing; see ``Outline``."""
+        scale = max(self.plan.scales)
+        sweep, report = sweep_cells(self.plan), report_cells(self.plan, scale)
+        both = dict.fromkeys([*sweep, *report])
+        self.book.require(both)
+        missing = {v for v in {c.variant for c in both} if not self.book.is_here(v)}
+        report = [c for c in report if c.variant in missing or self._possible(c)]
+        both = dict.fromkeys([*sweep, *report])
+        sizes = {
+            v: self._known(v) if v in missing else self._size(v) for v in {c.variant for c in both}
+        }
+        total = sum(sizes[c.variant] for c in both)
+        return Outline(tuple(sweep), tuple(report), total, tuple(sorted(missing)))
 
     def run(
         self, engine: Engine, runner: CellRunner, store: Store, watch: Watch
@@ -212,6 +234,9 @@ class Experiment:
     def _exists(self, cell: Cell) -> bool:
         return self.book.knows(cell.variant)
 
+    def _known(self, variant: str) -> int:
+        return sum(min(n, self.plan.limit or n) for n in known_sizes(variant))
+
     def _size(self, variant: str) -> int:
         return sum(len(items) for items in self.book.items(variant, self.plan.limit).values())
 
@@ -280,7 +305,7 @@ def _without_scale(recipe: Any) -> dict[str, Any]:
     return {**recipe, "parameters": parameters}
 
 
-def prepare(source: PlanSource, changes: Changes | None = None) -> Experiment:
-    """Read a plan and its recipe, and build the tasks."""
+def prepare(source: PlanSource, changes: Changes | None = None, *, dry: bool = False) -> Experiment:
+    """Read a plan and its recipe, and build the tasks; if ``dry``, those whose data is here."""
     plan, recipe = read_plan(source, changes)
-    return Experiment(plan, open_recipe(recipe), TaskBook())
+    return Experiment(plan, open_recipe(recipe), TaskBook(), dry=dry)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from rvec_merge.errors import PlanError
+from rvec_merge.errors import PlanError, TaskError
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.plan import TaskPlan
 from rvec_merge.experiment.quiet import quiet
@@ -44,6 +44,14 @@ class TaskBook:
             with quiet(), foreign_task(variant):
                 self._built[variant] = manager.load([variant])["tasks"]
         return self._built[variant]
+
+    def is_here(self, variant: str) -> bool:
+        """Whether the items of a variant can be had: from a local folder, the cache, or the Hub."""
+        try:
+            self.tasks(variant)
+        except TaskError:
+            return False
+        return True
 
     def require(self, cells: Iterable[Cell]) -> None:
         """Refuse cells whose variant does not exist.

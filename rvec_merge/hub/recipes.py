@@ -16,7 +16,7 @@ from rvec_merge.recipe.read import Recipe, parse_recipe
 
 
 def open_recipe(source: RecipeSource) -> Recipe:
-    """Read a recipe, by whatever names it, or a repo ``hf://REPO_ID[@revision]``; pin what it names.
+    """Read a recipe by whatever names it, ``hf://REPO_ID[@revision]`` too; pin what it names.
 
     Repos in it are pinned to their current commits, in the text too, so that what is checked is
     what is merged, and provenance says which it was.

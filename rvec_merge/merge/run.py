@@ -4,6 +4,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -29,6 +30,16 @@ from rvec_merge.preflight import PreflightReport
 from rvec_merge.recipe.read import Recipe
 
 LOG = logging.getLogger(__name__)
+
+
+class BytesWatch(Protocol):
+    """Is told how a merge goes on."""
+
+    def begin(self, nbytes: int, /) -> None:
+        """So many bytes will be read and written."""
+
+    def advance(self, nbytes: int) -> None:
+        """So many more bytes have been; called from any thread."""
 
 
 class Watcher:
@@ -76,7 +87,7 @@ def merge(
     recipe: Recipe,
     out: str | Path,
     settings: Settings | None = None,
-    watcher: Watcher | None = None,
+    watcher: BytesWatch | None = None,
 ) -> Outcome:
     """Merge a recipe into the new folder ``out``, with the bits of ``mergekit-yaml``.
 
@@ -111,7 +122,7 @@ def _streamed(
     out: Path,
     settings: Settings,
     device: torch.device,
-    watcher: Watcher,
+    watcher: BytesWatch,
     plan: MergePlan,
     report: PreflightReport,
     start: float,

@@ -34,9 +34,9 @@ class Settings:
     ] = SHARD_SIZE
     copy_tokenizer: Annotated[bool, Option("Copy the target's tokenizer.")] = True
     overwrite: Annotated[bool, Option("Replace an earlier output, in one step.")] = False
-    hash_files: Annotated[
-        bool, Option("Record sha256 of local input files too.", ("--hash",))
-    ] = False
+    hash_files: Annotated[bool, Option("Record sha256 of local input files too.", ("--hash",))] = (
+        False
+    )
     allow_pickle: AllowPickle = False
     trust_remote_code: TrustRemoteCode = False
     allowed: Allowed = ()

@@ -139,6 +139,14 @@ def task_manager() -> TaskManager:
     return TaskManager(include_path=str(folder("eval") / "tasks"), include_defaults=False)
 
 
+def scored_by_lm_eval(model: str, **options: Any) -> dict[str, Any]:
+    """What ``lm_eval run`` finds with our tasks alone, which takes no time to index."""
+    from lm_eval import simple_evaluate
+
+    found: dict[str, Any] = simple_evaluate(model, task_manager=task_manager(), **options)
+    return found
+
+
 def load_variant(name: str, *, seed: int | None = None) -> Variant:
     """Build one of our tasks by name, perhaps with another perturbation seed.
 

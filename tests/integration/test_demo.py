@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 @pytest.fixture(scope="module")
 def demo() -> str:
     run = subprocess.run(
-        [sys.executable, "demo/run.py"],
+        [str(Path(sys.executable).with_name("rvec")), "demo"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -37,7 +37,11 @@ def test_the_demo_shows_the_effect_and_a_control_that_has_none(demo):
 
 def test_a_second_run_uses_what_is_there(demo):
     run = subprocess.run(
-        [sys.executable, "demo/run.py"], cwd=REPOSITORY, capture_output=True, text=True, timeout=200
+        [str(Path(sys.executable).with_name("rvec")), "demo"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert "Merged before: out/demo/tiny" in run.stdout
     assert "Scored before: target" in run.stdout

@@ -1,10 +1,7 @@
-"""`make demo`: merge the embedded family with stock mergekit, score it with stock lm-eval.
+"""``rvec demo``: merge the embedded family with stock mergekit, score it with stock lm-eval.
 
-Run from the repository's root. Everything is written under ``out/demo``; what is there already,
-and made from the same recipe and weights, is used again.
+What is in the output folder already, made from the same recipe and weights, is used again.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -16,19 +13,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import click
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here needs a hub
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+from rvec_merge.cli.echo import echo
+from rvec_merge.errors import EnvironmentProblem, said_by
+from rvec_merge.recipe.resources import FAMILY, folder
 
-ROOT = Path(__file__).resolve().parent.parent
-OUT = Path("out/demo")
-FAMILY = Path("demo/family")
 TASK = "rvec_tiny"
 MERGES = {
-    "target + 0.5 v": Path("recipes/tiny.yaml"),
-    "target − v": Path("recipes/subtract.yaml"),
-    "target + 0.5 random": Path("recipes/controls/random.yaml"),
+    "target + 0.5 v": "tiny",
+    "target − v": "subtract",
+    "target + 0.5 random": "controls/random",
 }
 
 
@@ -40,74 +35,91 @@ class Score:
     correct: dict[int, float]
 
 
-def main() -> None:
-    os.chdir(ROOT)
-    OUT.mkdir(parents=True, exist_ok=True)
+@click.command(short_help="Merge the embedded family, and score it: two minutes.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True
+)
+def command(out: Path) -> None:
+    """Merge the embedded family with stock mergekit, and score it with stock lm-eval.
+
+    The models have 0.8 million parameters each, and ship with this package. Nothing is downloaded.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here needs a hub
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
+
+    from rvec_merge.tasks.tasks_index import include_path
+
+    out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # threads cost a model this small more than they save
     started = time.monotonic()
-    models = {name: FAMILY / name for name in ("target", "sft", "grpo")}
+    models = {name: folder(FAMILY) / name for name in ("target", "sft", "grpo")}
     for name, recipe in MERGES.items():
-        models[name] = merged(recipe)
-    say("Loading transformers and lm-eval")
-    scores = [scored(name, folder) for name, folder in models.items()]
+        models[name] = merged(recipe, out)
+    echo("Loading transformers and lm-eval")
+    scores = [scored(name, model, out) for name, model in models.items()]
     missed = next(item for item, value in sorted(scores[0].correct.items()) if not value)
-    print(f"\n{example(missed, models['target'], models['target + 0.5 v'])}\n")
+    echo(f"\n{example(missed, models['target'], models['target + 0.5 v'])}\n")
     show(scores)
-    say(f"Done in {time.monotonic() - started:.0f} s. The same score by hand:")
-    print(
+    echo(f"Done in {time.monotonic() - started:.0f} s. The same score by hand:")
+    echo(
         f"  lm_eval run --model hf --model_args pretrained={models['target + 0.5 v']} \\\n"
-        f"    --include_path eval/tasks --tasks {TASK} --apply_chat_template \\\n"
+        f"    --include_path {include_path()} --tasks {TASK} --apply_chat_template \\\n"
         "    --device cpu --batch_size 100"
     )
 
 
-def merged(recipe: Path) -> Path:
-    """Merge a recipe with the stock command, unless that has been done."""
-    out = OUT / recipe.stem
-    stamp = OUT / f"{recipe.stem}.sha256"
-    wanted = digest(recipe, FAMILY / "manifest.json")
+def merged(name: str, below: Path) -> Path:
+    """Merge a bundled recipe with the stock command, unless that has been done."""
+    from rvec_merge.recipe.catalog import find
+
+    recipe, stem = find(name), name.rpartition("/")[2]
+    out, stamp, path = below / stem, below / f"{stem}.sha256", below / f"{stem}.yaml"
+    wanted = digest(recipe.path, folder(FAMILY) / "manifest.json")
     if out.is_dir() and stamp.is_file() and stamp.read_text() == wanted:
-        say(f"Merged before: {out}")
+        echo(f"Merged before: {out}")
         return out
     shutil.rmtree(out, ignore_errors=True)
-    say(f"$ mergekit-yaml {recipe} {out}")
+    path.write_text(recipe.text, encoding="utf-8")
+    echo(f"$ mergekit-yaml {path} {out}")
     program = Path(sys.executable).with_name("mergekit-yaml")
     run = subprocess.run(
-        [program, recipe, out, "--quiet"], capture_output=True, text=True, check=False
+        [program, path, out, "--quiet"], capture_output=True, text=True, check=False
     )
     if run.returncode != 0:
-        sys.exit(f"{run.stderr}\nmergekit-yaml failed; `rvec doctor` says what is missing.")
+        raise EnvironmentProblem(
+            "mergekit-yaml failed.",
+            said_by(RuntimeError(run.stderr)),
+            "`rvec doctor` says what is missing.",
+        )
     stamp.write_text(wanted)
     return out
 
 
-def scored(name: str, folder: Path) -> Score:
+def scored(name: str, model: Path, below: Path) -> Score:
     """Score a model with lm-eval, unless the same weights have been scored."""
-    weights = digest(folder / "model.safetensors", *sorted(Path("eval/tasks/tiny").rglob("*.*")))
-    kept = OUT / f"scores-{weights[:16]}.json"
+    tasks = sorted((folder("eval") / "tasks" / "tiny").rglob("*.*"))
+    weights = digest(model / "model.safetensors", *tasks)
+    kept = below / f"scores-{weights[:16]}.json"
     if not kept.is_file():
-        say(f"Scoring {name}")
-        kept.write_text(json.dumps(evaluate(folder)))
+        echo(f"Scoring {name}")
+        kept.write_text(json.dumps(evaluate(model)))
     else:
-        say(f"Scored before: {name}")
+        echo(f"Scored before: {name}")
     outcomes = json.loads(kept.read_text())
     return Score(name, {int(item): value for item, value in outcomes.items()})
 
 
-def evaluate(folder: Path) -> dict[int, float]:
+def evaluate(model: Path) -> dict[int, float]:
     """Each test item's exact match, by lm-eval's own HF model."""
-    from lm_eval import simple_evaluate
-    from lm_eval.tasks import TaskManager
-
     from rvec_merge.experiment.quiet import quiet
+    from rvec_merge.tasks.variants import scored_by_lm_eval
 
     with quiet():
-        results = simple_evaluate(
+        results = scored_by_lm_eval(
             "hf",
-            model_args={"pretrained": str(folder)},
+            model_args={"pretrained": str(model)},
             tasks=[TASK],
-            # Without lm-eval's 14,000 own names, which take ten seconds to index.
-            task_manager=TaskManager(include_path="eval/tasks", include_defaults=False),
             batch_size=100,
             device="cpu",  # a model this small is no faster elsewhere
             apply_chat_template=True,
@@ -118,17 +130,22 @@ def evaluate(folder: Path) -> dict[int, float]:
 
 def example(item: int, target: Path, moved: Path) -> str:
     """One problem, answered by transformers with the target and with the merge."""
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from rvec_merge.experiment.quiet import quiet
 
-    items = Path("eval/tasks/tiny/data/word_problems_test.jsonl").read_text().splitlines()
+    items = (
+        (folder("eval") / "tasks/tiny/data/word_problems_test.jsonl")
+        .read_text("utf-8")
+        .splitlines()
+    )
     question = json.loads(items[item])["question"]
     lines = ["The first problem that the target gets wrong:", f"  {question}"]
-    for name, folder in (("target", target), ("target + 0.5 v", moved)):
+    for name, place in (("target", target), ("target + 0.5 v", moved)):
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(place)
+            model = AutoModelForCausalLM.from_pretrained(place)
             chat = [{"role": "user", "content": question}]
             prompt = tokenizer.apply_chat_template(
                 chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
@@ -143,9 +160,9 @@ def example(item: int, target: Path, moved: Path) -> str:
 def show(scores: list[Score]) -> None:
     """Print the table, and one sentence that says what it shows."""
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
+    from rvec_merge.cli.console import PlainConsole
     from rvec_merge.results import wording
     from rvec_merge.stats.significance import Outcomes, mean, paired
 
@@ -170,9 +187,9 @@ def show(scores: list[Score]) -> None:
             wording.interval(compared) if changed else "",
             str(compared.n),
         )
-    Console().print(table)
+    PlainConsole().print(table)
     gain, control = differences["target + 0.5 v"], differences["target + 0.5 random"]
-    print(
+    echo(
         f"\nOn these {gain.n} made-up word problems, adding half of v = grpo − sft changes the "
         f"target by {wording.change(gain.difference, binary=True)} points\n"
         f"({wording.interval(gain)}); a random update of the same size changes it by "
@@ -184,11 +201,3 @@ def show(scores: list[Score]) -> None:
 def digest(*paths: Path) -> str:
     """sha256 over the contents of files."""
     return hashlib.sha256(b"".join(p.read_bytes() for p in paths if p.is_file())).hexdigest()
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
-
-
-if __name__ == "__main__":
-    main()
