@@ -25,7 +25,6 @@ def command(recipe: str, out: Path | None, as_json: bool, **given: Any) -> int:
     """
     from rvec_merge.cli._check_text import print_json, print_text
 
-    logging.set_verbosity_error()  # its notes are about mergekit's calls, not about the recipe
     found = merging.check(recipe, out, **given)
     if as_json:
         print_json(found)
