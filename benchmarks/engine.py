@@ -19,6 +19,7 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from rvec_merge.experiment.backends.choice import BackendChoice
 from rvec_merge.experiment.backends.hf import Transformers
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.engines.base import Engine, Failed
@@ -82,7 +83,7 @@ def main() -> None:
         began = time.perf_counter()
         with joined(None, Sizing(workers=options.workers)) as joined_cluster:
             start = time.perf_counter() - began
-            cluster.engine = RayEngine.on(joined_cluster, runner, cluster.begin)
+            cluster.engine = RayEngine.on(joined_cluster, runner, BackendChoice(), cluster.begin)
             began = time.perf_counter()
             together, found = run(experiment, cluster, runner, ours / "ray")
             load = cluster.first - began

@@ -13,9 +13,12 @@ from rvec_merge.declare import Misuse, Option, Pair
 from rvec_merge.experiment.settings import Changes, RunSettings
 
 if TYPE_CHECKING:
+    from rvec_merge.experiment.backends.choice import BackendChoice
     from rvec_merge.experiment.engines.cluster import Cluster
     from rvec_merge.experiment.plan_file import PlanSource
     from rvec_merge.experiment.run import Experiment, Outline
+    from rvec_merge.experiment.runner import CellRunner
+    from rvec_merge.experiment.store import Store
     from rvec_merge.results.compare import Report
     from rvec_merge.results.read import Results
 
@@ -71,13 +74,9 @@ def run(
 ) -> "Results":
     """Run what is missing of an experiment, and judge it."""
     from rvec_merge.errors import PlanError
-    from rvec_merge.experiment.engines.base import Engine
-    from rvec_merge.experiment.engines.local import LocalEngine
-    from rvec_merge.experiment.engines.ray import RayEngine
+    from rvec_merge.experiment.backends.choice import BackendChoice
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.experiment.store import Store
-    from rvec_merge.results.read import read_results
-    from rvec_merge.results.report_files import write_summary
 
     if (running := experiment.running_code()) and not settings.confirm_run_unsafe_code:
         raise PlanError(
@@ -87,17 +86,46 @@ def run(
         )
     store = Store(out)
     experiment.require_same(store.found(), out)
-    with _placed(settings) as (device, cluster), store.writing(experiment.head()):
-        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, device)
+    with _placed(settings) as (device, cluster):
+        shared = settings.tensor_parallel if cluster is None else int(cluster.gpus)
+        choice = BackendChoice(
+            settings.backend,
+            device,
+            max(1, shared or 1),
+            settings.max_model_len,
+            settings.gpu_memory_utilization,
+        )
+        backend = choice.backend()
+        # Before a folder is made: what is not installed cannot evaluate.
+        backend.depends(experiment.plan)
+        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, backend)
+        return _written(experiment, store, runner, choice, cluster, watch)
+
+
+def _written(
+    experiment: "Experiment",
+    store: "Store",
+    runner: "CellRunner",
+    choice: "BackendChoice",
+    cluster: "Cluster | None",
+    watch: "CellWatch",
+) -> "Results":
+    from rvec_merge.experiment.engines.base import Engine
+    from rvec_merge.experiment.engines.local import LocalEngine
+    from rvec_merge.experiment.engines.ray import RayEngine
+    from rvec_merge.results.read import read_results
+    from rvec_merge.results.report_files import write_summary
+
+    with store.writing(experiment.head()):
         watch.start(experiment.outline(max(experiment.plan.scales)))
         engine: Engine = (
-            RayEngine.on(cluster, runner, watch.begin)
+            RayEngine.on(cluster, runner, choice, watch.begin)
             if cluster
             else LocalEngine(runner, watch.begin)
         )
         scale, results = experiment.run(engine, runner, store, watch)
         write_summary(experiment, scale, results, store)
-    return read_results(out)
+    return read_results(store.root)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from rvec_merge.declare import Device, Misuse, Option
 
 _RAY = "With --engine ray: "
+_VLLM = "With --backend vllm: "
 
 
 @dataclass(frozen=True)
@@ -13,13 +14,28 @@ class RunSettings:
     """Where cells are run.
 
     Raises:
-        Misuse: an option is given that the engine has no use for.
+        Misuse: an option is given that the engine or the backend has no use for.
     """
 
     device: Device = "auto"
     confirm_run_unsafe_code: Annotated[
         bool, Option("Run the code that models write, where a task (HumanEval) asks for it.")
     ] = False
+    backend: Annotated[
+        Literal["hf", "vllm"],
+        Option("What generates: transformers, or vLLM. Cells of the two are never compared."),
+    ] = "hf"
+    max_model_len: Annotated[
+        int | None,
+        Option(f"{_VLLM}tokens of the longest prompt with its output.", least=1),
+    ] = None
+    gpu_memory_utilization: Annotated[
+        float | None, Option(f"{_VLLM}share of a GPU's memory that it takes.", above=0, most=1)
+    ] = None
+    tensor_parallel: Annotated[
+        int | None,
+        Option(f"{_VLLM}devices that share a model; with Ray, --gpus-per-worker.", least=1),
+    ] = None
     engine: Annotated[
         Literal["local", "ray"], Option("This process, or workers on a Ray cluster.")
     ] = "local"
@@ -38,9 +54,15 @@ class RunSettings:
     ] = None
 
     def __post_init__(self) -> None:
+        if self.backend == "hf":
+            for name in ("max_model_len", "gpu_memory_utilization", "tensor_parallel"):
+                if getattr(self, name) is not None:
+                    raise Misuse(f"--{name.replace('_', '-')} goes with --backend vllm.")
         if self.engine == "ray":
             if self.device != "auto":
                 raise Misuse("--device goes with --engine local; see --gpus-per-worker.")
+            if self.tensor_parallel is not None:
+                raise Misuse("--tensor-parallel goes with --engine local; see --gpus-per-worker.")
             return
         for name in ("address", "workers", "cpus_per_worker", "gpus_per_worker"):
             if getattr(self, name) is not None:

@@ -37,8 +37,8 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
         "in points where the metric is 0 or 1; ± is one standard error. Each interval "
         "stands alone (a score interval where the metric is 0 or 1, else a paired bootstrap), p is "
         "two-sided and adjusted (Holm) over all rows; a verdict's own p over the verdicts alone. "
-        "*tokens* and *steps* are means per output, *parsable* the share of outputs an answer could be read from. "
-        + wording.donors(plan.donors),
+        "*tokens* and *steps* are means per output, *parsable* the share of outputs "
+        "an answer could be read from. " + wording.donors(plan.donors),
         f"The rule of the verdicts:\n\n```text\n{summary.rule}\n```",
     ]
     return "\n\n".join(parts) + "\n"

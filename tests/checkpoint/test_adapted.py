@@ -73,7 +73,8 @@ def _compare(found: Adapted, merged: dict[str, torch.Tensor]) -> int:
     for name, info in found.tensors.items():
         source = found.source(name)
         values = source[: source.numel()].reshape(info.shape)
-        assert values.dtype == info.dtype and tuple(source.shape) == info.shape
+        assert values.dtype == info.dtype
+        assert tuple(source.shape) == info.shape
         wanted = merged[name if name in merged else f"transformer.{name}"]
         torch.testing.assert_close(values.double(), wanted, rtol=1e-6, atol=1e-8)
         before = found.base.source(name)
@@ -109,7 +110,8 @@ def test_a_common_base_is_not_read(tmp_path):
     one, two = _opened(tmp_path, "one"), _opened(tmp_path, "two")
     name = "model.layers.0.self_attn.q_proj.weight"
     delta = without_common_base(Delta(one.source(name), two.source(name), 1.0))
-    assert isinstance(delta.plus, LowRank) and isinstance(delta.minus, LowRank)
+    assert isinstance(delta.plus, LowRank)
+    assert isinstance(delta.minus, LowRank)
     same = "model.layers.0.self_attn.k_proj.weight"
     assert isinstance(
         without_common_base(Delta(one.source(same), two.source(same), 1.0)).plus, Zeros

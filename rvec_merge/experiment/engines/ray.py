@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge.errors import EnvironmentProblem
+from rvec_merge.experiment.backends.choice import BackendChoice
 from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.engines.base import Failed
 from rvec_merge.experiment.engines.cluster import Cluster
@@ -18,7 +19,7 @@ from rvec_merge.experiment.runner import CellRunner, Evaluated
 RETRIES = 3
 _PATIENCE = 600.0  # seconds for the first worker to start: clusters that grow take minutes
 # What decides how a cell runs. Not HF_HOME and not HF_TOKEN: those are each machine's own.
-_FORWARDED = ("RVEC_", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TOKENIZERS_PARALLELISM")
+_FORWARDED = ("RVEC_", "VLLM_", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TOKENIZERS_PARALLELISM")
 
 
 @dataclass
@@ -68,7 +69,13 @@ class RayEngine:
         self._why: list[str] = []
 
     @classmethod
-    def on(cls, cluster: Cluster, runner: CellRunner, begin: Callable[[Cell], None]) -> "RayEngine":
+    def on(
+        cls,
+        cluster: Cluster,
+        runner: CellRunner,
+        choice: BackendChoice,
+        begin: Callable[[Cell], None],
+    ) -> "RayEngine":
         """The engine whose workers do what ``runner`` would do here."""
         import ray
 
@@ -78,8 +85,7 @@ class RayEngine:
             runner.recipe.source,
             str(Path.cwd()),
             {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)},
-            cluster.device,
-            cluster.gpus > 1,
+            choice,
         )
         actor = ray.remote(Worker).options(
             num_cpus=cluster.cpus, num_gpus=cluster.gpus, scheduling_strategy="SPREAD"

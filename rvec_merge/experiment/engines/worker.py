@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rvec_merge.experiment.backends.choice import BackendChoice
     from rvec_merge.experiment.conditions import Cell
     from rvec_merge.experiment.engines.base import Failed
     from rvec_merge.experiment.runner import Evaluated
@@ -24,7 +25,7 @@ class Job:
         recipe, source: the recipe's text and where it was read.
         folder: where the recipe's relative paths start.
         environment: variables to set.
-        device, spread: see ``CellRunner``.
+        backend: what evaluates.
     """
 
     plan: str
@@ -32,8 +33,7 @@ class Job:
     source: str
     folder: str
     environment: Mapping[str, str]
-    device: str
-    spread: bool
+    backend: "BackendChoice"
 
 
 class Worker:
@@ -61,7 +61,6 @@ class Worker:
         return attempt(self._runner, cell)
 
     def _build(self) -> Any:
-        from rvec_merge.experiment.backends.hf import Transformers
         from rvec_merge.experiment.plan import Plan
         from rvec_merge.experiment.runner import CellRunner
         from rvec_merge.experiment.tasks import TaskBook
@@ -70,4 +69,4 @@ class Worker:
         job = self._job
         plan = Plan.model_validate_json(job.plan)
         recipe = parse_recipe(job.recipe, source=job.source)
-        return CellRunner(plan, recipe, TaskBook(), Transformers(job.device, job.spread))
+        return CellRunner(plan, recipe, TaskBook(), job.backend.backend())

@@ -18,6 +18,7 @@ ray = pytest.importorskip("ray")
 
 from rvec_merge.cli import rvec  # noqa: E402
 from rvec_merge.errors import EnvironmentProblem, ResultsError  # noqa: E402
+from rvec_merge.experiment.backends.choice import BackendChoice  # noqa: E402
 from rvec_merge.experiment.conditions import Cell, State  # noqa: E402
 from rvec_merge.experiment.engines.base import Failed  # noqa: E402
 from rvec_merge.experiment.engines.cluster import Cluster, Sizing, joined  # noqa: E402
@@ -104,7 +105,7 @@ def run_on(
         runner = CellRunner(
             experiment.plan, experiment.recipe, experiment.book, Transformers(cluster.device)
         )
-        engine = RayEngine.on(cluster, runner, lambda cell: begin(cell, engine))
+        engine = RayEngine.on(cluster, runner, BackendChoice(), lambda cell: begin(cell, engine))
         scale, results = experiment.run(engine, runner, store, log)
         write_summary(experiment, scale, results, store)
 
