@@ -107,7 +107,7 @@ def stock(tmp_path: Path) -> Callable[..., Path]:
         from rvec_merge.recipe.read import parse_recipe
 
         out = tmp_path / "stock" / "out"
-        config = parse_recipe(text).config
+        config = parse_recipe(text).mergekit
         run_merge(config, str(out), MergeOptions(quiet=True, **options), config_source=text)
         return out
 

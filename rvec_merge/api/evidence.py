@@ -180,7 +180,6 @@ def compare(
         ResultsError: tasks, filters, metrics, items, prompts or answers are not the same.
     """
     from rvec_merge.results.compare import compare_runs
-    from rvec_merge.results.conditions import runs_of
     from rvec_merge.results.pairing import Selection
     from rvec_merge.tasks.samples import read_run
 
@@ -188,6 +187,8 @@ def compare(
         raise Misuse("Give A and B, or a results folder and --conditions.")
     chosen = Selection(tasks, filters, metrics, by, different_prompts, common_items)
     if conditions is not None:
+        from rvec_merge.results.conditions import runs_of
+
         left, right = runs_of(Path(a), conditions)
     else:
         assert b is not None

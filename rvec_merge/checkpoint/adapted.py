@@ -169,8 +169,10 @@ def check_base(adapter: Adapter, given: str, base: Weights) -> str | None:
     same = any(place.resolve() == base.root.resolve() for place in found)
     if same or stated.casefold() == known.casefold():
         return None
-    if not found and (os.sep in given[:1] or given.startswith(".") or (base.root == Path(given))):
-        return stated  # a name against a folder that says nothing of where it came from
+    stated_path = bool(found) or stated.startswith((os.sep, ".", "~"))
+    given_path = cached is None and (base.root == Path(given) or given.startswith((os.sep, ".")))
+    if stated_path != given_path or (stated_path and not found):
+        return stated  # a folder, here or of another machine, says nothing of a repo
     raise CheckpointError(
         "An adapter is put on another base than it was trained on.",
         [f"adapter: {adapter.root}", f"trained on: {stated}", f"put on:     {given}"],

@@ -15,6 +15,7 @@ from rvec_merge.experiment.filing import Filing, Watch
 from rvec_merge.experiment.plan import Plan, TaskPlan
 from rvec_merge.experiment.plan_file import PlanSource, read_plan
 from rvec_merge.experiment.runner import CellRunner, versions
+from rvec_merge.experiment.sameness import differing
 from rvec_merge.experiment.settings import Changes
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import CellResult, Store
@@ -186,7 +187,7 @@ class Experiment:
         """
         if found is None:
             return
-        facts = _differing(load_yaml(found["recipe"], source="recipe"), self.recipe)
+        facts = differing(load_yaml(found["recipe"], source="recipe"), self.recipe)
         there = [task["task"] for task in found["plan"]["tasks"]]
         here = [task.task for task in self.plan.tasks]
         if not set(there) & set(here):
@@ -284,25 +285,6 @@ class Experiment:
                 [f"items that would be reported, {fact}" for fact in few[:3]],
                 "raise limit, or take the task or its perturbation out of the plan.",
             )
-
-
-def _differing(found: Any, recipe: Recipe) -> list[str]:
-    """The top-level keys of two recipes that disagree, the scale aside."""
-    there, here = (_without_scale(r) for r in (found, load_yaml(recipe.text, source="recipe")))
-    return [
-        f"recipe.{key}: {there.get(key)} there, {here.get(key)} here"
-        for key in {**there, **here}
-        if there.get(key) != here.get(key)
-    ]
-
-
-def _without_scale(recipe: Any) -> dict[str, Any]:
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("parameters"), dict):
-        return {"recipe": recipe}
-    parameters = dict(recipe["parameters"])
-    if isinstance(parameters.get("scale"), int | float):
-        del parameters["scale"]
-    return {**recipe, "parameters": parameters}
 
 
 def prepare(source: PlanSource, changes: Changes | None = None, *, dry: bool = False) -> Experiment:

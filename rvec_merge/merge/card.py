@@ -60,6 +60,11 @@ def _on_hub(place: Place) -> bool:
 def _linked(reference: Reference) -> str:
     parts = [part for part in (reference.model, reference.lora) if part is not None]
     return " + ".join(
-        f"[{part.path}](https://huggingface.co/{part.path})" if _on_hub(part) else part.path
+        f"[{part.path}](https://huggingface.co/{part.path})" if _on_hub(part) else _as_path(part)
         for part in parts
     )
+
+
+def _as_path(place: Place) -> str:
+    """A folder's name, in a form that nobody takes for a repo's."""
+    return place.path if place.path[0] in "/~." else f"./{place.path}"

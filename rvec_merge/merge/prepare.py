@@ -10,6 +10,7 @@ from rvec_merge.hub.recipes import fetch_models
 from rvec_merge.hub.remote import hub_reference, see
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input, read_input
+from rvec_merge.plan.local import adapter_here
 from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, plan_merge
 from rvec_merge.preflight import PreflightReport, examine, see_local
 from rvec_merge.preflight.models import Model, Resolver
@@ -81,7 +82,8 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: Settings) -> None:
 def _input(model: Model, settings: Settings) -> Input:
     headers = Checkpoint(model.folder, model.tensors or {}, {}, model.pickled)
     seen = Input(model.reference, headers)
-    if not seen.here:
+    adapter = model.reference.lora
+    if not seen.here or (adapter is not None and adapter_here(adapter) is None):
         return seen
     return read_input(model.reference, model.folder, allow_pickle=settings.allow_pickle)
 

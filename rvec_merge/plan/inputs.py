@@ -15,7 +15,7 @@ from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.checkpoint.sources import Cast
 from rvec_merge.checkpoint.weights import Weights, are_here
 from rvec_merge.errors import CheckpointError
-from rvec_merge.plan.local import cached_adapter, is_path
+from rvec_merge.plan.local import adapter_here
 from rvec_merge.recipe.reference import Reference
 from rvec_merge.vector.inputs import open_folder
 from rvec_merge.vector.read import CompactVector
@@ -95,14 +95,11 @@ def adapter_folder(reference: Reference) -> Path:
         CheckpointError: it is not there.
     """
     assert reference.lora is not None
-    name, revision = reference.lora.path, reference.lora.revision
-    if Path(name).is_dir():
-        return Path(name)
-    found = None if is_path(name) else cached_adapter(name, revision)
+    found = adapter_here(reference.lora)
     if found is None:
         raise CheckpointError(
             "An adapter does not exist.",
-            [name],
+            [reference.lora.path],
             "correct the path after the +, or fetch it: hf download REPO_ID.",
         )
     return found

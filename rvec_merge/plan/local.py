@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rvec_merge.checkpoint.weight_files import ADAPTER_MARK
 from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.recipe.reference import Reference
+from rvec_merge.recipe.reference import Place, Reference
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
@@ -30,12 +30,15 @@ def cached_snapshot(reference: Reference) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def cached_adapter(name: str, revision: str | None) -> Path | None:
-    """The folder of an adapter in the Hub's cache; None if it was never fetched."""
+def adapter_here(adapter: Place) -> Path | None:
+    """The folder of an adapter, on this machine or in the Hub's cache; None if it is not whole."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(name, ADAPTER_MARK, revision=revision)
-    return Path(found).parent if isinstance(found, str) else None
+    if is_path(adapter.path):
+        return Path(adapter.path) if Path(adapter.path).is_dir() else None
+    found = try_to_load_from_cache(adapter.path, ADAPTER_MARK, revision=adapter.revision)
+    folder = Path(found).parent if isinstance(found, str) else None
+    return folder if folder is not None and any(folder.glob("adapter_model.*")) else None
 
 
 def local_folder(reference: Hashable) -> Path | None:

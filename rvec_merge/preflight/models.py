@@ -9,7 +9,8 @@ from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_json
 from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
 from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.plan.local import cached_snapshot, is_path
+from rvec_merge.plan.inputs import read_input
+from rvec_merge.plan.local import adapter_here, cached_snapshot, is_path
 from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
 from rvec_merge.recipe.reference import Reference
 
@@ -59,9 +60,6 @@ def see_local(reference: Reference, label: str, allow_pickle: bool = False) -> M
     Raises:
         CheckpointError: the folder does not exist or holds no readable checkpoint.
     """
-    adapter = reference.lora and reference.lora.path
-    if adapter and is_path(adapter) and not Path(adapter).is_dir():
-        raise CheckpointError("An adapter does not exist.", [], "correct the path after the +.")
     path = Path(reference.model.path)
     if path.is_dir():
         return _see(reference, label, path, allow_pickle)
@@ -126,14 +124,19 @@ def _see(reference: Reference, label: str, folder: Path, allow_pickle: bool) -> 
         from rvec_merge.vector.read import CompactVector
 
         vector = CompactVector.open(folder)
-        tensors = {name: _delta_info(vector, name) for name in vector.names}
-        return Model(reference, label, folder, tensors, vector.config, compact=True)
+        deltas = {name: _delta_info(vector, name) for name in vector.names}
+        return Model(reference, label, folder, deltas, vector.config, compact=True)
     checkpoint = Checkpoint.open(folder, allow_pickle=allow_pickle)
+    tensors: Mapping[str, TensorInfo] = checkpoint.tensors
+    if reference.lora is not None:
+        if not is_path(reference.lora.path) and adapter_here(reference.lora) is None:
+            return Model(reference, label, folder, None, checkpoint.config)
+        tensors = read_input(reference, folder, allow_pickle=allow_pickle).content.tensors
     return Model(
         reference,
         label,
         folder,
-        checkpoint.tensors,
+        tensors,
         checkpoint.config,
         pickled=checkpoint.pickled,
         first_files=checkpoint.first_files,

@@ -137,7 +137,8 @@ def _speed(models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
     stored = {}
     for reference, wanted in tensor.inputs.items():
         info = wanted.find(models[reference].tensors or {})
-        dtype = info.dtype if info is not None else torch.float32
+        known = info is not None and info.dtype.is_floating_point
+        dtype = info.dtype if info is not None and known else torch.float32
         stored[reference] = torch.ones(_PROBE).to(dtype)
     made = deltas(tensor.name, stored, tensor.target, tensor.parameters)
     with one_thread_each():

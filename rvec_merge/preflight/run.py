@@ -8,7 +8,6 @@ from rvec_merge.errors import Finding, Notice, OutputError, Problems, RvecError,
 from rvec_merge.plan.merge_plan import resolve, why_by_mergekit
 from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import (
-    adapters,
     advice,
     configs,
     forms,
@@ -76,7 +75,6 @@ def examine(
             findings.append(seen)
     odd = {r: error for r, m in models.items() if (error := forms.why_no_weights(m))}
     findings += odd.values()
-    findings += (error for model in models.values() for error in adapters.check(model))
     # What is no plain weight differs from the others in every way; that it is none says it all.
     plain = {r: m for r, m in models.items() if r not in odd}
     findings += same_model.check(recipe.config, models)

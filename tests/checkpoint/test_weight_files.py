@@ -114,19 +114,16 @@ def test_a_stale_index_is_passed_over_and_told(stale, triple, tmp_path, stock_me
 
 
 def test_a_stale_index_is_passed_over_where_mergekit_executes(stale, triple, tmp_path):
-    """It applies adapters before it plans; the other inputs are what transformers loads."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
+    """Its inputs are what transformers loads there too."""
 
-    model = AutoModelForCausalLM.from_pretrained(triple["sft"])
-    get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(
-        tmp_path / "a"
-    )
-    adapted = f"{triple['sft']}+{tmp_path / 'a'}"  # a fresh adapter adds nothing
-    recipe = stale.replace(str(triple["sft"]), adapted)
-    assert "adapter" in (merge(parse_recipe(recipe), tmp_path / "out").executor or "")
+    def linear(recipe):
+        donors = [str(model) for model in parse_recipe(recipe).config.referenced_models()][1:]
+        models = "".join(f"  - {{model: {d}, parameters: {{weight: 0.5}}}}\n" for d in donors)
+        return f"merge_method: linear\nmodels:\n{models}dtype: bfloat16\n"
+
+    assert merge(parse_recipe(linear(stale)), tmp_path / "out").executor
     right = RECIPE.format(**triple, scale=1.0, out_dtype="bfloat16")
-    merge(parse_recipe(right), tmp_path / "right")
+    merge(parse_recipe(linear(right)), tmp_path / "right")
     same_tensors(tmp_path / "right", tmp_path / "out")
 
 

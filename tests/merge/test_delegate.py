@@ -61,7 +61,7 @@ def test_an_adapter(tmp_path, models):
     get_peft_model(model, config).save_pretrained(tmp_path / "adapter")
     recipe = text({**models, "grpo": f"{models['sft']}+{tmp_path / 'adapter'}"})
     outcome = run(recipe, tmp_path / "out")
-    assert "adapter" in outcome.executor
+    assert outcome.executor is None
     found, target = load_tensors(tmp_path / "out"), load_tensors(models["target"])
     changed = {name for name in target if not torch.equal(found[name], target[name])}
     assert changed == {n for n in target if "q_proj.weight" in n}

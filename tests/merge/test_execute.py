@@ -59,7 +59,7 @@ def plan(root: Path, triples: dict[str, tuple[torch.Tensor, ...]], dtype, **shar
         )
         for name, values in triples.items()
     )
-    return MergePlan(tensors, models, None, ())
+    return MergePlan(tensors, models, {})
 
 
 def run(root: Path, made: MergePlan, shard_size=0, workers=2):

@@ -1,5 +1,7 @@
 """The engine against stock mergekit: the same bits and the same files beside them."""
 
+import filecmp
+import json
 import shutil
 from pathlib import Path
 
@@ -250,6 +252,16 @@ def test_a_chat_template_named_in_the_recipe(tmp_path, stock, models):
     assert (tmp_path / "out" / "generation_config.json").is_file()
     assert not (theirs / "generation_config.json").exists()
     shutil.copy(models["target"] / "generation_config.json", theirs)
+    # The tokenizer's files are the target's own, the template aside; mergekit writes them anew.
+    ours = tmp_path / "out"
+    assert filecmp.cmp(ours / "tokenizer.json", models["target"] / "tokenizer.json", shallow=False)
+    own, kept = (
+        json.loads((folder / "tokenizer_config.json").read_text())
+        for folder in (models["target"], ours)
+    )
+    assert {**kept, "chat_template": None} == {**own, "chat_template": None}
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(ours / name, theirs)
     assert_same_folder(tmp_path / "out", theirs)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 from tests.preflight.conftest import Trio, tokenizer
@@ -110,16 +109,6 @@ WARNINGS = {
         ("A model names code of its own; it is not run.",),
         stock=False,  # mergekit's transformers refuses the missing x.py
     ),
-    "an adapter": Suspicion(
-        adapted,
-        (
-            "Adapters are applied by mergekit",
-            "/adapter, added in 16 bits",
-            "save that model in float32",
-            "output  26 tensors",
-        ),
-        stock=False,  # that applies it first
-    ),
     "a model in a vector's place": Suspicion(
         lambda t: (
             t.recipe["models"].pop(),
@@ -138,13 +127,6 @@ WARNINGS = {
     "the target as sft, spelt otherwise": Suspicion(
         lambda t: t.recipe.update(base_model=f"{t.folder('sft')}/."),
         ("this extrapolates its own training",),
-    ),
-    "constants that models compute": Suspicion(
-        lambda t: t.edit_tensors(
-            "target",
-            lambda x: x.update({f"{ROTARY}.inv_freq": torch.ones(4).bfloat16()}),
-        ),
-        ("1 of the target's stored tensors are not written.", "inv_freq", "from their config"),
     ),
     "a tied head that is stored": Suspicion(
         lambda t: t.edit_tensors(

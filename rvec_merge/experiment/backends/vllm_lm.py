@@ -25,7 +25,9 @@ def _named_vllm() -> Iterator[None]:
     import vllm
 
     real = importlib.metadata.version
-    importlib.metadata.version = lambda name: vllm.__version__ if name == "vllm" else real(name)
+    importlib.metadata.version = lambda distribution_name: (
+        vllm.__version__ if distribution_name == "vllm" else real(distribution_name)
+    )
     try:
         yield
     finally:
