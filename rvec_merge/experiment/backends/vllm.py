@@ -1,6 +1,7 @@
 """vLLM: one engine whose workers recompute their weights in place."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,7 +99,8 @@ class Vllm:
             arguments = self._arguments(plan)
             if recipe is not None:
                 arguments |= _streamed(folder, recipe, plan)
-            llm = LLM(model=str(folder), **arguments)
+            with _hidden("llvmlite.binding.ffi"):
+                llm = LLM(model=str(folder), **arguments)
         with quiet():
             engine = Engine(llm, tokenizer, plan.seed)
             if recipe is not None:
@@ -182,6 +184,21 @@ class Engine:
     def _ask(self, method: str, *arguments: Any) -> list[Any]:
         answers: list[Any] = self._llm.collective_rpc(method, args=arguments)
         return answers
+
+
+@contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Keep a module from being seen by vLLM, which looks at whatever all modules hold.
+
+    llvmlite's library has any attribute that it is asked for, ``__dict__`` too, and vLLM 0.32
+    stumbles over that.
+    """
+    held = sys.modules.pop(module, None)
+    try:
+        yield
+    finally:
+        if held is not None:
+            sys.modules[module] = held
 
 
 @contextmanager
