@@ -5,7 +5,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -127,6 +127,7 @@ class CellRunner:
         tasks = self.book.tasks(cell.variant)
         generation = plan.generation.model_dump(exclude_none=True)
         evaluated = self._own(cell) or self.recipe.config.base_model
+        model.lm.cut.clear()
         with quiet(), fast_templates(), one_look_at_the_machine():
             results = simple_evaluate(
                 model.lm,
@@ -147,6 +148,7 @@ class CellRunner:
                 confirm_run_unsafe_code=True,  # the command has asked
             )
             samples: dict[str, Any] = results.pop("samples")
+            _note_endings(samples, model.lm.cut)
             # Written as lm-eval writes them, so that its tools, and `rvec compare`, read them.
             tracker.save_results_aggregated(results=results, samples=samples)
             for name, rows in samples.items():
@@ -180,3 +182,11 @@ class CellRunner:
         if self.plan.donors != "own_prompts" or cell.state.kind not in DONORS:
             return None
         return donor_of(self.recipe, cell.state.kind)
+
+
+def _note_endings(samples: Mapping[str, Sequence[dict[str, Any]]], cut: Mapping[str, bool]) -> None:
+    """Write into generated samples whether the token budget cut an output off."""
+    for row in (row for rows in samples.values() for row in rows):
+        prompt = row["arguments"][0][0]
+        if prompt in cut:
+            row["finish_reasons"] = ["length" if cut[prompt] else "stop"]

@@ -85,6 +85,14 @@ class TaskBook:
             found[name] = [(i, f"{clean}/{doc.get(ORIGIN, i)}") for i, doc in enumerate(docs)]
         return found
 
+    def budget(self, variant: str, given: int | None) -> int | None:
+        """Tokens that an output may have: the plan's, else the tasks'; None where they differ."""
+        if given is not None:
+            return given
+        kwargs = [task.config.generation_kwargs or {} for task in self.tasks(variant).values()]
+        stated = {k.get("max_gen_toks") for k in kwargs}
+        return stated.pop() if len(stated) == 1 else None
+
     def withholding(self, variant: str) -> Withholding | None:
         """What the forced-steps diagnostic withholds; None where a subtask cannot count steps."""
         found = [Withholding.of(task) for task in self.tasks(variant).values()]

@@ -205,6 +205,7 @@ def _columns(rows: Sequence[Row], binary: bool) -> list[Column]:
         number("tokens", "tokens", ".1f"),
         number("steps", "steps", ".2f"),
         number("parsable %", "parsable", ".1f", 100),
+        number("truncated %", "truncated", ".1f", 100),
     ]
 
 

@@ -12,7 +12,7 @@ from rvec_merge.results.flips import Flips, flips
 from rvec_merge.results.wording import sentence
 from rvec_merge.stats.controls import ControlDraw
 from rvec_merge.stats.question import Question
-from rvec_merge.stats.significance import Comparison, Mean, holm, in_one_unit, mean, paired
+from rvec_merge.stats.significance import Comparison, Mean, holm, in_one_unit, mean, paired, shared
 from rvec_merge.stats.verdict import RULE, Verdict, judge
 
 
@@ -25,7 +25,7 @@ class Row:
         level: its mean over the reported items.
         comparison: against the target with the same prompt, items and steps; None for it itself.
         p_adjusted: by Holm over all rows of the experiment; None for a baseline.
-        tokens, parsable, steps: of the outputs; see ``outputs.describe``.
+        tokens, parsable, steps, truncated: of the outputs; see ``outputs.describe``.
         effective_scale: what rounding left of the scale; None where nothing was added.
     """
 
@@ -37,6 +37,7 @@ class Row:
     parsable: float | None
     steps: float | None
     effective_scale: float | None
+    truncated: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,18 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
     plan = experiment.plan
     reported = experiment.outline(scale).report
     found = {c: experiment.outcomes(c, results[c], "report") for c in reported}
+    for baseline in {c.baseline for c in reported}:
+        alike = [c for c in reported if c.baseline == baseline]
+        found |= zip(alike, shared([found[c] for c in alike]), strict=True)
     questions = []
     for task in plan.tasks:
         vector = Cell(task.task, State("vector", scale))
         draws = [Cell(task.task, state) for state in control_states(plan, scale)]
         controls = tuple(ControlDraw(c.state.kind, c.state.seed, found[c]) for c in draws)
         name = vector.state.label
-        questions.append(Question(task.task, name, found[vector.baseline], found[vector], controls))
+        budget = experiment.book.budget(vector.variant, plan.generation.max_gen_toks)
+        asked = (found[vector.baseline], found[vector], controls)
+        questions.append(Question(task.task, name, *asked, budget=budget))
     compared = {
         c: paired(found[c.baseline], found[c], seed=plan.seed) for c in reported if c.baseline != c
     }
@@ -136,6 +142,7 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
             facts[cell]["parsable"],
             facts[cell]["steps"],
             facts[cell]["effective_scale"],
+            facts[cell].get("truncated"),
         )
         for cell in reported
     ]

@@ -60,6 +60,9 @@ def conditions_table(rows: Sequence[Row]) -> str:
         "tokens": [_number(row.tokens, ".1f") for row in rows],
         "steps": [_number(row.steps, ".2f") for row in rows],
         "parsable %": [_number(row.parsable and 100 * row.parsable, ".1f") for row in rows],
+        "truncated %": [_number(r.truncated and 100 * r.truncated, ".1f") for r in rows]
+        if any(r.truncated for r in rows)
+        else [],
     }
     return _table({name: cells for name, cells in columns.items() if any(cells)})
 
@@ -106,6 +109,7 @@ def _record(row: Row) -> dict[str, object]:
         "tokens": row.tokens,
         "steps": row.steps,
         "parsable": row.parsable,
+        "truncated": row.truncated,
         "effective_scale": row.effective_scale,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rvec_merge.stats.controls import FEWEST_DRAWS
+from rvec_merge.stats.question import Way
 from rvec_merge.stats.significance import Comparison, Mean
 from rvec_merge.stats.verdict import Finding, Verdict
 
@@ -128,7 +129,8 @@ def _detectable(verdict: Verdict) -> str:
 
 def _truncation(verdict: Verdict) -> str:
     before, after = (f"{100 * share:.1f} %" for share in verdict.truncated)
-    ways = "; ".join(f"{way.value}: {found.value}" for way, found in (verdict.ways or {}).items())
+    found = verdict.ways or {}
+    ways = "; ".join(f"{way.value}: {found[way].value}" for way in Way if way in found)
     budget = "a larger token budget"
     if verdict.budget is not None:
         budget = f"max_gen_toks: {2 * verdict.budget} (it was {verdict.budget})"

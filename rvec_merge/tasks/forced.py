@@ -59,11 +59,15 @@ class SweepLM(HFLM):  # type: ignore[misc]
     """A resident model whose weights change between evaluations.
 
     Set ``withholding`` to evaluate with forced steps; None evaluates as lm-eval does.
+
+    Attributes:
+        cut: by prompt, whether an output to it was cut off at the token budget.
     """
 
     withholding: Withholding | None = None
+    cut: dict[str, bool]
     _steps: Mapping[str, int]
-    _batch: Sequence[int]
+    _batch: Sequence[str]
 
     def __init__(self, model: Any, **options: Any) -> None:
         # HFLM ties the output embeddings once more, and would lose a stored head that differs from
@@ -71,6 +75,7 @@ class SweepLM(HFLM):  # type: ignore[misc]
         model.tie_weights = lambda: None
         super().__init__(pretrained=model, **options)
         del model.tie_weights
+        self.cut = {}
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         if self.withholding is not None:
@@ -81,8 +86,7 @@ class SweepLM(HFLM):  # type: ignore[misc]
 
     def tok_batch_encode(self, strings: Sequence[str], **options: Any) -> tuple[Tensor, Tensor]:
         # HFLM encodes a batch right before it generates; the ids alone do not tell the item.
-        if self.withholding is not None:
-            self._batch = [self._steps[text] for text in strings]
+        self._batch = strings
         encoded: tuple[Tensor, Tensor] = super().tok_batch_encode(strings, **options)
         return encoded
 
@@ -92,10 +96,21 @@ class SweepLM(HFLM):  # type: ignore[misc]
         if self.withholding is not None:
             ends = torch.tensor(line_ends(self.tokenizer))
             never = torch.tensor(forbidden(self.withholding, self.tokenizer))
-            processor = _UntilWritten(context.shape[1], self._batch, ends, never)
+            lines = [self._steps[text] for text in self._batch]
+            processor = _UntilWritten(context.shape[1], lines, ends, never)
             settings["logits_processor"] = LogitsProcessorList([processor])
         generated: Tensor = super()._model_generate(context, max_length, stop, **settings)
+        self._note_cut(generated[:, context.shape[1] :], max_length - context.shape[1], stop)
         return generated
+
+    def _note_cut(self, written: Tensor, budget: int, stop: Sequence[str]) -> None:
+        """What ended before the budget is padded, ends in a stop string, or in the last token."""
+        ends = {self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.eot_token_id}
+        for text, row in zip(self._batch, written.tolist(), strict=True):
+            full = len(row) >= budget and row[-1] not in ends
+            said = self.tok_decode(row) if full else ""
+            cut = full and not any(mark and mark in said for mark in stop)
+            self.cut[text] = self.cut.get(text, False) or cut
 
 
 def line_ends(tokenizer: Any) -> list[int]:

@@ -37,7 +37,8 @@ def describe(
         ``items``; ``means``: by filter, then metric; ``tokens``: mean length of the outputs (None
         for loglikelihood tasks); ``parsable``: share of outputs with an answer (None where
         nothing tells); ``no_answer``, ``not_judged``, ``thinking_unfinished``: shares of outputs
-        (None for tasks without ``answer``); ``steps``: mean number of worked steps (None where
+        (None for tasks without ``answer``); ``truncated``: share of items cut off at the token
+        budget (None where nothing tells); ``steps``: mean number of worked steps (None where
         they are not counted).
     """
     first = [row for row in rows if row["filter"] == rows[0]["filter"]]
@@ -59,7 +60,17 @@ def describe(
         "parsable": _parsable(rows, means, bool(tokens)),
         "steps": next(iter(means.values())).get("steps"),
         **{name: next(iter(means.values())).get(name) for name in METRICS if name != "answer"},
+        "truncated": _share([is_truncated(row) for row in first if "finish_reasons" in row]),
     }
+
+
+def is_truncated(row: Mapping[str, Any]) -> bool:
+    """Whether an output of a sample row was cut off at the token budget."""
+    return "length" in row.get("finish_reasons", ())
+
+
+def _share(found: Sequence[bool]) -> float | None:
+    return float(np.mean(found)) if found else None
 
 
 def outcomes(
@@ -74,12 +85,12 @@ def outcomes(
         names: by subtask, then doc_id, the items to take and what to call them.
     """
     taken = [
-        (names[row["task"]][row["doc_id"]], _number(row[metric]), row["task"])
+        (names[row["task"]][row["doc_id"]], _number(row[metric]), row["task"], is_truncated(row))
         for row in rows
         if row["filter"] == filter_name and row["doc_id"] in names[row["task"]] and metric in row
     ]
-    items, values, strata = zip(*taken, strict=True)
-    return Outcomes(np.array(items), np.array(values), np.array(strata))
+    items, values, strata, truncated = zip(*taken, strict=True)
+    return Outcomes(np.array(items), np.array(values), np.array(strata), np.array(truncated))
 
 
 def _parsable(

@@ -47,6 +47,9 @@ class SweepVLLM(VLLM):  # type: ignore[misc]
         seed: of sampling; each request has its own seed, from this and its prompt.
 
     Set ``withholding`` to evaluate with forced steps; None evaluates as lm-eval does.
+
+    Attributes:
+        cut: by prompt, whether an output to it was cut off at the token budget.
     """
 
     def __init__(self, engine: Any, tokenizer: Any, seed: int) -> None:
@@ -64,6 +67,7 @@ class SweepVLLM(VLLM):  # type: ignore[misc]
         self.think_end_token = self.enable_thinking = self.hf_chat_template = None
         self.chat_template_args: dict[str, Any] = {}
         self.withholding: Withholding | None = None
+        self.cut: dict[str, bool] = {}
         self._seed = seed
         self._defaults = config.get_diff_sampling_param()
         self._asked: Sequence[Instance] = ()
@@ -106,6 +110,9 @@ class SweepVLLM(VLLM):  # type: ignore[misc]
         for same, output in zip(places.values(), outputs, strict=True):
             for place, one in zip(same, output.outputs, strict=True):
                 found[place] = SimpleNamespace(outputs=[one])
+        for place, request in enumerate(self._collated()):
+            cut = found[place].outputs[0].finish_reason == "length"
+            self.cut[request.args[0]] = self.cut.get(request.args[0], False) or cut
         return [found[place] for place in range(len(requests))]
 
     def _collated(self) -> list[Instance]:
