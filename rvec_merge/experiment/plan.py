@@ -35,6 +35,7 @@ class TaskPlan(_Strict):
         metric, filter: the one that is tested; by default the task's first.
         selects: whether this task takes part in choosing the scale.
         prompts, perturbations: instead of the plan's, for a task that lacks some variants.
+        min_items: how few items of a perturbed set are enough, where the clean one has more.
     """
 
     task: TaskName
@@ -44,6 +45,7 @@ class TaskPlan(_Strict):
     selects: StrictBool = True
     prompts: tuple[Prompt, ...] | None = None
     perturbations: tuple[Perturbation, ...] | None = None
+    min_items: StrictInt = Field(default=100, ge=2)
 
 
 class Controls(_Strict):

@@ -274,16 +274,22 @@ class Experiment:
                 )
 
     def _require_enough(self, cell: Cell) -> None:
-        """Refuse a set in which a subtask reports one item alone: it shows no spread."""
-        names = self._names(cell, "report")
-        few = [
-            f"{subtask}: {len(found)}" for subtask, found in names.items() if len(found) < _SPREAD
-        ]
+        """Refuse a set in which a subtask reports one item alone: it shows no spread.
+
+        So is a perturbed set of so few items that it shows no effect, and may be no fair share.
+        """
+        counts = {subtask: len(found) for subtask, found in self._names(cell, "report").items()}
+        few = [f"would be reported, {s}: {count}" for s, count in counts.items() if count < _SPREAD]
+        kept, least = self._size(cell.variant), self._task(cell.task).min_items
+        offered = self._size(replace(cell, perturbation=None).variant)
+        if not few and cell.perturbation and kept < least <= offered:
+            few = [f"{kept} of {offered} items could be perturbed, and min_items is {least}"]
         if few:
             raise PlanError(
                 f"The task {cell.variant} has too few items to estimate an error from.",
-                [f"items that would be reported, {fact}" for fact in few[:3]],
-                "raise limit, or take the task or its perturbation out of the plan.",
+                few[:3],
+                "raise limit, take the task or its perturbation out of the plan, or set the "
+                "task's min_items.",
             )
 
 

@@ -65,6 +65,11 @@ def refused(*arguments: object) -> RvecError:
         ({"tasks": [{**TINY, "validation": "rvec_tiny"}]}, PlanError, "must be no other task"),
         ({"limit": 1}, PlanError, "too few items to estimate an error from"),
         (
+            {"tasks": [{**TINY, "min_items": 580}], "perturbations": ["shuffle"], "limit": None},
+            PlanError,
+            "565 of 600 items could be perturbed, and min_items is 580",
+        ),
+        (
             {"prompts": ["plain", "think"], "tasks": [TINY, {**THINK, "selects": False}]},
             PlanError,
             "both evaluate rvec_tiny_think",
