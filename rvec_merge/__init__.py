@@ -5,7 +5,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Whoever checks a stock mergekit run while it plans. Here, because no room may name one above it.
 STOCK_CHECKS = "rvec_merge.preflight.stock"
