@@ -1,0 +1,1 @@
+"""Experiments on models that people have, each from a command."""
