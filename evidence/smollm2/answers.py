@@ -26,7 +26,9 @@ def by_chance(texts: Sequence[str], answers: Sequence[str]) -> list[float]:
 
     Source: spurious rewards (arXiv:2506.10947).
     """
-    coins = (hashlib.sha256(f"{a} {t}".encode()).digest()[0] for t, a in zip(texts, answers, strict=True))
+    coins = (
+        hashlib.sha256(f"{a} {t}".encode()).digest()[0] for t, a in zip(texts, answers, strict=True)
+    )
     return [float(coin & 1) for coin in coins]
 
 

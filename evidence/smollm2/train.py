@@ -51,7 +51,9 @@ class Settings:
 
     def shortened(self) -> Settings:
         """Enough to run every line of every stage, and to learn nothing."""
-        return replace(self, problems=32, sft_steps=2, sft_batch=4, grpo_steps=2, prompts=2, longest=24)
+        return replace(
+            self, problems=32, sft_steps=2, sft_batch=4, grpo_steps=2, prompts=2, longest=24
+        )
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,10 @@ def _report(trainer: Any, stage: str) -> None:
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             for figure in ("loss", "reward"):
                 if figure in (logs or {}) and state.global_step % 5 == 0:
-                    say(stage, f"{state.global_step}/{state.max_steps} {figure} {float(logs[figure]):.3f}")
+                    say(
+                        stage,
+                        f"{state.global_step}/{state.max_steps} {figure} {float(logs[figure]):.3f}",
+                    )
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress())

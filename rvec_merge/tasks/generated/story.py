@@ -23,7 +23,9 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 GIRLS = _words("Alice Clara Dina Elena Farah Greta Hana Iris Julia Lena Maya Nadia Petra Rosa Tara")
-BOYS = _words("Adam Boris Carlos Daniel Emil Felix Georg Hugo Ivan Jonas Karim Liam Marco Noel Oscar")
+BOYS = _words(
+    "Adam Boris Carlos Daniel Emil Felix Georg Hugo Ivan Jonas Karim Liam Marco Noel Oscar"
+)
 THINGS = _words("apples stickers marbles pencils stamps cookies books shells buttons photos coins")
 MEASURES = ("litres of water", "kilograms of flour", "metres of rope", "grams of sugar")
 HOLDERS = (("boxes", "box"), ("bags", "bag"), ("trays", "tray"), ("shelves", "shelf"))
@@ -125,7 +127,10 @@ def _groups(rng: random.Random, cast: Cast) -> Story:
     thing, (many, one) = rng.choice(THINGS), rng.choice(HOLDERS)
     count, each = rng.randint(2, 9), rng.randint(3, 12)
     total = count * each
-    sentences = [f"{cast.who} fills {count} {many} with {thing}.", f"Each {one} holds {each} {thing}."]
+    sentences = [
+        f"{cast.who} fills {count} {many} with {thing}.",
+        f"Each {one} holds {each} {thing}.",
+    ]
     steps = [f"{count} * {each} = {total}"]
     numbers = [count, each]
     if rng.random() < 0.7:
