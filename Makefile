@@ -3,11 +3,11 @@ BIN := .venv/bin
 ARGS ?=
 export PYTHON
 
-.PHONY: help setup demo test fuzz check docs bench family build clean
+.PHONY: help setup demo test fuzz check docs bench family real real-train build clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | \
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
 	  while IFS='|' read -r target what; do printf '%-14s %s\n' "$$target" "$$what"; done
 
 setup: .venv/installed-dev ## Create .venv and install the tested set of packages
@@ -37,6 +37,12 @@ bench: setup ## Measure merges against mergekit's built-ins
 
 family: .venv/installed-dev,train ## Train the embedded family anew (Python 3.11 or newer)
 	$(BIN)/python demo/train.py $(ARGS)
+
+real: .venv/installed-dev,real ## Fetch, merge and evaluate a pre-trained model; ARGS=--quick is minutes
+	$(BIN)/python evidence/smollm2/run.py $(ARGS)
+
+real-train: .venv/installed-dev,real,train ## Train its adapters anew (Python 3.11 or newer, a GPU or hours)
+	$(BIN)/python evidence/smollm2/train.py $(ARGS)
 
 build: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
