@@ -19,6 +19,7 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from rvec_merge.experiment import run as room
 from rvec_merge.experiment.backends.choice import BackendChoice
 from rvec_merge.experiment.backends.hf import Transformers
 from rvec_merge.experiment.conditions import Cell
@@ -26,7 +27,8 @@ from rvec_merge.experiment.engines.base import Engine, Failed
 from rvec_merge.experiment.engines.cluster import Sizing, joined
 from rvec_merge.experiment.engines.local import LocalEngine
 from rvec_merge.experiment.engines.ray import RayEngine
-from rvec_merge.experiment.run import Experiment, prepare
+from rvec_merge.experiment.planned import Experiment
+from rvec_merge.experiment.run import prepare
 from rvec_merge.experiment.runner import CellRunner, Evaluated
 from rvec_merge.experiment.store import CellResult, Store
 from rvec_merge.results.report_files import write_summary
@@ -63,7 +65,7 @@ def run(experiment: Experiment, clock: Clock, runner: CellRunner, out: Path) -> 
     store = Store(out)
     began = time.perf_counter()
     with store.writing(experiment.head()):
-        scale, results = experiment.run(clock, runner, store, clock)
+        scale, results = room.run(experiment, clock, runner, store, clock)
         write_summary(experiment, scale, results, store)
     return time.perf_counter() - began, (out / "summary.json").read_bytes()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rvec_merge.experiment.backends.choice import BackendChoice
     from rvec_merge.experiment.engines.cluster import Cluster
     from rvec_merge.experiment.plan_file import PlanSource
-    from rvec_merge.experiment.run import Experiment, Outline
+    from rvec_merge.experiment.planned import Experiment, Outline
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.experiment.store import Store
     from rvec_merge.results.compare import Report
@@ -75,6 +75,8 @@ def run(
     """Run what is missing of an experiment, and judge it."""
     from rvec_merge.errors import PlanError
     from rvec_merge.experiment.backends.choice import BackendChoice
+    from rvec_merge.experiment.extending import extended_plan
+    from rvec_merge.experiment.planned import Experiment
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.experiment.store import Store
 
@@ -86,6 +88,9 @@ def run(
         )
     store = Store(out)
     experiment.require_same(store.found(), out)
+    if settings.extend:
+        longer = extended_plan(experiment.plan, experiment.book, store)
+        experiment = Experiment(longer, experiment.recipe, experiment.book)
     with _placed(settings) as (device, cluster):
         shared = settings.tensor_parallel if cluster is None else int(cluster.gpus)
         choice = BackendChoice(
@@ -99,17 +104,20 @@ def run(
         # Before a folder is made: what is not installed cannot evaluate.
         backend.depends(experiment.plan)
         runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, backend)
-        return _written(experiment, store, runner, choice, cluster, watch)
+        made = choice, cluster, settings.extend
+        return _written(experiment, store, runner, watch, *made)
 
 
 def _written(
     experiment: "Experiment",
     store: "Store",
     runner: "CellRunner",
+    watch: "CellWatch",
     choice: "BackendChoice",
     cluster: "Cluster | None",
-    watch: "CellWatch",
+    extends: bool,
 ) -> "Results":
+    from rvec_merge.experiment import run as room
     from rvec_merge.experiment.engines.base import Engine
     from rvec_merge.experiment.engines.local import LocalEngine
     from rvec_merge.experiment.engines.ray import RayEngine
@@ -117,14 +125,14 @@ def _written(
     from rvec_merge.results.report_files import write_summary
 
     with store.writing(experiment.head()):
-        watch.start(experiment.outline(max(experiment.plan.scales)))
+        watch.start(experiment.outline())
         engine: Engine = (
             RayEngine.on(cluster, runner, choice, watch.begin)
             if cluster
             else LocalEngine(runner, watch.begin)
         )
-        scale, results = experiment.run(engine, runner, store, watch)
-        write_summary(experiment, scale, results, store)
+        found = room.run(experiment, engine, runner, store, watch, extends=extends)
+        write_summary(experiment, *found, store)
     return read_results(store.root)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from rvec_merge.experiment.conditions import Cell
     from rvec_merge.experiment.engines.base import Failed
-    from rvec_merge.experiment.run import Outline
+    from rvec_merge.experiment.planned import Outline
     from rvec_merge.experiment.store import CellResult
 
 

@@ -12,7 +12,8 @@ from rvec_merge.experiment.settings import Changes, RunSettings
 
 if TYPE_CHECKING:
     from rvec_merge.cli.console import PlainConsole
-    from rvec_merge.experiment.run import Outline
+    from rvec_merge.experiment.plan import Plan
+    from rvec_merge.experiment.planned import Outline
     from rvec_merge.results.summary import Summary
 
 
@@ -37,9 +38,8 @@ def command(plan: str, out: Path | None, dry_run: bool, quiet: bool, **given: An
     changes, settings = sorted_into("experiment", given, Changes, RunSettings)
     console = PlainConsole()
     experiment = evidence.prepare(plan, changes, dry=dry_run)
-    scales = experiment.plan.scales
     show_outline(
-        console, scales, experiment.estimate() if dry_run else experiment.outline(max(scales))
+        console, experiment.plan, experiment.estimate() if dry_run else experiment.outline()
     )
     for caution in experiment.cautions():
         echo(f"Warning: {caution}", err=True)
@@ -71,7 +71,7 @@ def show_verdicts(console: "PlainConsole", summary: "Summary") -> None:
         console.print(Text.assemble((verdict.finding.value, "bold"), said))
 
 
-def show_outline(console: "PlainConsole", scales: tuple[float, ...], outline: "Outline") -> None:
+def show_outline(console: "PlainConsole", plan: "Plan", outline: "Outline") -> None:
     """Print the cells that a plan asks for."""
     from rich.table import Table
 
@@ -80,15 +80,18 @@ def show_outline(console: "PlainConsole", scales: tuple[float, ...], outline: "O
         table.add_column(name)
     reported: dict[str, list[str]] = {}
     for cell in outline.report:
-        # The scale is not chosen yet; the outline was made with the largest.
-        shown = cell.condition.replace(f" {max(scales):g} ", " s ")
-        reported.setdefault(shown if len(scales) > 1 else cell.condition, []).append(cell.task)
+        # Where there is a choice, it is made while the experiment runs.
+        named = cell.named("s") if len(plan.scales) > 1 else cell.condition
+        reported.setdefault(named, []).append(cell.task)
     for cell in outline.sweep:
         reported.setdefault(f"{cell.condition} (chooses s)", []).append(cell.task)
     for condition, tasks in reported.items():
         table.add_row(condition, ", ".join(tasks))
     console.print(table)
     console.print(f"{len(outline.cells)} cells, {outline.generations:,} outputs.")
+    if outline.budgets:
+        said = ", ".join(f"{task} {tokens:,}" for task, tokens in outline.budgets.items())
+        console.print(f"Tokens of an output, at most: {said}.")
     if outline.estimated:
         named = ", ".join(outline.estimated)
         console.print(f"Counted from known sizes, because their items are not here: {named}.")

@@ -13,7 +13,7 @@ from rvec_merge.cli.console import PlainConsole
 from rvec_merge.cli.echo import echo
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.engines.base import Failed
-from rvec_merge.experiment.run import Outline
+from rvec_merge.experiment.planned import Outline
 from rvec_merge.experiment.store import CellResult
 from rvec_merge.shown import shown
 
@@ -79,6 +79,8 @@ class CellLines(Watching):
             told.append("found finished")
         elif (tokens := result.facts["tokens"]) is not None:
             told.append(f"{tokens:.0f} tokens an output")
+            if seconds := result.facts.get("seconds"):
+                told.append(f"{tokens * result.facts['outputs'] / seconds:.0f} tokens/s")
         self._say(cell, told)
 
     def failed(self, failure: Failed) -> None:
@@ -148,6 +150,7 @@ def watch(console: PlainConsole, *, quiet: bool) -> "Iterator[CellWatch]":
 
 
 def _score(result: CellResult) -> tuple[str, float]:
-    """A cell's first metric."""
-    name, value = next(iter(next(iter(result.facts["means"].values())).items()))
-    return str(name), float(value)
+    """A cell's metric ``answer``, or its first."""
+    means = next(iter(result.facts["means"].values()))
+    name = "answer" if "answer" in means else next(iter(means))
+    return name, float(means[name])

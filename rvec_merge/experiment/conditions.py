@@ -1,14 +1,14 @@
 """What is evaluated: model states, and the cells that a plan asks for."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS, ControlKind
 from rvec_merge.experiment.plan import Plan, Prompt, TaskName, TaskPlan
 from rvec_merge.tasks.perturb.spec import Perturbation, suffix
 
-Kind = Literal["target", "sft", "grpo", "vector"] | ControlKind
+Kind = Literal["target", "sft", "grpo", "vector", "other"] | ControlKind
 
 
 @dataclass(frozen=True, order=True)
@@ -16,23 +16,30 @@ class State:
     """The weights of one condition.
 
     Attributes:
-        kind: the target, a donor, the target plus the vector, or plus a control.
+        kind: the target, a donor, the target plus the vector, plus a control, or plus another
+            vector.
         scale: of the vector or control; 0 for the target and the donors.
         seed: of the control; 0 for everything else.
+        name: of the other vector; empty for everything else.
     """
 
     kind: Kind
     scale: float = 0.0
     seed: int = 0
+    name: str = ""
 
     @property
     def label(self) -> str:
         """How tables call it, e.g. ``target + 0.5 vector``."""
+        return self.named(f"{abs(self.scale):g}")
+
+    def named(self, scale: str) -> str:
+        """``label`` with another word for the scale."""
         if self.kind in {"target", "sft", "grpo"}:
             return self.kind if self.kind == "target" else f"{self.kind} donor"
         sign = "−" if self.scale < 0 else "+"
-        name = "vector" if self.kind == "vector" else f"{self.kind} {self.seed}"
-        return f"target {sign} {abs(self.scale):g} {name}"
+        name = "vector" if self.kind == "vector" else self.name or f"{self.kind} {self.seed}"
+        return f"target {sign} {scale} {name}"
 
 
 PROMPTS: tuple[Prompt, ...] = ("plain", "think")
@@ -66,10 +73,14 @@ class Cell:
     @property
     def condition(self) -> str:
         """How tables call it: the state, the prompt, the perturbation."""
+        return self.named(f"{abs(self.state.scale):g}")
+
+    def named(self, scale: str) -> str:
+        """``condition`` with another word for the scale."""
         extras = ["think"] if self.prompt == "think" else []
         extras += [self.perturbation] if self.perturbation else []
         extras += ["forced steps"] if self.forced else []
-        return ", ".join([self.state.label, *extras])
+        return ", ".join([self.state.named(scale), *extras])
 
     @property
     def baseline(self) -> "Cell":
@@ -125,9 +136,10 @@ def _all_perturbations(plan: Plan) -> Iterator[Perturbation]:
 
 
 def control_states(plan: Plan, scale: float) -> list[State]:
-    """Every control draw at ``scale``."""
+    """Every control draw, and every other vector, at ``scale``."""
     counts = plan.controls.model_dump()
-    return [State(kind, scale, seed) for kind in CONTROL_KINDS for seed in range(counts[kind])]
+    drawn = [State(kind, scale, seed) for kind in CONTROL_KINDS for seed in range(counts[kind])]
+    return drawn + [State("other", scale, 0, name) for name in plan.controls.named]
 
 
 def _clean(plan: Plan, scale: float) -> Iterator[tuple[State, Prompt]]:
@@ -141,7 +153,7 @@ def _clean(plan: Plan, scale: float) -> Iterator[tuple[State, Prompt]]:
     for control in control_states(plan, scale):
         yield control, "plain"
         if plan.subtract:
-            yield State(control.kind, -scale, control.seed), "plain"
+            yield replace(control, scale=-scale), "plain"
 
 
 def _perturbed_states(plan: Plan, scale: float) -> list[State]:

@@ -1,13 +1,14 @@
 """Between an experiment, its engine and its store: what is missing is run, and then filed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rvec_merge.errors import ResultsError
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.engines.base import Engine, Failed
-from rvec_merge.experiment.runner import CellRunner, Evaluated
+from rvec_merge.experiment.extending import cut_items, joined, smaller_budgets
+from rvec_merge.experiment.runner import CellRunner, Evaluated, Items
 from rvec_merge.experiment.store import CellResult, Store
 
 _SHOWN = 8  # failures in an error
@@ -22,10 +23,24 @@ class Watch(Protocol):
 
 
 class Filing:
-    """Asks an engine for the cells that are missing, and files what comes back."""
+    """Asks an engine for the cells that are missing, and files what comes back.
 
-    def __init__(self, engine: Engine, runner: CellRunner, store: Store, watch: Watch) -> None:
+    Args:
+        extends: whether outputs that were whole at a smaller token budget are kept.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        runner: CellRunner,
+        store: Store,
+        watch: Watch,
+        *,
+        extends: bool = False,
+    ) -> None:
         self._engine = engine
+        self._extends = extends
+        self._earlier: dict[Cell, CellResult] = {}
         self._runner = runner
         self._store = store
         self._watch = watch
@@ -33,17 +48,19 @@ class Filing:
         self.failures: dict[Cell, tuple[Failed, Path]] = {}
 
     def finish(self, cells: Iterable[Cell]) -> None:
-        missing = []
+        missing: dict[Cell, Items | None] = {}
         for cell in dict.fromkeys(cells):
             if cell in self.results or cell in self.failures:
                 continue
             if (found := self._store.find(self._runner.key(cell))) is not None:
                 self._file(cell, found)
             else:
-                missing.append(cell)
+                missing[cell] = None
         if not missing:
             return
         self._store.forget_findings()
+        if self._extends:
+            missing = {cell: items for cell in missing if (items := self._to_extend(cell)) != {}}
         for answer in self._engine.run(missing):
             if isinstance(answer, Evaluated):
                 answer = self._checked(answer)
@@ -52,10 +69,27 @@ class Filing:
                 self.failures[answer.cell] = (answer, trace)
                 self._watch.failed(answer)
                 continue
-            cell = answer.cell
-            key = self._runner.key(cell)
-            filed = self._store.add(key, cell.condition, cell.variant, answer.facts, answer.files)
-            self._file(cell, filed)
+            facts, files = answer.facts, answer.files
+            if (earlier := self._earlier.get(answer.cell)) is not None:
+                facts, files = joined(earlier, answer)
+            self._add(answer.cell, {**facts, "seconds": round(answer.seconds, 1)}, files)
+
+    def _to_extend(self, cell: Cell) -> Items | None:
+        """The items to run again; all where nothing is known, none where nothing was cut off."""
+        for plan in smaller_budgets(self._runner.plan):
+            found = self._store.find(self._runner.key(cell, plan))
+            if found is None:
+                continue
+            if cut := cut_items(found):
+                self._earlier[cell] = found
+            else:
+                self._add(cell, *joined(found, None))
+            return cut
+        return None
+
+    def _add(self, cell: Cell, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        key = self._runner.key(cell)
+        self._file(cell, self._store.add(key, cell.condition, cell.variant, facts, files))
 
     def report(self) -> ResultsError:
         """What failed."""

@@ -1,5 +1,6 @@
 """The experiment plan: a strict YAML file that fixes what is run and reported before it runs."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -36,6 +37,7 @@ class TaskPlan(_Strict):
         selects: whether this task takes part in choosing the scale.
         prompts, perturbations: instead of the plan's, for a task that lacks some variants.
         min_items: how few items of a perturbed set are enough, where the clean one has more.
+        samples: outputs per item; an item's value is then the mean of its outputs (avg@k).
     """
 
     task: TaskName
@@ -46,13 +48,32 @@ class TaskPlan(_Strict):
     prompts: tuple[Prompt, ...] | None = None
     perturbations: tuple[Perturbation, ...] | None = None
     min_items: StrictInt = Field(default=100, ge=2)
+    samples: StrictInt = Field(default=1, ge=1, le=1024)
 
 
 class Controls(_Strict):
-    """How many draws of each control are evaluated, with seeds 0, 1, …"""
+    """How many draws of each control are evaluated, with seeds 0, 1, …; and other vectors.
+
+    Attributes:
+        vectors: recipes, or folders of compact vectors, of other donor pairs: trained for another
+            skill, or for none. What each adds to the target is brought to this vector's norm,
+            tensor by tensor.
+    """
 
     random: StrictInt = Field(default=6, ge=0, le=100)
     permuted: StrictInt = Field(default=2, ge=0, le=100)
+    vectors: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The other vectors by the name that tables give them."""
+        return {Path(source).name.removesuffix(".yaml"): source for source in self.vectors}
+
+    @model_validator(mode="after")
+    def _are_distinct(self) -> "Controls":
+        if len(self.named) < len(self.vectors):
+            raise ValueError("vectors: two have one name; copy one under a name of its own")
+        return self
 
 
 class Selection(_Strict):
@@ -74,12 +95,28 @@ class Generation(_Strict):
     max_gen_toks: StrictInt | None = Field(default=None, ge=1)
     do_sample: StrictBool | None = None
     temperature: StrictFloat | None = Field(default=None, gt=0, allow_inf_nan=False)
+    top_p: StrictFloat | None = Field(default=None, gt=0, le=1)
+    top_k: StrictInt | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
-    def _temperature_is_used(self) -> "Generation":
-        if self.temperature is not None and not self.do_sample:
-            raise ValueError("temperature has no effect without do_sample: true")
+    def _sampling_is_asked_for(self) -> "Generation":
+        idle = [n for n in ("temperature", "top_p", "top_k") if getattr(self, n) is not None]
+        if idle and not self.do_sample:
+            raise ValueError(f"{', '.join(idle)}: no effect without do_sample: true")
         return self
+
+
+class Thinking(_Strict):
+    """How models that think before they answer are prompted and read.
+
+    Attributes:
+        on: the chat template's ``enable_thinking``; None leaves it to the template.
+        end: what ends the thinking. What comes before it is no answer to any filter, and an
+            output without it has none: its thinking never ended.
+    """
+
+    on: StrictBool | None = None
+    end: str | None = Field(default=None, min_length=1)
 
 
 class Plan(_Strict):
@@ -101,7 +138,9 @@ class Plan(_Strict):
         limit: items per task; None for all.
         chat_template: whether prompts go through the tokenizer's chat template.
         allow: settings in which the inputs' configs may differ, as ``rvec merge --allow``.
-        seed: of the items set aside, the bootstrap, and lm-eval's own draws.
+        seed: of the items set aside, the bootstrap, sampling, and lm-eval's own draws.
+        generation: instead of what the tasks say.
+        thinking: of models that think before they answer.
     """
 
     recipe: str
@@ -121,6 +160,11 @@ class Plan(_Strict):
     allow: tuple[str, ...] = ()
     seed: StrictInt = Field(default=0, ge=0, lt=2**32)
     generation: Generation = Generation()
+    thinking: Thinking = Thinking()
+
+    def task(self, name: str) -> TaskPlan:
+        """The plan's entry of a task, or of its validation task."""
+        return next(t for t in self.tasks if name in (t.task, t.validation))
 
     @field_validator("donors", mode="before")
     @classmethod
@@ -149,6 +193,14 @@ class Plan(_Strict):
         bare = [t.task for t in self.tasks if t.prompts is not None and "plain" not in t.prompts]
         if bare:
             raise ValueError(f"prompts of {', '.join(bare)} must include plain")
+        several = [t.task for t in self.tasks if t.samples > 1]
+        if several and not self.generation.do_sample:
+            raise ValueError(
+                f"samples of {', '.join(several)}: greedy outputs are all alike; "
+                "set generation: {do_sample: true}"
+            )
+        if self.thinking.on is not None and not self.chat_template:
+            raise ValueError("thinking.on is the chat template's, and chat_template is false")
         validating = [t.validation for t in self.tasks if t.validation is not None]
         if len(set(validating)) != len(validating) or {t.task for t in self.tasks} & {*validating}:
             raise ValueError("a validation task must be no other task, and of one task alone")

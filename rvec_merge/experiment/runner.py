@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rvec_merge.experiment.backends.base import Backend, Loaded
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.fingerprint import weights_fingerprint
+from rvec_merge.experiment.others import other_recipes
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.experiment.quiet import quiet
 from rvec_merge.experiment.states import DONORS, donor_of
@@ -33,6 +34,10 @@ _VERSIONED = ("rvec-merge", "lm-eval", "transformers", "torch", "tokenizers")
 def versions() -> dict[str, str]:
     """The versions that a cell's outcome depends on."""
     return {name: version(name) for name in _VERSIONED}
+
+
+# By subtask, the doc_ids of some items.
+Items: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -67,17 +72,26 @@ class CellRunner:
         self.recipe = recipe
         self.book = book
         self.backend = backend
+        self.others = other_recipes(plan, recipe)
         self._loaded: Loaded | None = None
         self._holds: Reference | None = None
 
-    def depends(self, cell: Cell) -> dict[str, Any]:
-        """All that the cell's outcome depends on: weights, items, settings, versions."""
-        plan = self.plan
+    def depends(self, cell: Cell, plan: Plan | None = None) -> dict[str, Any]:
+        """All that the cell's outcome depends on: weights, items, settings, versions.
+
+        Args:
+            plan: another with the same recipe; None for the runner's own.
+        """
+        plan = plan or self.plan
         return {
-            "weights": weights_fingerprint(self.recipe, cell.state),
+            "weights": weights_fingerprint(
+                self.recipe, cell.state, self.others.get(cell.state.name)
+            ),
             "precision": plan.precision,
             "task": self.book.fingerprint(cell.variant, plan.limit),
             "variant": cell.variant,
+            "samples": plan.task(cell.task).samples,
+            "thinking": plan.thinking.model_dump(exclude_none=True),
             "own_prompts": self._own(cell) is not None,
             "forced": cell.forced,
             "generation": plan.generation.model_dump(exclude_none=True),
@@ -89,17 +103,17 @@ class CellRunner:
             "versions": versions(),
         }
 
-    def key(self, cell: Cell) -> str:
-        """Hash of what the cell depends on; finished cells are filed under it."""
-        text = json.dumps(self.depends(cell), sort_keys=True)
+    def key(self, cell: Cell, plan: Plan | None = None) -> str:
+        """Hash of what the cell ``depends`` on; finished cells are filed under it."""
+        text = json.dumps(self.depends(cell, plan), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def load(self) -> None:
         """Load the target and map the donors; ``run`` does it otherwise."""
         self._model(None)
 
-    def run(self, cell: Cell) -> Evaluated:
-        """Evaluate a cell."""
+    def run(self, cell: Cell, items: Items | None = None) -> Evaluated:
+        """Evaluate a cell, or these items of it alone."""
         from lm_eval.loggers import EvaluationTracker
 
         began = time.perf_counter()
@@ -109,7 +123,7 @@ class CellRunner:
         model.withhold(self.book.withholding(cell.variant) if cell.forced else None)
         with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
             tracker = EvaluationTracker(output_path=scratch)
-            samples = self._evaluate(cell, model, tracker)
+            samples = self._evaluate(cell, model, tracker, items)
             rows = [{**row, "task": task} for task in sorted(samples) for row in samples[task]]
             long = lengths(rows, lambda text: len(model.tokenizer.encode(text)))
             facts = {**describe(rows, long), "lengths": long}
@@ -117,16 +131,28 @@ class CellRunner:
             files = packed(Path(scratch))
         return Evaluated(cell, depends, facts, files, time.perf_counter() - began)
 
-    def _evaluate(self, cell: Cell, model: Loaded, tracker: "EvaluationTracker") -> dict[str, Any]:
+    def _evaluate(
+        self, cell: Cell, model: Loaded, tracker: "EvaluationTracker", items: Items | None
+    ) -> dict[str, Any]:
         from lm_eval import simple_evaluate
 
         from rvec_merge.experiment.machine_facts import one_look_at_the_machine
         from rvec_merge.tasks.templates import fast_templates
+        from rvec_merge.tasks.thinking import read_after
 
         plan = self.plan
         tasks = self.book.tasks(cell.variant)
+        if items is not None:
+            tasks = {name: task for name, task in tasks.items() if name in items}
         generation = plan.generation.model_dump(exclude_none=True)
         evaluated = self._own(cell) or self.recipe.config.base_model
+        for task in tasks.values():
+            if (repeats := plan.task(cell.task).samples) > 1:
+                task.set_config("repeats", repeats)
+            if plan.thinking.end is not None:
+                read_after(task, plan.thinking.end)
+        if plan.thinking.on is not None:
+            model.lm.chat_template_args = {"enable_thinking": plan.thinking.on}
         model.lm.cut.clear()
         with quiet(), fast_templates(), one_look_at_the_machine():
             results = simple_evaluate(
@@ -135,7 +161,8 @@ class CellRunner:
                 tasks=list(tasks.values()),
                 task_manager=self.book.manager(cell.variant),
                 batch_size=plan.batch_size,
-                limit=plan.limit,
+                limit=plan.limit if items is None else None,
+                samples=None if items is None else {n: list(ids) for n, ids in items.items()},
                 bootstrap_iters=0,  # the intervals that are reported are paired, and ours
                 evaluation_tracker=tracker,
                 apply_chat_template=plan.chat_template
@@ -166,7 +193,7 @@ class CellRunner:
             # The same files that the weights are recomputed from, at the recipe's revision.
             folder = folder_of(self.recipe.config.target if donor is None else donor)
             changing = self.recipe if donor is None else None
-            self._loaded = self.backend.load(folder, self.plan, changing)
+            self._loaded = self.backend.load(folder, self.plan, changing, self.others)
             self._holds = donor
         return self._loaded
 

@@ -21,6 +21,10 @@ class RunSettings:
     confirm_run_unsafe_code: Annotated[
         bool, Option("Run the code that models write, where a task (HumanEval) asks for it.")
     ] = False
+    extend: Annotated[
+        bool,
+        Option("Of finished results: run outputs that were cut off again, with twice the tokens."),
+    ] = False
     backend: Annotated[
         Literal["hf", "vllm"],
         Option("What generates: transformers, or vLLM. Cells of the two are never compared."),

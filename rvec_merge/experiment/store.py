@@ -148,6 +148,11 @@ class Store:
             )
         return read_as(path, Head).model_dump()
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether a summary was made of the cells, and none has been run since."""
+        return (self.root / _FINDINGS[0]).is_file()
+
     def cell(self, key: str) -> CellResult:
         """A finished cell.
 

@@ -149,6 +149,16 @@ class TaskBook:
             )
         return metric, plan.filter or filters[0]
 
+    def stock_metric(self, variant: str) -> str | None:
+        """lm-eval's own first metric of a task; None where it has none, or it is no mean."""
+        task = next(iter(self.tasks(variant).values()))
+        for listed in task.config.metric_list or []:
+            name = listed["metric"]
+            name = name if isinstance(name, str) else name.__name__
+            how = getattr(task.aggregation().get(name), "__name__", "")
+            return name if how == "mean" else None
+        return None
+
     def knows(self, name: str) -> bool:
         """Whether a variant of that name exists."""
         return name in self._names()

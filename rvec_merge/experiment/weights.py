@@ -1,7 +1,7 @@
 """The weights of a condition, tensor by tensor, with the bits that a merge would write."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from rvec_merge.arithmetic.loop import BLOCK, BlockLoop
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import State
+from rvec_merge.experiment.others import norm_ratio
 from rvec_merge.experiment.states import DONORS, donor_of, has_one_scale
 from rvec_merge.hub.models import open_inputs
 from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, PlannedTensor, plan_merge
@@ -38,20 +39,26 @@ class StateWeights:
         recipe: says what is added to what. Where its scale is one number, a state's scale takes
             its place; where it is a mask or a gradient, a state's scale multiplies it.
         allowed: settings in which the inputs' configs may differ.
+        others: by name, recipes that put other vectors on the same target.
 
     Raises:
-        PlanError: the recipe needs mergekit's executor.
+        PlanError: a recipe needs mergekit's executor, or another vector lacks a tensor.
         RvecError: what the preflight refuses.
     """
 
-    def __init__(self, recipe: Recipe, *, allowed: Sequence[str] = ()) -> None:
-        report = examine(recipe, None, allowed=allowed)
-        report.raise_errors()
-        try:
-            inputs = open_inputs(recipe, mapped=True)
-            self.plan: MergePlan = plan_merge(recipe, report.tensors, inputs)
-        except NotStreamable as reason:
-            raise not_in_memory([str(reason)]) from None
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        allowed: Sequence[str] = (),
+        others: Mapping[str, Recipe] | None = None,
+    ) -> None:
+        self.plan = _planned(recipe, allowed)
+        self._others = {
+            name: {tensor.name: tensor for tensor in _planned(other, allowed).tensors}
+            for name, other in (others or {}).items()
+        }
+        self._ratios: dict[tuple[str, str], float] = {}
         self._one_scale = has_one_scale(recipe.config)
         self._recipe = recipe
         self._sample = Sample.of(sum(tensor.numel for tensor in self.plan.tensors))
@@ -77,6 +84,8 @@ class StateWeights:
         self.effect = None
         measured: list[tuple[int, list[Sums]]] = []
         with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
+            if state.kind == "other":
+                self._measure(state.name, pool)
             begun: deque[tuple[PlannedTensor, Tensor, list[Future[list[Sums]]]]] = deque()
 
             def finished() -> tuple[str, Tensor]:
@@ -96,6 +105,19 @@ class StateWeights:
             while begun:
                 yield finished()
         self.effect = combine(measured) if state.scale else None
+
+    def _measure(self, name: str, pool: ThreadPoolExecutor) -> None:
+        """Find what gives another vector this one's norm, tensor by tensor; once."""
+        there = self._others[name]
+        tensors = [
+            t for t in self.plan.tensors if t.value is None and (name, t.name) not in self._ratios
+        ]
+        own = [
+            replace(t, parameters={**t.parameters, "scale": 1.0}) if self._one_scale else t
+            for t in tensors
+        ]
+        found = pool.map(lambda t: norm_ratio(t, there[t.name]), own)
+        self._ratios |= {(name, t.name): ratio for t, ratio in zip(tensors, found, strict=True)}
 
     def _spans(self, tensor: PlannedTensor) -> list[slice]:
         # A mask needs the whole tensor's order, so one thread does it all.
@@ -139,11 +161,24 @@ class StateWeights:
                 )
             # As it is stored: a recipe's dtype rounds what is merged.
             return stored.model.source(stored.name), []
+        if state.kind == "other":
+            there = self._others[state.name][tensor.name]
+            scale = there.scale * self._ratios[state.name, tensor.name] * state.scale
+            return replace(there, parameters={**there.parameters, "scale": scale}).open()
         own = 1.0 if self._one_scale else tensor.scale
         control = state.kind if state.kind in CONTROL_KINDS else "none"
         changed = {"scale": own * state.scale, "control": control, "seed": state.seed}
         target, deltas = replace(tensor, parameters={**tensor.parameters, **changed}).open()
         return target, deltas
+
+
+def _planned(recipe: Recipe, allowed: Sequence[str]) -> MergePlan:
+    report = examine(recipe, None, allowed=allowed)
+    report.raise_errors()
+    try:
+        return plan_merge(recipe, report.tensors, open_inputs(recipe, mapped=True))
+    except NotStreamable as reason:
+        raise not_in_memory([recipe.source, str(reason)]) from None
 
 
 def fresh(dtype: torch.dtype) -> Memory:

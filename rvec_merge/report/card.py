@@ -140,7 +140,7 @@ def _section(results: Results, license: str | None) -> str:
         "Differences are from the target on the same items with the same prompt; ± is one standard "
         "error; each interval stands alone, p is two-sided and adjusted (Holm) over all rows of "
         "the experiment. Controls are vectors of the same norm that carry no skill. "
-        + wording.donors(results.plan.donors),
+        + f"{wording.donors(results.plan.donors)} {wording.generation(results.plan)}",
         "### Limits",
         "\n".join(f"- {limit}" for limit in _limits(results, license)),
         "### Recipe",
@@ -159,7 +159,7 @@ def _limits(results: Results, license: str | None) -> list[str]:
         f"Nothing was measured beyond {tasks}: what the vector does elsewhere, for better or "
         "worse, is not known.",
         "One run of each condition. The intervals say how results vary over items, not over "
-        "training runs, sampling or other prompts.",
+        "training runs or other prompts.",
         f"Weights were evaluated in {plan.precision}. A file in a coarser type holds a rounded "
         "vector, and may score otherwise.",
     ]

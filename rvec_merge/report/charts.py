@@ -7,14 +7,14 @@ from typing import Literal
 
 from rvec_merge.experiment.conditions import TARGET, Cell, State
 from rvec_merge.results import wording
+from rvec_merge.results.columns import differing_effective
 from rvec_merge.results.read import Results
 from rvec_merge.results.summary import Row
+from rvec_merge.stats.intervals import Z, wilson
 from rvec_merge.stats.significance import ALPHA, Mean
 from rvec_merge.vector.heat_map import HeatMap
 
-Z = 1.959964  # standard errors on either side of a 95 % interval
 Family = Literal["target", "vector", "control", "donor"]
-_DIFFERS = 0.01  # of the scale; below it a second axis would repeat the first
 
 
 @dataclass(frozen=True)
@@ -216,16 +216,11 @@ def _point(row: Row, binary: bool) -> ScalePoint:
 
 
 def _level(mean: Mean, binary: bool) -> Estimate:
-    low, high = mean.mean - Z * mean.standard_error, mean.mean + Z * mean.standard_error
     if binary:
-        return Estimate(100 * mean.mean, max(0.0, 100 * low), min(100.0, 100 * high))
+        low, high = wilson(mean.mean, mean.n)
+        return Estimate(100 * mean.mean, 100 * low, 100 * high)
+    low, high = mean.mean - Z * mean.standard_error, mean.mean + Z * mean.standard_error
     return Estimate(mean.mean, low, high)
-
-
-def differing_effective(scale: float, effective: float | None) -> float | None:
-    """The effective scale, or None where it says no more than the scale."""
-    differs = effective is not None and abs(effective - scale) > _DIFFERS * abs(scale)
-    return effective if differs else None
 
 
 def _family(state: State) -> Family:

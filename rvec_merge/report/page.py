@@ -19,16 +19,15 @@ from rvec_merge.experiment.conditions import Cell
 from rvec_merge.files.names import write_below
 from rvec_merge.report.charts import (
     Chart,
-    differing_effective,
     forest_chart,
     robust_chart,
     scale_chart,
 )
 from rvec_merge.report.items import packed_items
 from rvec_merge.results import wording
+from rvec_merge.results.columns import Column, columns
 from rvec_merge.results.read import Results
 from rvec_merge.results.steps import about_steps
-from rvec_merge.results.summary import Row
 from rvec_merge.stats.verdict import Finding
 from rvec_merge.vector.heat_map import HeatMap
 
@@ -43,21 +42,6 @@ _MARKS = {
     Finding.HURTS: "▼",
     Finding.UNDECIDED: "◇",
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the conditions table: what is shown, and what it sorts by."""
-
-    title: str
-    texts: tuple[str, ...]
-    values: tuple[float | None, ...]
-    wide: bool  # left out on narrow screens, and told in the row's small print
-
-    @property
-    def constant(self) -> bool:
-        """Whether every row says the same."""
-        return len(self.texts) > 1 and len(set(self.texts)) == 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +92,8 @@ def render_page(results: Results, vector: HeatMap | str) -> str:
         summary=results.summary,
         verdicts=[(_MARKS[v.finding], v, wording.sentence(v)) for v in results.summary.verdicts],
         about_steps=about_steps(results.summary.rows, results.summary.scale),
-        donors=wording.donors(results.plan.donors),
+        donors=f"{wording.donors(results.plan.donors)} {wording.generation(results.plan)}".strip(),
+        flags=results.summary.flags,
         sections=sections,
         charts=charts,
         vector=vector,
@@ -127,8 +112,7 @@ def render_page(results: Results, vector: HeatMap | str) -> str:
 
 def _section(results: Results, task: str, charts: range) -> TaskSection:
     rows = results.rows(task)
-    binary = results.binary(task)
-    columns = _columns(rows, binary)
+    shown = columns(rows, binary=results.binary(task))
     groups: dict[Cell, list[int]] = {}
     for i, row in enumerate(rows):
         groups.setdefault(row.cell.baseline, []).append(i)
@@ -138,75 +122,11 @@ def _section(results: Results, task: str, charts: range) -> TaskSection:
     return TaskSection(
         task,
         tuple(row.cell.condition for row in rows),
-        tuple(column for column in columns if not column.constant),
-        tuple(f"{c.title} {c.texts[0]}" for c in columns if c.constant and c.texts[0]),
+        tuple(column for column in shown if not column.constant),
+        tuple(f"{c.title} {c.texts[0]}" for c in shown if c.constant),
         tuple(charts),
         tuple(tuple(group) for group in headed),
     )
-
-
-def _columns(rows: Sequence[Row], binary: bool) -> list[Column]:
-    def column(title: str, shown: Any, value: Any, *, wide: bool = True) -> Column:
-        values = tuple(value(row) for row in rows)
-        pairs = zip(rows, values, strict=True)
-        return Column(title, tuple("" if v is None else shown(r) for r, v in pairs), values, wide)
-
-    def number(title: str, name: str, form: str, factor: float = 1) -> Column:
-        def value(row: Row) -> float | None:
-            found = getattr(row, name)
-            return None if found is None else factor * found
-
-        return column(title, lambda r: format(value(r), form).replace("-", "−"), value)
-
-    def difference(row: Row) -> str:
-        assert row.comparison is not None
-        return wording.change(row.comparison.difference, binary=binary)
-
-    def interval(row: Row) -> str:
-        assert row.comparison is not None
-        return wording.interval(row.comparison)
-
-    def changed(row: Row) -> str:
-        assert row.comparison is not None
-        return f"{row.comparison.rose} · {row.comparison.fell}"
-
-    def p(row: Row) -> str:
-        assert row.p_adjusted is not None
-        return wording.p_value(row.p_adjusted)
-
-    def effective(row: Row) -> float | None:
-        """What rounding left of the scale, where that is another number."""
-        return differing_effective(row.cell.state.scale, row.effective_scale)
-
-    def signed(value: float | None) -> str:
-        assert value is not None
-        return f"{value:.2f}".replace("-", "−")
-
-    level = "accuracy %" if binary else "mean"
-    return [
-        column("n", lambda r: str(r.level.n), lambda r: r.level.n),
-        column(
-            level,
-            lambda r: wording.level(r.level, binary=binary),
-            lambda r: r.level.mean,
-            wide=False,
-        ),
-        column(
-            "difference", difference, lambda r: r.comparison and r.comparison.difference, wide=False
-        ),
-        column("95 % interval, alone", interval, lambda r: r.comparison and r.comparison.low),
-        column("p, Holm", p, lambda r: r.p_adjusted, wide=False),
-        column(
-            "fixed · broken" if binary else "higher · lower",
-            changed,
-            lambda r: r.comparison and r.comparison.rose,
-        ),
-        column("effective scale", lambda r: signed(effective(r)), effective),
-        number("tokens", "tokens", ".1f"),
-        number("steps", "steps", ".2f"),
-        number("parsable %", "parsable", ".1f", 100),
-        number("truncated %", "truncated", ".1f", 100),
-    ]
 
 
 def _json(value: Any) -> str:

@@ -12,7 +12,7 @@ from rvec_merge.experiment.store import CellResult
 from rvec_merge.stats.significance import Outcomes
 
 if TYPE_CHECKING:
-    from rvec_merge.experiment.run import Experiment
+    from rvec_merge.experiment.planned import Experiment
 
 
 Key = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 from rvec_merge.errors import ResultsError
 from rvec_merge.experiment.conditions import Cell
-from rvec_merge.experiment.run import Experiment
+from rvec_merge.experiment.planned import Experiment
 from rvec_merge.experiment.store import CellResult, Store
 from rvec_merge.files.reading import damaged, read_as
 from rvec_merge.results.flips import Flips

@@ -1,18 +1,29 @@
 """What an experiment found: verdicts, comparisons and the scale curve, as data."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from rvec_merge.experiment.choosing import at_an_end, stuck_tasks
 from rvec_merge.experiment.conditions import TARGET, Cell, State, control_states, sweep_cells
 from rvec_merge.experiment.fingerprint import ModelInput, model_inputs
-from rvec_merge.experiment.run import Experiment
+from rvec_merge.experiment.plan import Plan
+from rvec_merge.experiment.planned import Experiment
 from rvec_merge.experiment.store import CellResult
 from rvec_merge.results.flips import Flips, flips
 from rvec_merge.results.wording import sentence
-from rvec_merge.stats.controls import ControlDraw
-from rvec_merge.stats.question import Question
-from rvec_merge.stats.significance import Comparison, Mean, holm, in_one_unit, mean, paired, shared
+from rvec_merge.stats.controls import ControlDraw, OtherVector
+from rvec_merge.stats.question import Beside, Question
+from rvec_merge.stats.significance import (
+    Comparison,
+    Mean,
+    Outcomes,
+    holm,
+    in_one_unit,
+    mean,
+    paired,
+    shared,
+)
 from rvec_merge.stats.verdict import RULE, Verdict, judge
 
 
@@ -27,6 +38,9 @@ class Row:
         p_adjusted: by Holm over all rows of the experiment; None for a baseline.
         tokens, parsable, steps, truncated: of the outputs; see ``outputs.describe``.
         effective_scale: what rounding left of the scale; None where nothing was added.
+        shares: of the outputs or items, by name: ``strict``, right by the task's own filter where
+            ``answer`` is tested; ``pass@k`` and ``maj@k`` of several samples; ``not judged`` and
+            ``thinking unfinished`` where there are any.
     """
 
     cell: Cell
@@ -38,6 +52,7 @@ class Row:
     steps: float | None
     effective_scale: float | None
     truncated: float | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,7 @@ class Summary:
         candidates: the scale curve, on the items that chose the scale.
         donors: whose tokenizer, chat template, config and generation config the donors had; None
             where they were not evaluated, and in results of a version that did not say.
+        flags: what makes a task's comparison say little, in words.
         inputs: the checkpoints; empty in results of a version that did not record them.
         flips: which items changed, a record per row; kept in a file of its own.
     """
@@ -75,6 +91,7 @@ class Summary:
     donors: str | None = None
     inputs: tuple[ModelInput, ...] = ()
     flips: tuple[Flips, ...] = ()
+    flags: tuple[str, ...] = ()
 
     def binary(self, task: str) -> bool:
         """Whether the task's outcomes are right or wrong, so that a mean is a share of items."""
@@ -99,6 +116,7 @@ class Summary:
             "candidates": [asdict(c) for c in self.candidates],
             "donors": self.donors,
             "inputs": [asdict(i) for i in self.inputs],
+            "flags": list(self.flags),
         }
 
 
@@ -118,12 +136,15 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
     questions = []
     for task in plan.tasks:
         vector = Cell(task.task, State("vector", scale))
-        draws = [Cell(task.task, state) for state in control_states(plan, scale)]
+        controlled = [Cell(task.task, state) for state in control_states(plan, scale)]
+        draws = [c for c in controlled if c.state.kind != "other"]
         controls = tuple(ControlDraw(c.state.kind, c.state.seed, found[c]) for c in draws)
+        others = tuple(OtherVector(c.state.name, found[c]) for c in controlled if c.state.name)
         name = vector.state.label
         budget = experiment.book.budget(vector.variant, plan.generation.max_gen_toks)
-        asked = (found[vector.baseline], found[vector], controls)
-        questions.append(Question(task.task, name, *asked, budget=budget))
+        asked = (found[vector.baseline], found[vector], controls, others)
+        beside = _beside(experiment, vector, found, results)
+        questions.append(Question(task.task, name, *asked, budget=budget, beside=beside))
     compared = {
         c: paired(found[c.baseline], found[c], seed=plan.seed) for c in reported if c.baseline != c
     }
@@ -143,6 +164,7 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
             facts[cell]["steps"],
             facts[cell]["effective_scale"],
             facts[cell].get("truncated"),
+            _shares(experiment, cell, facts[cell]),
         )
         for cell in reported
     ]
@@ -158,7 +180,7 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
     ]
     return Summary(
         scale,
-        _chosen_on(experiment),
+        _chosen_on(experiment, results),
         RULE,
         judge(questions, seed=plan.seed),
         tuple(rows),
@@ -166,14 +188,68 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
         plan.donors or None,
         model_inputs(experiment.recipe),
         tuple(flips(experiment, c, found[c.baseline], found[c], results[c]) for c in reported),
+        tuple(_flags(plan, rows)),
     )
 
 
-def _chosen_on(experiment: Experiment) -> str:
+def _flags(plan: Plan, rows: Sequence[Row]) -> Iterator[str]:
+    """Tasks on which target and donors are at the floor or the ceiling alike."""
+    for task in plan.tasks:
+        shown = [
+            row.level.mean
+            for row in rows
+            if row.cell.task == task.task
+            and row.cell.state.kind in {"target", "sft", "grpo"}
+            and not (row.cell.perturbation or row.cell.forced)
+        ]
+        if (end := at_an_end(shown)) is not None:
+            yield (
+                f"{task.task}: target and donors are all at the {end} of the metric that is "
+                "tested; read some outputs before believing that nothing changed."
+            )
+
+
+def _beside(
+    experiment: Experiment,
+    vector: Cell,
+    found: Mapping[Cell, Outcomes],
+    results: Mapping[Cell, CellResult],
+) -> dict[Beside, tuple[Outcomes, Outcomes]]:
+    """The same comparison by the task's own filter, and with the steps forced, where there is."""
+    beside: dict[Beside, tuple[Outcomes, Outcomes]] = {}
+    if (stock := experiment.stock(vector)) is not None:
+        pair = [experiment.scored(c, results[c], *stock) for c in (vector.baseline, vector)]
+        beside["strict"] = (pair[0], pair[1])
+    forced = replace(vector, forced=True)
+    if forced in found:
+        beside["forced"] = (found[forced.baseline], found[forced])
+    return beside
+
+
+def _shares(experiment: Experiment, cell: Cell, facts: Mapping[str, Any]) -> dict[str, float]:
+    shares = {}
+    if (stock := experiment.stock(cell)) is not None:
+        metric, filter_name = stock
+        shares["strict"] = facts["means"][filter_name][metric]
+    samples = experiment.plan.task(cell.task).samples
+    for name, key in (("pass", "answer_pass"), ("maj", "answer_majority")):
+        if (share := facts.get(key)) is not None:
+            shares[f"{name}@{samples}"] = share
+    for key in ("not_judged", "thinking_unfinished"):
+        if share := facts.get(key):
+            shares[key.replace("_", " ")] = share
+    return shares
+
+
+def _chosen_on(experiment: Experiment, results: Mapping[Cell, CellResult]) -> str:
     plan = experiment.plan
     if len(plan.scales) == 1:
         return "the plan names one scale"
-    tasks = [t for t in plan.tasks if t.selects]
+    stuck = stuck_tasks(experiment, results)
+    tasks = [t for t in plan.tasks if t.selects and not {t.task, t.validation} & stuck.keys()]
+    if not tasks:
+        ends = ", ".join(f"{task} is at its {end}" for task, end in stuck.items())
+        return f"the smallest of the plan, since nothing could choose one: {ends} at every scale"
     if plan.selection.by == "validation":
         return (
             f"chosen on {', '.join(str(t.validation) for t in tasks)}, whose items are not reported"

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.results import wording
+from rvec_merge.results.columns import columns
 from rvec_merge.results.steps import about_steps
 from rvec_merge.results.summary import Candidate, Row, Summary, is_binary
 
@@ -18,9 +19,11 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
     parts = [
         "# What the experiment found",
         f"Recipe `{recipe}`, weights in {plan.precision}; "
-        f"scale {summary.scale:g}, {summary.chosen_on}.",
+        f"scale {summary.scale:g}, {summary.chosen_on}. {wording.generation(plan)}",
         "\n".join(f"- **{v.finding.value}**. {wording.sentence(v)}" for v in summary.verdicts),
-        "\n".join(f"- {sentence}" for sentence in about_steps(summary.rows, summary.scale)),
+        "\n".join(
+            f"- {said}" for said in (*summary.flags, *about_steps(summary.rows, summary.scale))
+        ),
     ]
     for task in plan.tasks:
         rows = [row for row in summary.rows if row.cell.task == task.task]
@@ -46,25 +49,8 @@ def markdown(summary: Summary, plan: Plan, recipe: str) -> str:
 
 def conditions_table(rows: Sequence[Row]) -> str:
     """One task's conditions, as a Markdown table; columns that say nothing are left out."""
-    binary = is_binary(rows)
-    columns = {
-        "condition": [row.cell.condition for row in rows],
-        "n": [str(row.level.n) for row in rows],
-        "accuracy %" if binary else "mean": [wording.level(r.level, binary=binary) for r in rows],
-        "difference": [_difference(row) for row in rows],
-        "95 % interval, each alone": [
-            wording.interval(r.comparison) if r.comparison else _NONE for r in rows
-        ],
-        "p, Holm": [_NONE if r.p_adjusted is None else wording.p_value(r.p_adjusted) for r in rows],
-        "effective scale": [_number(row.effective_scale, ".2f") for row in rows],
-        "tokens": [_number(row.tokens, ".1f") for row in rows],
-        "steps": [_number(row.steps, ".2f") for row in rows],
-        "parsable %": [_number(row.parsable and 100 * row.parsable, ".1f") for row in rows],
-        "truncated %": [_number(r.truncated and 100 * r.truncated, ".1f") for r in rows]
-        if any(r.truncated for r in rows)
-        else [],
-    }
-    return _table({name: cells for name, cells in columns.items() if any(cells)})
+    shown = {one.title: list(one.texts) for one in columns(rows, binary=is_binary(rows))}
+    return _table({"condition": [row.cell.condition for row in rows], **shown})
 
 
 def candidates_table(candidates: Sequence[Candidate], binary: Mapping[str, bool]) -> str:
@@ -85,7 +71,8 @@ def cells_csv(rows: Iterable[Row]) -> str:
     """Every reported condition, one row each, unrounded."""
     records = [_record(row) for row in rows]
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
+    names = dict.fromkeys(name for record in records for name in record)
+    writer = csv.DictWriter(out, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return out.getvalue()
@@ -111,13 +98,8 @@ def _record(row: Row) -> dict[str, object]:
         "parsable": row.parsable,
         "truncated": row.truncated,
         "effective_scale": row.effective_scale,
+        **row.shares,
     }
-
-
-def _difference(row: Row) -> str:
-    if row.comparison is None:
-        return _NONE
-    return wording.change(row.comparison.difference, binary=row.comparison.binary)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from rvec_merge.experiment.plan import Plan
 from rvec_merge.stats.controls import FEWEST_DRAWS
-from rvec_merge.stats.question import Way
-from rvec_merge.stats.significance import Comparison, Mean
+from rvec_merge.stats.question import Beside, Way
+from rvec_merge.stats.significance import ALPHA, Comparison, Mean
 from rvec_merge.stats.verdict import Finding, Verdict
+
+_CAVEATS: tuple[Beside, ...] = ("strict", "forced")
+_GAINS = (Finding.HELPS, Finding.NOT_ABOVE, Finding.UNCONTROLLED)
+_MORE = 4  # times the samples, or the items
+_LITTLE = 0.25  # of a gain: the most that may be left where all of it is said to be gone
 
 
 def donors(choice: str | bool) -> str:
@@ -21,6 +27,25 @@ def donors(choice: str | bool) -> str:
         "Donors were evaluated with the target's tokenizer, chat template, config and generation "
         "config."
     )
+
+
+def generation(plan: Plan) -> str:
+    """How outputs were generated, as sentences."""
+    settings = plan.generation
+    said = ["Generation is greedy, where a task does not say otherwise."]
+    if settings.do_sample:
+        named = {"temperature": settings.temperature or 1.0}
+        named |= {k: v for k in ("top_p", "top_k") if (v := getattr(settings, k)) is not None}
+        given = ", ".join(f"{name} {value:g}" for name, value in named.items())
+        said = [f"Outputs are sampled: {given}, seed {plan.seed}."]
+        several = [f"{t.task} {t.samples}" for t in plan.tasks if t.samples > 1]
+        if several:
+            said.append(
+                f"Samples per item, over which its value is the mean: {', '.join(several)}."
+            )
+    if plan.thinking.end is not None:
+        said.append(f"Answers are read after {plan.thinking.end}.")
+    return " ".join(said)
 
 
 def level(mean: Mean, *, binary: bool) -> str:
@@ -67,19 +92,42 @@ def p_phrase(p: float) -> str:
 
 
 def sentence(verdict: Verdict) -> str:
-    """What the rule found for one question, with its figures."""
-    head = f"{verdict.condition}, {verdict.task}: {verdict.finding.value}."
-    return " ".join([head, _effect(verdict), *_rest(verdict)])
+    """What the rule found for one question, with its figures; the finding itself stands before."""
+    return " ".join([_effect(verdict), *_rest(verdict), *_sampled(verdict)])
 
 
 def _effect(verdict: Verdict) -> str:
-    comparison = verdict.comparison
-    unit = " points" if comparison.binary else ""
-    moved = change(comparison.difference, binary=comparison.binary)
+    comparison, caveat = verdict.comparison, caveat_of(verdict)
     return (
-        f"{moved}{unit} on {comparison.n} items (95 % interval {interval(comparison)}, "
+        f"{verdict.condition}, {verdict.task}: {_moved(comparison)} on {comparison.n} items"
+        f"{f', {caveat}' if caveat else ''} (95 % interval {interval(comparison)}, "
         f"adjusted {p_phrase(verdict.p_adjusted)})."
     )
+
+
+def _moved(comparison: Comparison) -> str:
+    unit = " points" if comparison.binary else ""
+    return f"{change(comparison.difference, binary=comparison.binary)}{unit}"
+
+
+def caveat_of(verdict: Verdict) -> str:
+    """What a reader must not miss of a finding, as part of a sentence; empty where nothing is.
+
+    Format: the task's own filter sees a change that ``answer`` does not. Habit: of a gain, little
+    or nothing is left where both conditions are made to write the steps.
+    """
+    strict, forced = (verdict.beside.get(name) for name in _CAVEATS)
+    if verdict.finding is Finding.NOTHING and strict is not None and strict.p < ALPHA:
+        return f"format, not ability (the task's own filter: {_moved(strict)})"
+    gained = verdict.comparison.difference
+    if forced is None or verdict.finding not in _GAINS:
+        return ""
+    if forced.high < gained * _LITTLE:
+        part = "all" if forced.difference <= 0 else "nearly all"
+        return f"{part} of it the habit of writing steps"
+    if forced.low <= 0:
+        return "not shown to be more than the habit of writing steps"
+    return "" if forced.difference >= gained / 2 else "most of it the habit of writing steps"
 
 
 def _rest(verdict: Verdict) -> list[str]:
@@ -127,6 +175,21 @@ def _detectable(verdict: Verdict) -> str:
     return f"An effect of {found}{unit} would have been found four times in five."
 
 
+def _sampled(verdict: Verdict) -> list[str]:
+    found = verdict.sampling
+    if found is None or not found.total:
+        return []
+    k, n, binary = found.samples, found.items, verdict.comparison.binary
+    deeper, wider = (
+        size(found.detectable(samples=s, items=i, alpha=ALPHA / verdict.family), binary=binary)
+        for s, i in ((_MORE * k, n), (k, _MORE * n))
+    )
+    return [
+        f"Of its variance, {percent(found.share)} is which {k} outputs were drawn: {_MORE * k} "
+        f"samples would show an effect of {deeper} points, {_MORE * n} items one of {wider}."
+    ]
+
+
 def _truncation(verdict: Verdict) -> str:
     before, after = (f"{100 * share:.1f} %" for share in verdict.truncated)
     found = verdict.ways or {}
@@ -136,5 +199,6 @@ def _truncation(verdict: Verdict) -> str:
         budget = f"max_gen_toks: {2 * verdict.budget} (it was {verdict.budget})"
     return (
         f"{after} of its outputs were cut off at the token budget, and {before} of the target's. "
-        f"Their items counted {ways}. Run it again with {budget}."
+        f"Their items counted {ways}. Run it again with {budget}: --extend does so for "
+        "the outputs that were cut off."
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Literal
 
 import numpy as np
 
 from rvec_merge.stats.controls import ControlDraw, OtherVector
 from rvec_merge.stats.significance import Outcomes
+
+# By the filter of the task's own; with the worked steps forced, in both conditions.
+Beside = Literal["strict", "forced"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Question:
         controls: draws of each kind.
         others: other vectors at the same norm.
         budget: tokens that an output may have; None where it is not known.
+        beside: baseline and condition measured in another way; told, not judged.
     """
 
     task: str
@@ -29,6 +34,7 @@ class Question:
     controls: tuple[ControlDraw, ...] = ()
     others: tuple[OtherVector, ...] = ()
     budget: int | None = None
+    beside: Mapping[Beside, tuple[Outcomes, Outcomes]] = field(default_factory=dict)
 
     def each(self, change: Callable[[Outcomes], Outcomes]) -> Question:
         """The question with every condition's outcomes changed alike."""

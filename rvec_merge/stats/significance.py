@@ -28,6 +28,9 @@ class Outcomes:
         (a group's subtasks) default to one stratum; ``truncated``, whether an output of the item
         was cut off at the token budget, to no.
 
+    Attributes:
+        samples: outputs per item, of which a value is the mean.
+
     Raises:
         ResultsError: lengths differ, an item occurs twice, or a value is not finite.
     """
@@ -36,6 +39,7 @@ class Outcomes:
     values: Floats
     strata: NDArray[Any] = field(default_factory=lambda: np.empty(0))
     truncated: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    samples: int = 1
 
     def __post_init__(self) -> None:
         items, values = np.asarray(self.items), np.asarray(self.values, dtype=np.float64)
@@ -76,7 +80,17 @@ class Outcomes:
     def kept(self, mask: NDArray[np.bool_]) -> Outcomes:
         """The items that the mask takes. Shapes: ``(n,)``, in the order of ``items``."""
         items, values = self.items[mask], self.values[mask]
-        return Outcomes(items, values, self.strata[mask], self.truncated[mask])
+        return Outcomes(items, values, self.strata[mask], self.truncated[mask], self.samples)
+
+    @property
+    def are_shares(self) -> bool:
+        """Whether every value is the share of an item's outputs that are right."""
+        right = self.values * self.samples
+        return bool(
+            np.isclose(right, np.round(right)).all()
+            and (right > -0.5).all()
+            and (right < self.samples + 0.5).all()
+        )
 
 
 def shared(several: Sequence[Outcomes]) -> list[Outcomes]:
@@ -121,7 +135,8 @@ class Comparison:
         low, high: 95 % interval of the difference, not adjusted for how many are shown: a score
             interval of 0/1 values, a paired bootstrap of others.
         rose, fell: items whose value is higher, or lower, under the condition.
-        binary: every value is 0 or 1, also in what it is shown with; differences are points then.
+        binary: every output is right or wrong, also in what it is shown with; differences are
+            points then.
         p: two-sided; `test` says how it was found.
     """
 
@@ -167,8 +182,8 @@ def paired(
     for t, weight in enumerate(weights):
         values, counts = np.unique(change[stratum == t], return_counts=True)
         strata.append(Changes(values, counts, weight))
-    binary = bool((before * (1 - before) == 0).all() and (after * (1 - after) == 0).all())
-    if binary:
+    single = bool((before * (1 - before) == 0).all() and (after * (1 - after) == 0).all())
+    if single:
         difference = float(sum(s.weight * (s.values @ s.counts) for s in strata))
         low, high = combined((s.weight * s.size, *s.directions(), s.size) for s in strata)
     else:
@@ -184,9 +199,9 @@ def paired(
         high=high,
         rose=int((change > 0).sum()),
         fell=int((change < 0).sum()),
-        binary=binary,
+        binary=single or (baseline.are_shares and condition.are_shares),
         p=p,
-        test=("exact McNemar" if binary else "exact sign flips") if exact else "sampled sign flips",
+        test=("exact McNemar" if single else "exact sign flips") if exact else "sampled sign flips",
     )
 
 

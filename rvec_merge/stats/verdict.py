@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from rvec_merge.errors import PlanError
@@ -17,7 +17,8 @@ from rvec_merge.stats.controls import (
     vector_tests,
 )
 from rvec_merge.stats.power import detectable_effect
-from rvec_merge.stats.question import Question, Way, counted
+from rvec_merge.stats.question import Beside, Question, Way, counted
+from rvec_merge.stats.sampling import Sampling, sampling
 from rvec_merge.stats.significance import ALPHA, RESAMPLES, Comparison, holm, in_one_unit, paired
 
 RULE = f"""\
@@ -73,6 +74,8 @@ class Verdict:
         truncated: share of items cut off at the token budget: the baseline's, the condition's.
         ways: what was found in each way of counting those; empty where there are none.
         budget: tokens that an output might have; None where it is not known.
+        sampling: what of the uncertainty is due to sampling; None where an item has one output.
+        beside: the same comparison measured in other ways, by their names; not adjusted.
     """
 
     task: str
@@ -89,6 +92,8 @@ class Verdict:
     truncated: tuple[float, float] = (0.0, 0.0)
     ways: Mapping[Way, Finding] | None = None
     budget: int | None = None
+    sampling: Sampling | None = None
+    beside: Mapping[Beside, Comparison] = field(default_factory=dict)
 
 
 def judge(
@@ -159,6 +164,11 @@ def _judged(questions: Sequence[Question], resamples: int, seed: int) -> tuple[V
             detectable=detectable_effect(comparisons[i], alpha=ALPHA / len(questions)),
             family=len(questions),
             budget=q.budget,
+            sampling=sampling(q.baseline, q.outcomes),
+            beside={
+                name: paired(*pair, resamples=resamples, seed=seed)
+                for name, pair in q.beside.items()
+            },
         )
         for i, q in enumerate(questions)
     )

@@ -15,12 +15,15 @@ _UNREAD = "[invalid]"
 def lengths(
     rows: Iterable[Mapping[str, Any]], count_tokens: Callable[[str], int]
 ) -> dict[str, dict[str, int]]:
-    """The length of each generated output in tokens, by subtask and doc_id."""
+    """The (mean) length of each item's generated outputs in tokens, by subtask and doc_id."""
     found: dict[str, dict[str, int]] = {}
     for row in rows:
-        said = row["resps"][0][0]
-        if isinstance(said, str) and str(row["doc_id"]) not in found.setdefault(row["task"], {}):
-            found[row["task"]][str(row["doc_id"])] = count_tokens(said)
+        outputs = row["resps"][0]
+        if isinstance(outputs[0], str) and str(row["doc_id"]) not in found.setdefault(
+            row["task"], {}
+        ):
+            written = sum(map(count_tokens, outputs))
+            found[row["task"]][str(row["doc_id"])] = round(written / len(outputs))
     return found
 
 
@@ -34,7 +37,8 @@ def describe(
         lengths: what ``lengths`` found.
 
     Returns:
-        ``items``; ``means``: by filter, then metric; ``tokens``: mean length of the outputs (None
+        ``items``, ``outputs``: how many; ``means``: by filter, then metric; ``tokens``: mean
+        length of the outputs (None
         for loglikelihood tasks); ``parsable``: share of outputs with an answer (None where
         nothing tells); ``no_answer``, ``not_judged``, ``thinking_unfinished``: shares of outputs
         (None for tasks without ``answer``); ``truncated``: share of items cut off at the token
@@ -55,6 +59,7 @@ def describe(
     ]
     return {
         "items": len(first),
+        "outputs": sum(len(row["resps"][0]) for row in first),
         "means": means,
         "tokens": float(np.mean(tokens)) if tokens else None,
         "parsable": _parsable(rows, means, bool(tokens)),
@@ -84,13 +89,17 @@ def outcomes(
     Args:
         names: by subtask, then doc_id, the items to take and what to call them.
     """
-    taken = [
-        (names[row["task"]][row["doc_id"]], _number(row[metric]), row["task"], is_truncated(row))
-        for row in rows
-        if row["filter"] == filter_name and row["doc_id"] in names[row["task"]] and metric in row
-    ]
-    items, values, strata, truncated = zip(*taken, strict=True)
-    return Outcomes(np.array(items), np.array(values), np.array(strata), np.array(truncated))
+    samples = 1
+    taken = []
+    for row in rows:
+        known = names[row["task"]]
+        if row["filter"] == filter_name and row["doc_id"] in known and metric in row:
+            name = known[row["doc_id"]]
+            taken.append((name, _number(row[metric]), row["task"], is_truncated(row)))
+            # A filter's own metrics are of an item's first output.
+            samples = len(row["resps"][0]) if metric == "answer" else 1
+    items, values, strata, truncated = map(np.array, zip(*taken, strict=True))
+    return Outcomes(items, values, strata, truncated, samples)
 
 
 def _parsable(

@@ -39,6 +39,7 @@ class Variant(ConfigurableTask):
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.spec, composed = compose(config)
+        self.think_end: str | None = None
         self._judged: dict[int, dict[str, float]] = {}
         super().__init__(config=composed)
 
@@ -102,6 +103,7 @@ class Variant(ConfigurableTask):
                     self.doc_to_text(one.doc),
                     str(self.doc_to_target(one.doc)),
                     one.resps,
+                    self.think_end,
                 )
                 for one in self.instances
             }

@@ -74,7 +74,7 @@ def run_local(plan: Path, out: Path) -> Log:
     """The experiment in this process."""
     from rvec_merge.experiment.backends.hf import Transformers
     from rvec_merge.experiment.engines.local import LocalEngine
-    from rvec_merge.experiment.run import prepare
+    from rvec_merge.experiment.run import prepare, run
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.results.report_files import write_summary
 
@@ -82,7 +82,7 @@ def run_local(plan: Path, out: Path) -> Log:
     runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, Transformers("cpu"))
     with store.writing(experiment.head()):
         engine = LocalEngine(runner, log.begun.append)
-        scale, results = experiment.run(engine, runner, store, log)
+        scale, results = run(experiment, engine, runner, store, log)
         write_summary(experiment, scale, results, store)
     return log
 

@@ -26,6 +26,7 @@ PLANS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "batch size": ({"batch_size": 15}, {"batch_size"}),
     "limit": ({"limit": 15}, {"limit", "task"}),
     "seed": ({"seed": 1}, {"seed"}),
+    "thinking": ({"thinking": {"end": "</think>"}}, {"thinking"}),
 }
 CELLS: dict[str, tuple[Cell, set[str]]] = {
     "scale": (replace(CELL, state=State("vector", 0.25)), {"weights"}),
@@ -36,7 +37,7 @@ CELLS: dict[str, tuple[Cell, set[str]]] = {
     "perturbation": (replace(CELL, perturbation="typos"), {"variant", "task"}),
     "forced": (replace(CELL, forced=True), {"forced"}),
 }
-OTHERS = {"task", "backend", "versions", "own_prompts"}  # each in a test below
+OTHERS = {"task", "backend", "versions", "own_prompts", "samples"}  # each in a test below
 
 
 def runner(plan: Path, device: str = "cpu") -> CellRunner:
@@ -64,6 +65,20 @@ def test_the_plans_settings(name: str, plan_file: Callable[..., Path]) -> None:
     changes, fields = PLANS[name]
     before = runner(plan_file())
     assert changed((before, CELL), (runner(plan_file(**changes)), CELL)) == fields
+
+
+def test_the_samples(plan_file: Callable[..., Path]) -> None:
+    fixed = {
+        "selection": {"by": "same_items"},
+        "generation": {"do_sample": True},
+        "perturbations": [],
+        "forced_steps": False,
+    }
+    cell = replace(CELL, task="rvec_chain")
+    two, three = (
+        runner(plan_file(**fixed, tasks=[{"task": "rvec_chain", "samples": k}])) for k in (2, 3)
+    )
+    assert changed((two, cell), (three, cell)) == {"samples"}
 
 
 def test_the_cells_own(plan_file: Callable[..., Path]) -> None:
@@ -141,6 +156,45 @@ def test_what_the_folders_hold(
     after = with_recipe(own_family, plan_file, tmp_path)
     same = [key == after.key(cell) for key, cell in zip(keys, cells, strict=True)]
     assert same == [False, False, True]
+
+
+def test_an_adapter_that_was_trained_on(
+    own_family: dict[str, Any], plan_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """What a reference adds to its base counts as the base does."""
+    target = own_family["base_model"]
+    own_family["models"] = []
+    for role in ("grpo", "sft"):
+        folder = write_adapter(tmp_path / role, target)
+        own_family["models"].append({"model": f"{target}+{folder}", "parameters": {"role": role}})
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(own_family))
+
+    def key() -> tuple[str, str]:
+        from rvec_merge.experiment.fingerprint import checkpoint_fingerprint, model_inputs
+
+        checkpoint_fingerprint.cache_clear()
+        planned = runner(plan_file(recipe=str(tmp_path / "recipe.yaml"), donors=False))
+        inputs = {i.reference: i.sha256 for i in model_inputs(planned.recipe)}
+        return planned.key(CELL), inputs[f"{target}+{tmp_path / 'grpo'}"]
+
+    before = key()
+    path = tmp_path / "grpo" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    next(iter(tensors.values()))[0] += 1
+    save_file(tensors, path, {"format": "pt"})
+    after = key()
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def write_adapter(folder: Path, base: str) -> Path:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base)
+    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    get_peft_model(model, config).save_pretrained(folder)
+    return folder
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import yaml
 
 from rvec_merge.errors import ResultsError
 from rvec_merge.experiment.backends.model_weights import ResidentWeights
+from rvec_merge.experiment.choosing import at_an_end, choose
 from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.fingerprint import checkpoint_fingerprint
 from rvec_merge.experiment.store import Store
@@ -178,7 +179,34 @@ def test_the_smallest_of_equal_scales_is_chosen(
     same = next(r for r in paths if r and (r.variant, r.condition) == (cell.task, "target"))
     scales = experiment.plan.scales
     results = {Cell(cell.task, State("vector", scale)): same for scale in scales}
-    assert experiment.choose(results) == 0.25
+    assert choose(experiment, {**results, cell: same}) == 0.25
+
+
+def test_what_is_at_an_end_of_its_metric() -> None:
+    """Such a task chooses no scale, and a comparison on it is flagged."""
+    assert at_an_end([0.0, 0.019, 0.01]) == "floor"
+    assert at_an_end([1.0, 0.99]) == "ceiling"
+    assert at_an_end([0.0, 0.03]) is None
+    assert at_an_end([0.0, 1.0]) is None
+    assert at_an_end([3.2, 4.0]) is None
+
+
+def test_a_task_at_its_floor_chooses_nothing_and_the_summary_says_so(
+    plan_file: Callable[..., Path], tmp_path: Path, local: Callable[[Path, Path], Any]
+) -> None:
+    """The family cannot do these chains: every scale has the same score, which is none."""
+    plan = plan_file(
+        tasks=[{"task": "rvec_chain", "validation": "rvec_chain_validation"}],
+        perturbations=[],
+        forced_steps=False,
+        donors=True,
+        generation={"max_gen_toks": 1},
+    )
+    local(plan, tmp_path / "out")
+    said = (tmp_path / "out" / "summary.md").read_text()
+    assert "scale 0.5, the smallest of the plan, since nothing could choose one" in said
+    assert "rvec_chain_validation is at its floor at every scale" in said
+    assert "rvec_chain: target and donors are all at the floor of the metric" in said
 
 
 def test_a_cell_depends_on_the_task_as_planned(plan_file: Callable[..., Path]) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from rvec_merge.experiment.checks import check
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.experiment.plan_file import read_plan
-from rvec_merge.experiment.run import Experiment
+from rvec_merge.experiment.planned import Experiment
 from rvec_merge.experiment.tasks import TaskBook
 from rvec_merge.recipe.read import read_recipe
 
@@ -42,9 +43,11 @@ def test_every_cell_of_it_can_be_run(
     if path.stem.startswith("paper"):
         monkeypatch.setenv("RVEC_EVAL_DATA", str(samples))
         # A dozen sample items are too few to set a share of them aside, or to perturb two.
-        monkeypatch.setattr("rvec_merge.experiment.run._SPREAD", 1)
+        monkeypatch.setattr("rvec_merge.experiment.checks._SPREAD", 1)
         plan = Plan.model_validate({**plan.model_dump(), "selection": {"by": "same_items"}})
-    outline = Experiment(plan, read_recipe(recipe), TaskBook()).outline(max(plan.scales))
+    experiment = Experiment(plan, read_recipe(recipe), TaskBook())
+    outline = experiment.outline()
+    check(experiment, outline)
     stated = re.search(r"(\d+) cells(?:, ([\d,]+) outputs)?", header)
     if stated:
         assert int(stated[1]) == len(outline.cells)

@@ -55,10 +55,17 @@ class Backend(Protocol):
         """What a cell's outcome depends on here; part of its key, so that no two mix."""
         ...
 
-    def load(self, folder: Path, plan: Plan, recipe: Recipe | None) -> Loaded:
+    def load(
+        self,
+        folder: Path,
+        plan: Plan,
+        recipe: Recipe | None,
+        others: Mapping[str, Recipe] | None = None,
+    ) -> Loaded:
         """Load a checkpoint with its tokenizer, chat template and generation config.
 
         Args:
             recipe: whose states the model is to take on; None for a model that stays as it is.
+            others: see ``StateWeights``.
         """
         ...

@@ -51,7 +51,13 @@ class Transformers:
     def depends(self, plan: Plan) -> Mapping[str, Any]:
         return {"name": self.name, "device": torch.device(self.device).type}
 
-    def load(self, folder: Path, plan: Plan, recipe: Recipe | None) -> "Resident":
+    def load(
+        self,
+        folder: Path,
+        plan: Plan,
+        recipe: Recipe | None,
+        others: Mapping[str, Recipe] | None = None,
+    ) -> "Resident":
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         dtype = getattr(torch, plan.precision)
@@ -66,7 +72,11 @@ class Transformers:
             model = (model if self.spread else model.to(self.device)).eval()
         with quiet():
             lm = SweepLM(model, tokenizer=tokenizer, batch_size=plan.batch_size, device=self.device)
-            weights = ResidentWeights(recipe, model, allowed=plan.allow) if recipe else None
+            weights = (
+                ResidentWeights(recipe, model, allowed=plan.allow, others=others)
+                if recipe
+                else None
+            )
         return Resident(model, tokenizer, lm, weights)
 
 

@@ -21,7 +21,7 @@ class ResidentWeights:
     """The parameters of a loaded model, with the values that transformers loads of a merge.
 
     Args:
-        recipe, allowed: see ``StateWeights``.
+        recipe, allowed, others: see ``StateWeights``.
         model: the target, loaded in the precision that is evaluated.
 
     Raises:
@@ -31,9 +31,14 @@ class ResidentWeights:
     """
 
     def __init__(
-        self, recipe: Recipe, model: torch.nn.Module, *, allowed: Sequence[str] = ()
+        self,
+        recipe: Recipe,
+        model: torch.nn.Module,
+        *,
+        allowed: Sequence[str] = (),
+        others: Mapping[str, Recipe] | None = None,
     ) -> None:
-        self._weights = StateWeights(recipe, allowed=allowed)
+        self._weights = StateWeights(recipe, allowed=allowed, others=others)
         stored = [tensor for tensor in self._weights.plan.tensors if tensor.value is None]
         self._places = _Places(model, stored)
         self.state: State | None = None

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,13 @@ class Vllm:
             "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT", "0") == "1",
         }
 
-    def load(self, folder: Path, plan: Plan, recipe: Recipe | None) -> "Engine":
+    def load(
+        self,
+        folder: Path,
+        plan: Plan,
+        recipe: Recipe | None,
+        others: Mapping[str, Recipe] | None = None,
+    ) -> "Engine":
         installed()
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -104,7 +110,7 @@ class Vllm:
         with quiet():
             engine = Engine(llm, tokenizer, plan.seed)
             if recipe is not None:
-                engine.open(recipe, plan)
+                engine.open(recipe, plan, others or {})
         return engine
 
     def _arguments(self, plan: Plan) -> dict[str, Any]:
@@ -148,9 +154,10 @@ class Engine:
         self._state: State | None = None
         self._effect: Effect | None = None
 
-    def open(self, recipe: Recipe, plan: Plan) -> None:
-        """Have every worker map the recipe's checkpoints."""
-        self._ask("rvec_open", recipe.text, recipe.source, list(plan.allow))
+    def open(self, recipe: Recipe, plan: Plan, others: Mapping[str, Recipe]) -> None:
+        """Have every worker map the recipes' checkpoints."""
+        data = {name: dict(other.data) for name, other in others.items()}
+        self._ask("rvec_open", recipe.text, recipe.source, list(plan.allow), data)
         self._changes = True
 
     def become(self, state: State) -> Effect | None:
@@ -158,7 +165,7 @@ class Engine:
             return self._effect
         self._state = self._effect = None
         with quiet():
-            effects = self._ask("rvec_become", [state.kind, state.scale, state.seed])
+            effects = self._ask("rvec_become", list(astuple(state)))
             forgotten = self._llm.reset_prefix_cache()
         if not forgotten or any(effect != effects[0] for effect in effects):
             raise EnvironmentProblem(

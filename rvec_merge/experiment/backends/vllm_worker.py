@@ -3,7 +3,7 @@
 vLLM imports this module by name, in processes of its own: only names and numbers travel.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
@@ -16,7 +16,7 @@ from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.weights import StateWeights, Tensors, fresh
-from rvec_merge.recipe.read import parse_recipe
+from rvec_merge.recipe.read import parse_recipe, recipe_of
 from rvec_merge.tasks.forced import line_ends
 
 FORCED = "rvec_forced"  # in a request's extra_args: [line ends to wait for, forbidden tokens]
@@ -27,9 +27,14 @@ class StateWorker:
 
     model_runner: Any
 
-    def rvec_open(self, recipe: str, source: str, allowed: Sequence[str]) -> None:
-        """Map the recipe's checkpoints."""
-        self._rvec_weights = StateWeights(parse_recipe(recipe, source=source), allowed=allowed)
+    def rvec_open(
+        self, recipe: str, source: str, allowed: Sequence[str], others: Mapping[str, Any]
+    ) -> None:
+        """Map the checkpoints of the recipe and of the others, given as data."""
+        read = {name: recipe_of(data, text="", source=name) for name, data in others.items()}
+        self._rvec_weights = StateWeights(
+            parse_recipe(recipe, source=source), allowed=allowed, others=read
+        )
 
     def rvec_become(self, state: Sequence[Any]) -> dict[str, Any] | None:
         """Take on a state, given as its fields; returns the effect's.

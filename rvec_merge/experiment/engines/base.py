@@ -1,13 +1,13 @@
 """What engines have in common: how a cell is attempted, and what comes back."""
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from rvec_merge.errors import why
 from rvec_merge.experiment.conditions import Cell
-from rvec_merge.experiment.runner import CellRunner, Evaluated
+from rvec_merge.experiment.runner import CellRunner, Evaluated, Items
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,18 @@ class Failed:
 class Engine(Protocol):
     """Runs cells somewhere. What comes back is filed by the one who asked, nowhere else."""
 
-    def run(self, cells: Sequence[Cell]) -> Iterator[Evaluated | Failed]:
-        """Run the cells in an order of the engine's; each comes back once, when it is done."""
+    def run(self, cells: Mapping[Cell, Items | None]) -> Iterator[Evaluated | Failed]:
+        """Run the cells in an order of the engine's; each comes back once, when it is done.
+
+        Args:
+            cells: with the items of it that are to be run, None for all.
+        """
         ...
 
 
-def attempt(runner: CellRunner, cell: Cell) -> Evaluated | Failed:
+def attempt(runner: CellRunner, cell: Cell, items: Items | None = None) -> Evaluated | Failed:
     """Run a cell, the same way on every engine; whatever it raises is its failure."""
     try:
-        return runner.run(cell)
+        return runner.run(cell, items)
     except Exception as error:
         return Failed(cell, f"{type(error).__name__}: {why(error)}", traceback.format_exc())

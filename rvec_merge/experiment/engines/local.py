@@ -1,10 +1,10 @@
 """One process, one resident model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.engines.base import Failed, attempt
-from rvec_merge.experiment.runner import CellRunner, Evaluated
+from rvec_merge.experiment.runner import CellRunner, Evaluated, Items
 
 
 class LocalEngine:
@@ -14,9 +14,9 @@ class LocalEngine:
         self._runner = runner
         self._begin = begin
 
-    def run(self, cells: Sequence[Cell]) -> Iterator[Evaluated | Failed]:
+    def run(self, cells: Mapping[Cell, Items | None]) -> Iterator[Evaluated | Failed]:
         self._runner.load()  # a target that cannot be loaded is one error, not one per cell
         order = {state: i for i, state in enumerate(dict.fromkeys(c.state for c in cells))}
         for cell in sorted(cells, key=lambda c: order[c.state]):
             self._begin(cell)
-            yield attempt(self._runner, cell)
+            yield attempt(self._runner, cell, cells[cell])

@@ -70,7 +70,7 @@ def expected_cost(plan: Plan, book: TaskBook) -> Callable[[Cell], float]:
             if task.config.output_type == "generate_until":
                 own = (task.config.generation_kwargs or {}).get("max_gen_toks", 256)
                 tokens = plan.generation.max_gen_toks or own
-            total += tokens * len(sizes[name])
+            total += tokens * len(sizes[name]) * plan.task(cell.task).samples
         return total
 
     return cost

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rvec_merge.experiment.engines.base import Failed
 from rvec_merge.experiment.engines.cluster import Cluster
 from rvec_merge.experiment.engines.queue import CellQueue, expected_cost
 from rvec_merge.experiment.engines.worker import Job, Worker
-from rvec_merge.experiment.runner import CellRunner, Evaluated
+from rvec_merge.experiment.runner import CellRunner, Evaluated, Items
 
 RETRIES = 3
 _PATIENCE = 600.0  # seconds for the first worker to start: clusters that grow take minutes
@@ -93,14 +93,14 @@ class RayEngine:
         cost = expected_cost(runner.plan, runner.book)
         return cls(lambda: actor.remote(job), cluster.workers, cost, begin)
 
-    def run(self, cells: Sequence[Cell]) -> Iterator[Evaluated | Failed]:
+    def run(self, cells: Mapping[Cell, Items | None]) -> Iterator[Evaluated | Failed]:
         queue = CellQueue(cells, self._cost)
         lost: Counter[Cell] = Counter()
         while len(self._desks) < min(self._workers, len(cells)):
             self._desks.append(desk := _Desk(self._start()))
             self._load(desk)
         while queue or any(desk.cell for desk in self._desks):
-            self._hand_out(queue)
+            self._hand_out(queue, cells)
             reference, desk = self._next()
             cell, desk.cell = desk.cell, None
             try:
@@ -124,14 +124,14 @@ class RayEngine:
             else:
                 self._close(desk, answer)
 
-    def _hand_out(self, queue: CellQueue) -> None:
+    def _hand_out(self, queue: CellQueue, cells: Mapping[Cell, Items | None]) -> None:
         for desk in self._desks:
             if queue and desk.loaded and desk.cell is None:
                 others = {other.state for other in self._desks if other is not desk}
                 desk.cell = queue.take(desk.state, others)
                 desk.state = desk.cell.state
                 self._begin(desk.cell)
-                self._pending[desk.actor.run.remote(desk.cell)] = desk
+                self._pending[desk.actor.run.remote(desk.cell, cells[desk.cell])] = desk
 
     def _next(self) -> tuple[Any, _Desk]:
         """The next answer: of a cell, or of a worker that has loaded."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rvec_merge.experiment.backends.choice import BackendChoice
     from rvec_merge.experiment.conditions import Cell
     from rvec_merge.experiment.engines.base import Failed
-    from rvec_merge.experiment.runner import Evaluated
+    from rvec_merge.experiment.runner import Evaluated, Items
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Worker:
             return traceback.format_exc()
         return None
 
-    def run(self, cell: "Cell") -> "Evaluated | Failed":
-        """Evaluate a cell."""
+    def run(self, cell: "Cell", items: "Items | None") -> "Evaluated | Failed":
+        """Evaluate a cell, or these items of it alone."""
         from rvec_merge.experiment.engines.base import attempt
 
-        return attempt(self._runner, cell)
+        return attempt(self._runner, cell, items)
 
     def _build(self) -> Any:
         from rvec_merge.experiment.plan import Plan

@@ -55,6 +55,12 @@ def after_thinking(text: str) -> tuple[str, bool]:
     return said, False
 
 
+def after(text: str, end: str) -> tuple[str, bool]:
+    """As ``after_thinking``, where what ends the thinking is known: without it nothing is said."""
+    _, ended, said = text.rpartition(end)
+    return (said.lstrip(), False) if ended else ("", True)
+
+
 def find_answer(text: str, kind: Kind) -> str | None:
     """The final answer of an output of kind ``number`` or ``math``, as it is written there.
 

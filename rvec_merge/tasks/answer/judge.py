@@ -1,12 +1,14 @@
 """The metric ``answer`` and what stands beside it, of one item's outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal
 
 from rvec_merge.tasks.answer.choices import bare_words, find_letter, find_words
 from rvec_merge.tasks.answer.code import find_program
 from rvec_merge.tasks.answer.compare import NotJudged, same
-from rvec_merge.tasks.answer.find import after_thinking, find_answer
+from rvec_merge.tasks.answer.find import after, after_thinking, find_answer
+from rvec_merge.tasks.answer.numbers import value
 
 Asked = Literal["number", "math", "choice", "words", "code"]
 # Metric: whether more of it is better.
@@ -15,30 +17,64 @@ METRICS: Mapping[str, bool] = {
     "no_answer": False,
     "not_judged": False,
     "thinking_unfinished": False,
+    # Of items with several outputs alone.
+    "answer_pass": True,
+    "answer_majority": True,
 }
 
 
 def judge(
-    asked: Asked, doc: Mapping[str, Any], prompt: str, target: str, outputs: Sequence[str]
+    asked: Asked,
+    doc: Mapping[str, Any],
+    prompt: str,
+    target: str,
+    outputs: Sequence[str],
+    think_end: str | None = None,
 ) -> dict[str, float]:
     """Every metric of ``METRICS``, each a mean over the item's outputs.
 
-    ``answer`` is absent where no output could be judged: 0 would be a claim.
+    ``answer`` is absent where not every output could be judged: 0 would be a claim. Of several
+    outputs, ``answer_pass`` is whether any is right, ``answer_majority`` whether the answer that
+    most of them give is; the earliest of equals counts.
+
+    Args:
+        think_end: what ends an output's thinking, where it is known; see ``tasks.thinking``.
     """
-    found = [_answer(asked, doc, prompt, target, output) for output in outputs]
-    judged: list[float] = []
+    read = [
+        (o, after_thinking(o)[1]) if think_end is None else after(o, think_end) for o in outputs
+    ]
+    found = [_answer(asked, doc, prompt, target, said) for said, _ in read]
+    judged: list[tuple[str | None, bool]] = []
     for answer in found:
         try:
-            judged.append(answer is not None and _right(asked, target, answer))
+            judged.append((answer, answer is not None and _right(asked, target, answer)))
         except NotJudged:
             continue
-    unfinished = [after_thinking(output)[1] for output in outputs]
     shares = {
         "no_answer": sum(answer is None for answer in found) / len(found),
         "not_judged": 1 - len(judged) / len(found),
-        "thinking_unfinished": sum(unfinished) / len(found),
+        "thinking_unfinished": sum(unfinished for _, unfinished in read) / len(found),
     }
-    return {"answer": sum(judged) / len(judged), **shares} if judged else shares
+    if len(judged) < len(found):
+        return shares
+    right = [one for _, one in judged]
+    if len(right) > 1:
+        shares |= {"answer_pass": float(any(right)), "answer_majority": _majority(judged)}
+    return {"answer": sum(right) / len(right), **shares}
+
+
+def _majority(judged: Sequence[tuple[str | None, bool]]) -> float:
+    """Whether the commonest answer is right; answers of one value are one answer."""
+    given = [(_meaning(answer), right) for answer, right in judged if answer is not None]
+    if not given:
+        return 0.0
+    commonest = Counter(meaning for meaning, _ in given).most_common(1)[0][0]
+    return float(next(right for meaning, right in given if meaning == commonest))
+
+
+def _meaning(answer: str) -> Hashable:
+    number = value(answer)
+    return "".join(answer.split()) if number is None else number
 
 
 def _answer(

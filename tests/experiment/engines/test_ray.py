@@ -71,14 +71,14 @@ def test_a_local_cluster_finds_the_same_bytes_though_a_worker_is_killed(
     out = tmp_path / "out"
     hand_out, killed = RayEngine._hand_out, []
 
-    def killing(engine: RayEngine, queue: CellQueue) -> None:
+    def killing(engine: RayEngine, queue: CellQueue, cells: Any) -> None:
         if not killed and any(desk.loaded for desk in engine._desks):
             (raylet,) = (p for p in psutil.Process().children() if p.name() == "raylet")
             workers = loaded_workers(raylet, 2)
             if all(desk.loaded for desk in engine._desks):
                 workers[0].kill()
                 killed.append(workers[0])
-        hand_out(engine, queue)
+        hand_out(engine, queue, cells)
 
     monkeypatch.setattr(RayEngine, "_hand_out", killing)
     done = CliRunner().invoke(
@@ -94,7 +94,7 @@ def run_on(
     address: str, plan: Path, out: Path, begin: Callable[[Cell, RayEngine], None], log: Any
 ) -> None:
     from rvec_merge.experiment.backends.hf import Transformers
-    from rvec_merge.experiment.run import prepare
+    from rvec_merge.experiment.run import prepare, run
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.experiment.store import Store
     from rvec_merge.results.report_files import write_summary
@@ -106,7 +106,7 @@ def run_on(
             experiment.plan, experiment.recipe, experiment.book, Transformers(cluster.device)
         )
         engine = RayEngine.on(cluster, runner, BackendChoice(), lambda cell: begin(cell, engine))
-        scale, results = experiment.run(engine, runner, store, log)
+        scale, results = run(experiment, engine, runner, store, log)
         write_summary(experiment, scale, results, store)
 
 
@@ -199,7 +199,7 @@ class Stand:
             os.kill(os.getpid(), signal.SIGKILL)
         return "Traceback\nOSError: no such model" if self.broken else None
 
-    def run(self, cell):  # type: ignore[no-untyped-def]
+    def run(self, cell, items):  # type: ignore[no-untyped-def]
         if cell.task == self.fatal:
             os.kill(os.getpid(), signal.SIGKILL)
         return cell
@@ -223,7 +223,7 @@ def test_a_cell_that_kills_its_workers_is_given_up_and_the_rest_completes(
     stands: Callable[..., RayEngine],
 ) -> None:
     begun: list[Cell] = []
-    answers = list(stands(begun, fatal="task 4").run(CELLS))
+    answers = list(stands(begun, fatal="task 4").run(dict.fromkeys(CELLS)))
     (failed,) = [a for a in answers if isinstance(a, Failed)]
     answers.remove(failed)
     assert sorted([*answers, failed.cell]) == CELLS  # each once, none lost
@@ -238,7 +238,7 @@ def test_a_target_that_no_worker_can_load(
     stands: Callable[..., RayEngine], settings: dict[str, Any]
 ) -> None:
     with pytest.raises(EnvironmentProblem, match="No worker could load the target") as caught:
-        list(stands([], workers=1, **settings).run(CELLS))
+        list(stands([], workers=1, **settings).run(dict.fromkeys(CELLS)))
     if "broken" in settings:
         assert "OSError: no such model" in caught.value.facts
 
@@ -247,8 +247,8 @@ def test_what_was_asked_later_runs_on_the_same_workers(
     stands: Callable[..., RayEngine],
 ) -> None:
     engine = stands([])
-    assert len(list(engine.run(CELLS[:1]))) == 1
-    assert sorted(engine.run(CELLS[1:])) == CELLS[1:]
+    assert len(list(engine.run(dict.fromkeys(CELLS[:1])))) == 1
+    assert sorted(engine.run(dict.fromkeys(CELLS[1:]))) == CELLS[1:]
 
 
 def test_more_gpus_than_exist(
