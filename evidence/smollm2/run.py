@@ -22,12 +22,25 @@ from rvec_merge.errors import RvecError
 
 HERE = Path("evidence/smollm2")
 HOME = Path("out/smollm2")
-QUICK = ["--limit", "16", "--set", "scales=[1.0]", "--set", "controls={random: 3, permuted: 0}"]
+OTHER = "evidence/smollm2/spurious.yaml"
+# What two cores do in half an hour or so; and in some minutes.
+CPU = [
+    *("--limit", "100", "--batch-size", "64", "--set", "scales=[1.0]", "--set", "prompts=[plain]"),
+    *(
+        "--set",
+        f"controls={{random: 3, permuted: 0, vectors: [{OTHER}]}}",
+        "--set",
+        "subtract=false",
+    ),
+]
+QUICK = [*CPU[2:], "--limit", "16", "--tasks", "rvec_story"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="16 items and three controls")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="16 items of one task")
+    size.add_argument("--full", action="store_true", help="the whole plan: for a GPU")
     parser.add_argument("--backend", choices=["hf", "vllm"], default="hf")
     options = parser.parse_args()
     try:
@@ -43,8 +56,8 @@ def main() -> None:
         _run("mergekit-yaml", recipe, str(HOME / "stock"))
     if not (HOME / "vector").is_dir():
         _run("rvec", "extract", recipe, str(HOME / "vector"))
-    results = f"results/smollm2{'-quick' if options.quick else ''}"
-    changed = QUICK if options.quick else []
+    name = "quick" if options.quick else "full" if options.full else "cpu"
+    results, changed = f"results/smollm2-{name}", {"quick": QUICK, "full": [], "cpu": CPU}[name]
     plan, backend = str(HERE / "plan.yaml"), ["--backend", options.backend]
     _run("rvec", "experiment", plan, "-o", results, *backend, *changed)
     _run("rvec", "report", results)
