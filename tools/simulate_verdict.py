@@ -1,7 +1,7 @@
 """Print the tables of docs/statistics.md, or put them there.
 
 python tools/simulate_verdict.py                  # print all (minutes)
-python tools/simulate_verdict.py --only power     # print one: power, coverage, edges, draws, errors
+python tools/simulate_verdict.py --only power     # print one: power, coverage, edges, samples, …
 python tools/simulate_verdict.py --write          # rewrite them in docs/statistics.md
 """
 
@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from rvec_merge.results import wording
 from rvec_merge.stats.power import detectable_share
-from rvec_merge.stats.significance import ALPHA
+from rvec_merge.stats.significance import ALPHA, Outcomes, paired
 from rvec_merge.stats.verdict import Finding
 from tools.simulate import Rates, World, coverage, verdict_rates
 
@@ -66,6 +68,42 @@ def edges_table() -> str:
         f"baseline {wording.percent(a)}, {wording.change(gain, binary=True)}" for a, gain in EDGES
     ]
     return _table(["items", *heads], rows)
+
+
+SAMPLES = (1, 4, 16)
+SAMPLED_ITEMS = (30, 164, 500)
+GAINED = 0.1  # of what an item's chance lacks to 1
+
+
+def samples_table() -> str:
+    """Items differ in their chances, and each output is right with its item's."""
+    rows = []
+    for n in SAMPLED_ITEMS:
+        cells = []
+        for k in SAMPLES:
+            level, held, found = sampled(n, k)
+            cells += [f"{100 * share:.1f} %" for share in (level, held, found)]
+        rows.append([str(n), *cells])
+    heads = [f"{k}: {what}" for k in SAMPLES for what in ("p < 0.05", "coverage", "found")]
+    return _table(["items", *heads], rows)
+
+
+def sampled(n: int, k: int, experiments: int = 1000) -> tuple[float, float, float]:
+    """Shares: p below 0.05 without an effect; intervals that hold a true one; p below 0.05 then."""
+    random = np.random.default_rng(n * 100 + k)
+    effect = GAINED * (1 - 0.4)  # chances are 0.4 on average
+    rejected, held, found = 0, 0, 0
+    for _ in range(experiments):
+        chances = random.beta(0.8, 1.2, n)
+        before, same, gained = (
+            Outcomes(np.arange(n), random.binomial(k, c) / k, samples=k)
+            for c in (chances, chances, chances + GAINED * (1 - chances))
+        )
+        rejected += paired(before, same, resamples=1000).p < ALPHA
+        compared = paired(before, gained, resamples=1000)
+        held += compared.low <= effect <= compared.high
+        found += compared.p < ALPHA
+    return rejected / experiments, held / experiments, found / experiments
 
 
 DRAWS = range(3, 13)
@@ -127,6 +165,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "power": power_table,
     "coverage": coverage_table,
     "edges": edges_table,
+    "samples": samples_table,
     "draws": draws_table,
     "errors": errors_table,
 }

@@ -12,7 +12,7 @@ tasks: [{tasks}]                 # `rvec tasks` lists ours; any of lm-eval's wil
 # perturbations: [typos, numeric]  # where a task has them: docs/perturbations.md
 scales: [0.5, 1.0]                 # one of them is chosen, on other items than are reported
 selection: {{by: share, share: 0.3}}
-# controls: {{random: 3, permuted: 1}}  # vectors of the same norm that carry no skill
+# controls: {{random: 6, permuted: 2}}  # vectors of the same norm that carry no skill
 # precision: bfloat16               # what a 16-bit merge would do; float32 by default
 # limit: 100                        # items per task, for a first look
 # generation: {{max_gen_toks: 2048}}  # for models that reason at length

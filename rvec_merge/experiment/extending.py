@@ -31,7 +31,9 @@ def extended_plan(plan: Plan, book: TaskBook, store: Store) -> Plan:
             [f"{store.root} holds no experiment"],
             "run it without --extend first.",
         )
-    before = (head["plan"].get("generation") or {}).get("max_gen_toks")
+    earlier = [head["plan"], *head["plan"]["tasks"]]
+    given = [(one.get("generation") or {}).get("max_gen_toks") for one in earlier]
+    before = max((tokens for tokens in given if tokens is not None), default=None)
     if before is None:
         budgets = {t.task: book.budget(t.task, None) for t in plan.tasks}
         lacking = [task for task, budget in budgets.items() if budget is None]
@@ -42,9 +44,7 @@ def extended_plan(plan: Plan, book: TaskBook, store: Store) -> Plan:
                 "run it again with --set generation.max_gen_toks=N.",
             )
         before = max(budget for budget in budgets.values() if budget is not None)
-    budget = 2 * before if store.is_finished else before
-    generation = plan.generation.model_copy(update={"max_gen_toks": budget})
-    return plan.model_copy(update={"generation": generation})
+    return plan.with_budget(2 * before if store.is_finished else before)
 
 
 def smaller_budgets(plan: Plan) -> Iterator[Plan]:
@@ -52,8 +52,7 @@ def smaller_budgets(plan: Plan) -> Iterator[Plan]:
     tokens = plan.generation.max_gen_toks
     while tokens is not None:
         tokens = tokens // 2 or None
-        generation = plan.generation.model_copy(update={"max_gen_toks": tokens})
-        yield plan.model_copy(update={"generation": generation})
+        yield plan.with_budget(tokens)
 
 
 def cut_items(result: CellResult) -> dict[str, tuple[int, ...]]:

@@ -27,6 +27,23 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Generation(_Strict):
+    """Overrides of the tasks' generation settings."""
+
+    max_gen_toks: StrictInt | None = Field(default=None, ge=1)
+    do_sample: StrictBool | None = None
+    temperature: StrictFloat | None = Field(default=None, gt=0, allow_inf_nan=False)
+    top_p: StrictFloat | None = Field(default=None, gt=0, le=1)
+    top_k: StrictInt | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _sampling_is_asked_for(self) -> "Generation":
+        idle = [n for n in ("temperature", "top_p", "top_k") if getattr(self, n) is not None]
+        if idle and not self.do_sample:
+            raise ValueError(f"{', '.join(idle)}: no effect without do_sample: true")
+        return self
+
+
 class TaskPlan(_Strict):
     """One task or group, and how its items are used.
 
@@ -38,6 +55,7 @@ class TaskPlan(_Strict):
         prompts, perturbations: instead of the plan's, for a task that lacks some variants.
         min_items: how few items of a perturbed set are enough, where the clean one has more.
         samples: outputs per item; an item's value is then the mean of its outputs (avg@k).
+        generation: instead of the plan's.
     """
 
     task: TaskName
@@ -49,6 +67,7 @@ class TaskPlan(_Strict):
     perturbations: tuple[Perturbation, ...] | None = None
     min_items: StrictInt = Field(default=100, ge=2)
     samples: StrictInt = Field(default=1, ge=1, le=1024)
+    generation: Generation | None = None
 
 
 class Controls(_Strict):
@@ -87,23 +106,6 @@ class Selection(_Strict):
 
     by: Literal["validation", "share", "same_items"]
     share: Share = 0.3
-
-
-class Generation(_Strict):
-    """Overrides of the tasks' generation settings."""
-
-    max_gen_toks: StrictInt | None = Field(default=None, ge=1)
-    do_sample: StrictBool | None = None
-    temperature: StrictFloat | None = Field(default=None, gt=0, allow_inf_nan=False)
-    top_p: StrictFloat | None = Field(default=None, gt=0, le=1)
-    top_k: StrictInt | None = Field(default=None, ge=1)
-
-    @model_validator(mode="after")
-    def _sampling_is_asked_for(self) -> "Generation":
-        idle = [n for n in ("temperature", "top_p", "top_k") if getattr(self, n) is not None]
-        if idle and not self.do_sample:
-            raise ValueError(f"{', '.join(idle)}: no effect without do_sample: true")
-        return self
 
 
 class Thinking(_Strict):
@@ -166,6 +168,22 @@ class Plan(_Strict):
         """The plan's entry of a task, or of its validation task."""
         return next(t for t in self.tasks if name in (t.task, t.validation))
 
+    def generation_of(self, name: str) -> Generation:
+        """The overrides that a task is generated with."""
+        return self.task(name).generation or self.generation
+
+    def with_budget(self, tokens: int | None) -> "Plan":
+        """The plan with another token budget, for every task."""
+
+        def changed(generation: Generation) -> Generation:
+            return generation.model_copy(update={"max_gen_toks": tokens})
+
+        tasks = tuple(
+            t.model_copy(update={"generation": changed(t.generation)}) if t.generation else t
+            for t in self.tasks
+        )
+        return self.model_copy(update={"generation": changed(self.generation), "tasks": tasks})
+
     @field_validator("donors", mode="before")
     @classmethod
     def _true_is_the_default(cls, value: Any) -> Any:
@@ -193,10 +211,12 @@ class Plan(_Strict):
         bare = [t.task for t in self.tasks if t.prompts is not None and "plain" not in t.prompts]
         if bare:
             raise ValueError(f"prompts of {', '.join(bare)} must include plain")
-        several = [t.task for t in self.tasks if t.samples > 1]
-        if several and not self.generation.do_sample:
+        greedy = [
+            t.task for t in self.tasks if t.samples > 1 and not self.generation_of(t.task).do_sample
+        ]
+        if greedy:
             raise ValueError(
-                f"samples of {', '.join(several)}: greedy outputs are all alike; "
+                f"samples of {', '.join(greedy)}: greedy outputs are all alike; "
                 "set generation: {do_sample: true}"
             )
         if self.thinking.on is not None and not self.chat_template:

@@ -87,9 +87,11 @@ class Experiment:
         return Outline(tuple(sweep), tuple(report), total, tuple(sorted(missing)), budgets)
 
     def _budgets(self, cells: Iterable[Cell]) -> dict[str, int]:
-        given = self.plan.generation.max_gen_toks
         tasks = dict.fromkeys(c.task for c in cells if c.variant == c.task)
-        found = {task: self.book.budget(task, given) for task in tasks}
+        found = {
+            task: self.book.budget(task, self.plan.generation_of(task).max_gen_toks)
+            for task in tasks
+        }
         return {task: tokens for task, tokens in found.items() if tokens is not None}
 
     def _outputs(self, cells: Iterable[Cell], sizes: Mapping[str, int]) -> int:

@@ -94,7 +94,7 @@ class CellRunner:
             "thinking": plan.thinking.model_dump(exclude_none=True),
             "own_prompts": self._own(cell) is not None,
             "forced": cell.forced,
-            "generation": plan.generation.model_dump(exclude_none=True),
+            "generation": plan.generation_of(cell.task).model_dump(exclude_none=True),
             "chat_template": plan.chat_template,
             "batch_size": plan.batch_size,
             "limit": plan.limit,
@@ -144,7 +144,7 @@ class CellRunner:
         tasks = self.book.tasks(cell.variant)
         if items is not None:
             tasks = {name: task for name, task in tasks.items() if name in items}
-        generation = plan.generation.model_dump(exclude_none=True)
+        generation = plan.generation_of(cell.task).model_dump(exclude_none=True)
         evaluated = self._own(cell) or self.recipe.config.base_model
         for task in tasks.values():
             if (repeats := plan.task(cell.task).samples) > 1:

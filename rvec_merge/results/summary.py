@@ -141,7 +141,7 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
         controls = tuple(ControlDraw(c.state.kind, c.state.seed, found[c]) for c in draws)
         others = tuple(OtherVector(c.state.name, found[c]) for c in controlled if c.state.name)
         name = vector.state.label
-        budget = experiment.book.budget(vector.variant, plan.generation.max_gen_toks)
+        budget = experiment.book.budget(vector.variant, plan.generation_of(task.task).max_gen_toks)
         asked = (found[vector.baseline], found[vector], controls, others)
         beside = _beside(experiment, vector, found, results)
         questions.append(Question(task.task, name, *asked, budget=budget, beside=beside))

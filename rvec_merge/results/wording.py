@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rvec_merge.experiment.plan import Plan
+from rvec_merge.experiment.plan import Plan, TaskPlan
 from rvec_merge.stats.controls import FEWEST_DRAWS
 from rvec_merge.stats.question import Beside, Way
 from rvec_merge.stats.significance import ALPHA, Comparison, Mean
@@ -31,21 +31,27 @@ def donors(choice: str | bool) -> str:
 
 def generation(plan: Plan) -> str:
     """How outputs were generated, as sentences."""
-    settings = plan.generation
-    said = ["Generation is greedy, where a task does not say otherwise."]
-    if settings.do_sample:
-        named = {"temperature": settings.temperature or 1.0}
-        named |= {k: v for k in ("top_p", "top_k") if (v := getattr(settings, k)) is not None}
-        given = ", ".join(f"{name} {value:g}" for name, value in named.items())
-        said = [f"Outputs are sampled: {given}, seed {plan.seed}."]
-        several = [f"{t.task} {t.samples}" for t in plan.tasks if t.samples > 1]
-        if several:
-            said.append(
-                f"Samples per item, over which its value is the mean: {', '.join(several)}."
-            )
+    ways: dict[str, list[str]] = {}
+    for task in plan.tasks:
+        ways.setdefault(_generated(plan, task), []).append(task.task)
+    said = [
+        f"{way}." if len(ways) == 1 else f"{', '.join(tasks)}: {way[0].lower()}{way[1:]}."
+        for way, tasks in ways.items()
+    ]
     if plan.thinking.end is not None:
         said.append(f"Answers are read after {plan.thinking.end}.")
     return " ".join(said)
+
+
+def _generated(plan: Plan, task: TaskPlan) -> str:
+    settings = plan.generation_of(task.task)
+    if not settings.do_sample:
+        return "Generation is greedy, where the task does not say otherwise"
+    named = {"temperature": settings.temperature or 1.0}
+    named |= {k: v for k in ("top_p", "top_k") if (v := getattr(settings, k)) is not None}
+    given = ", ".join(f"{name} {value:g}" for name, value in named.items())
+    many = f", {task.samples} outputs per item, whose mean counts" if task.samples > 1 else ""
+    return f"Outputs are sampled ({given}, seed {plan.seed}){many}"
 
 
 def level(mean: Mean, *, binary: bool) -> str:

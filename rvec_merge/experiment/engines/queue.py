@@ -69,7 +69,7 @@ def expected_cost(plan: Plan, book: TaskBook) -> Callable[[Cell], float]:
             tokens = _SCORED
             if task.config.output_type == "generate_until":
                 own = (task.config.generation_kwargs or {}).get("max_gen_toks", 256)
-                tokens = plan.generation.max_gen_toks or own
+                tokens = plan.generation_of(cell.task).max_gen_toks or own
             total += tokens * len(sizes[name]) * plan.task(cell.task).samples
         return total
 
