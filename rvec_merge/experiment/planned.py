@@ -19,6 +19,7 @@ from rvec_merge.preflight.models import see_models
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.stats.significance import Outcomes
+from rvec_merge.tasks.answer.judge import METRICS
 from rvec_merge.tasks.known_sizes import known_sizes
 from rvec_merge.tasks.outputs import describe, outcomes
 
@@ -108,12 +109,14 @@ class Experiment:
         """A cell's outcomes by any metric and filter of its task."""
         return outcomes(result.samples(), metric, filter_name, self.names(cell, part))
 
-    def stock(self, cell: Cell) -> tuple[str, str] | None:
-        """The metric and filter that lm-eval's own task has first, where ``answer`` is tested."""
+    def stock(self, cell: Cell, facts: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The metric and filter that lm-eval's own task has first, where ``answer`` is tested.
+
+        By the name that it is logged under: that of a function, as HumanEval's, is another.
+        """
         tested, filter_name = self.book.metric(self.plan.task(cell.task), cell.variant)
-        if tested != "answer" or (metric := self.book.stock_metric(cell.variant)) is None:
-            return None
-        return metric, filter_name
+        own = [name for name in facts["means"].get(filter_name, ()) if name not in METRICS]
+        return (own[0], filter_name) if own and tested == "answer" else None
 
     def facts(self, cell: Cell, result: CellResult) -> Mapping[str, Any]:
         """What a cell's outputs look like on the reported items; see ``outputs.describe``."""

@@ -122,6 +122,8 @@ class TaskBook:
         """
         task = next(iter(self.tasks(variant).values()))
         metrics = [m["metric"] for m in task.config.metric_list or []]
+        # A function may log its result under any name: HumanEval's is pass@1.
+        named = any(not isinstance(m, str) for m in metrics)
         metrics = [m if isinstance(m, str) else m.__name__ for m in metrics]
         metrics = metrics or list(task.aggregation())
         own = [name for name in METRICS if name in task.aggregation()]
@@ -132,13 +134,15 @@ class TaskBook:
             ("metric", plan.metric, metrics),
             ("filter", plan.filter, filters),
         ):
-            if wanted is not None and wanted not in known:
+            if wanted is not None and wanted not in known and not (what == "metric" and named):
                 raise PlanError(
                     f"The task {variant} has no {what} {wanted!r}.",
                     [f"it has {', '.join(known)}"],
                     f"correct the {what} in the plan.",
                 )
         metric = plan.metric or metrics[0]
+        if named and metric not in metrics:
+            return metric, plan.filter or filters[0]
         aggregated = getattr(task.aggregation().get(metric), "__name__", "unknown")
         if aggregated != "mean" or not task.higher_is_better().get(metric, True):
             lower = "lower is better" if aggregated == "mean" else f"lm-eval takes its {aggregated}"
@@ -148,16 +152,6 @@ class TaskBook:
                 "name one that is a mean over items, and better when higher; or leave the task.",
             )
         return metric, plan.filter or filters[0]
-
-    def stock_metric(self, variant: str) -> str | None:
-        """lm-eval's own first metric of a task; None where it has none, or it is no mean."""
-        task = next(iter(self.tasks(variant).values()))
-        for listed in task.config.metric_list or []:
-            name = listed["metric"]
-            name = name if isinstance(name, str) else name.__name__
-            how = getattr(task.aggregation().get(name), "__name__", "")
-            return name if how == "mean" else None
-        return None
 
     def knows(self, name: str) -> bool:
         """Whether a variant of that name exists."""

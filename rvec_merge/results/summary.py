@@ -217,7 +217,7 @@ def _beside(
 ) -> dict[Beside, tuple[Outcomes, Outcomes]]:
     """The same comparison by the task's own filter, and with the steps forced, where there is."""
     beside: dict[Beside, tuple[Outcomes, Outcomes]] = {}
-    if (stock := experiment.stock(vector)) is not None:
+    if (stock := experiment.stock(vector, results[vector].facts)) is not None:
         pair = [experiment.scored(c, results[c], *stock) for c in (vector.baseline, vector)]
         beside["strict"] = (pair[0], pair[1])
     forced = replace(vector, forced=True)
@@ -228,7 +228,7 @@ def _beside(
 
 def _shares(experiment: Experiment, cell: Cell, facts: Mapping[str, Any]) -> dict[str, float]:
     shares = {}
-    if (stock := experiment.stock(cell)) is not None:
+    if (stock := experiment.stock(cell, facts)) is not None:
         metric, filter_name = stock
         shares["strict"] = facts["means"][filter_name][metric]
     samples = experiment.plan.task(cell.task).samples

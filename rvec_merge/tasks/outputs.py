@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rvec_merge.errors import ResultsError
 from rvec_merge.stats.significance import Outcomes
 from rvec_merge.tasks.answer.judge import METRICS
 
@@ -89,15 +90,21 @@ def outcomes(
     Args:
         names: by subtask, then doc_id, the items to take and what to call them.
     """
-    samples = 1
-    taken = []
+    samples, taken, logged = 1, [], dict[str, None]()
     for row in rows:
+        logged |= dict.fromkeys(row["metrics"])
         known = names[row["task"]]
         if row["filter"] == filter_name and row["doc_id"] in known and metric in row:
             name = known[row["doc_id"]]
             taken.append((name, _number(row[metric]), row["task"], is_truncated(row)))
             # A filter's own metrics are of an item's first output.
             samples = len(row["resps"][0]) if metric == "answer" else 1
+    if not taken:
+        raise ResultsError(
+            f"No item was scored by {metric}, filter {filter_name}.",
+            [f"they were scored by {', '.join(logged) or 'nothing'}"],
+            "name one of these as the task's metric in the plan; finished cells are kept.",
+        )
     items, values, strata, truncated = map(np.array, zip(*taken, strict=True))
     return Outcomes(items, values, strata, truncated, samples)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,8 @@ from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.fingerprint import checkpoint_fingerprint
 from rvec_merge.experiment.store import Store
 from rvec_merge.recipe.read import parse_recipe
+from rvec_merge.results.read import read_results
+from rvec_merge.tasks.outputs import outcomes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STATES = [
@@ -248,3 +251,35 @@ def reported_doc_ids(plan: Path) -> set[int]:
     seed, share = 0, yaml.safe_load(plan.read_text())["selection"]["share"]
     drawn = {i: hashlib.sha256(f"{seed}/rvec_tiny/{i}".encode()).digest()[:8] for i in range(40)}
     return {i for i, d in drawn.items() if int.from_bytes(d, "big") >= share * 2**64}
+
+
+@pytest.mark.parametrize("metric", [None, "pass@1"])
+def test_a_metric_that_is_logged_under_another_name_than_its_functions(
+    metric: str | None,
+    plan_file: Callable[..., Path],
+    tmp_path: Path,
+    local: Callable[[Path, Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RVEC_EVAL_DATA", str(REPOSITORY / "eval/data"))
+    plan = plan_file(
+        tasks=[{"task": "rvec_humaneval", **({"metric": metric} if metric else {})}],
+        selection={"by": "same_items"},
+        scales=[0.5],
+        perturbations=[],
+        forced_steps=False,
+        limit=2,
+        generation={"max_gen_toks": 4},
+    )
+    local(plan, tmp_path / "out")
+    rows = read_results(tmp_path / "out").summary.rows
+    assert all(row.level.mean == 0.0 for row in rows)
+    assert all(("strict" in row.shares) == (metric is None) for row in rows)
+
+
+def test_a_metric_that_nothing_was_scored_by_is_one_error(finished: Any) -> None:
+    (cell, *_) = (Store(finished.folder).cell(p.name) for p in finished.folder.glob("cells/*"))
+    names = defaultdict(lambda: {0: "a"})
+    with pytest.raises(ResultsError, match="No item was scored by bleu") as caught:
+        outcomes(cell.samples(), "bleu", "none", names)
+    assert "exact_match" in str(caught.value)
