@@ -30,6 +30,7 @@ def test_the_published_set_is_complete():
         "from-vector",
         "controls/random",
         "controls/permuted",
+        "controls/other-init",
     }
 
 
