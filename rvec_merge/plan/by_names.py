@@ -7,6 +7,7 @@ from typing import Any
 
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.checkpoint.model_config import flat, tied
+from rvec_merge.checkpoint.renamed import bare, renamed
 from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Seen
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
@@ -48,7 +49,8 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     """The output is what the target stores; each tensor meets the donors' of the same name.
 
     A constant that models compute is copied from the target. A tied output head that some inputs
-    store is read from the embeddings of the others, as loaders do.
+    store is read from the embeddings of the others, as loaders do. A donor whose names differ by
+    wrappers alone is read by the names it has.
 
     Raises:
         RecipeError: a parameter has a value that it cannot have.
@@ -58,17 +60,22 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     seen = models[target]
     stored = seen.tensors or {}
     depths = Depths(stored, seen.config)
+    others = {r: other_names(stored, models[r].tensors or {}) for r in resolver.inputs}
+    heads = _heads(resolver.inputs, models, others)
     planned = []
-    for name, aliases in {**dict.fromkeys(stored, ()), **_heads(resolver.inputs, models)}.items():
+    for name, aliases in {**dict.fromkeys(stored, ()), **heads}.items():
         info = stored.get(name)
         rounds = info is None or info.dtype.is_floating_point
         inputs = [target] if info is not None and is_constant(info) else resolver.inputs
-        wanted = InputTensor((name, *aliases), config.dtype if rounds else None)
+        dtype = config.dtype if rounds else None
         planned.append(
             ResolvedTensor(
                 name,
                 target,
-                dict.fromkeys(inputs, wanted),
+                {
+                    r: InputTensor(tuple(others[r].get(n, n) for n in (name, *aliases)), dtype)
+                    for r in inputs
+                },
                 resolver.parameters(name, depths.of(name)),
                 config.out_dtype if rounds else None,
             )
@@ -76,14 +83,30 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     return planned
 
 
+def other_names(
+    target: Mapping[str, TensorInfo], donor: Mapping[str, TensorInfo]
+) -> dict[str, str]:
+    """A donor's own names by the target's; see ``renamed``. A head may be the donor's alone."""
+    found = renamed(target, donor)
+    read = {*target, *found.values()}
+    heads = {bare(name): name for name in donor if is_head(name) and name not in read}
+    return {**found, **{n: theirs for n, theirs in heads.items() if n not in {theirs, *target}}}
+
+
 def _heads(
-    inputs: Sequence[Reference], models: Mapping[Reference, Seen]
+    inputs: Sequence[Reference],
+    models: Mapping[Reference, Seen],
+    others: Mapping[Reference, Mapping[str, str]],
 ) -> dict[str, tuple[str, ...]]:
     """Output heads that some inputs store and others tie, and the embeddings read instead."""
-    tensors = {reference: models[reference].tensors or {} for reference in inputs}
-    stored = {n: info for found in tensors.values() for n, info in found.items() if is_head(n)}
+    tensors = {}
+    for reference in inputs:
+        ours = {theirs: name for name, theirs in others[reference].items()}
+        stored = models[reference].tensors or {}
+        tensors[reference] = {ours.get(name, name): info for name, info in stored.items()}
+    stated = {n: info for found in tensors.values() for n, info in found.items() if is_head(n)}
     heads: dict[str, tuple[str, ...]] = {}
-    for name, head in stored.items():
+    for name, head in stated.items():
         for reference, found in tensors.items():
             if name not in found and is_tied_head(name, models[reference]):
                 alike = (n for n, i in found.items() if i.shape[1:] == head.shape[1:])

@@ -27,9 +27,15 @@ _SAVE_INNER = (
 )
 
 
-def why_no_weights(model: Model) -> RvecError | None:
-    """The one error that says what an input's tensors are instead of its weights; None if plain."""
-    return next(iter((*_quantized(model), *_wrapped(model), *_emptied(model))), None)
+def why_no_weights(model: Model, *, by_mergekit: bool) -> RvecError | None:
+    """The one error that says what an input's tensors are instead of its weights; None if plain.
+
+    Args:
+        by_mergekit: names must be those of mergekit's definitions; else a donor's wrapped names
+            are paired with the target's, whose own are the output's and must be a model's.
+    """
+    wrapped = _wrapped(model) if by_mergekit or model.label == "target" else ()
+    return next(iter((*_quantized(model), *wrapped, *_emptied(model))), None)
 
 
 def _quantized(model: Model) -> Iterator[RvecError]:

@@ -73,13 +73,17 @@ def examine(
             models[seen.reference] = seen
         else:
             findings.append(seen)
-    odd = {r: error for r, m in models.items() if (error := forms.why_no_weights(m))}
+    visible = {reference: m for reference, m in models.items() if m.tensors is not None}
+    by_mergekit = stock or why_by_mergekit(recipe, visible) is not None
+    odd = {
+        reference: error
+        for reference, model in models.items()
+        if (error := forms.why_no_weights(model, by_mergekit=by_mergekit))
+    }
     findings += odd.values()
     # What is no plain weight differs from the others in every way; that it is none says it all.
     plain = {r: m for r, m in models.items() if r not in odd}
     findings += same_model.check(recipe.config, models)
-    visible = {reference: m for reference, m in models.items() if m.tensors is not None}
-    by_mergekit = stock or why_by_mergekit(recipe, visible) is not None
     findings += configs.check(
         recipe.config,
         models,

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rvec_merge.checkpoint.model_config import tied
+from rvec_merge.checkpoint.renamed import bare
 from rvec_merge.errors import (
     CheckpointError,
     Finding,
@@ -44,23 +45,46 @@ def check(
         if by_mergekit:
             yield from complete.check(known, resolved, found, config.is_sliced)
         else:
-            rows += _by_name(known, {name for name, _ in rows})
+            rows += _by_name(known, found.read)
+            yield from _renamed(known, resolved)
     elif config.is_sliced:
         return
     else:
-        rows = [row for row in _by_name(known, set()) if row[0] != HEAD]
+        rows = [row for row in _by_name(known, {}) if row[0] != HEAD]
     yield from _check_missing(rows, known, config.is_sliced)
     yield from _check_shapes(rows, known, config.asks_for_tokenizer)
 
 
-def _by_name(known: Mapping[Reference, Model], planned: Collection[str]) -> list[Row]:
+def _renamed(
+    known: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
+) -> Iterator[Notice]:
+    """Inputs whose names for the target's tensors are others, by wrappers alone."""
+    target = next(iter(known.values())).tensors or {}
+    for reference, model in known.items():
+        pairs = [
+            (tensor.name, wanted.names[0])
+            for tensor in resolved
+            if (wanted := tensor.inputs.get(reference)) and wanted.names[0] != tensor.name
+        ]
+        if pairs:
+            yield Notice(
+                f"{len(pairs)} of {len(target)} tensors have other names in {model.label}.",
+                (model.name, *shortened([f"{theirs}  read as {ours}" for ours, theirs in pairs])),
+                "They differ by what a trainer or another version of transformers wraps a model "
+                "in, and have equal shapes. Stock mergekit does not pair them.",
+            )
+
+
+def _by_name(
+    known: Mapping[Reference, Model], read: Mapping[Reference, Collection[str]]
+) -> list[Row]:
     """What any input stores and no plan reads, the constants aside."""
     stored = {reference: model.tensors or {} for reference, model in known.items()}
     names = {
         name: None
-        for tensors in stored.values()
+        for reference, tensors in stored.items()
         for name, info in tensors.items()
-        if name not in planned and not is_constant(info)
+        if name not in read.get(reference, ()) and not is_constant(info)
     }
     return [(name, {r: tensors.get(name) for r, tensors in stored.items()}) for name in names]
 
@@ -151,7 +175,11 @@ def _needs_head(model: Model) -> bool:
 
 
 def _check_ties(known: Mapping[Reference, Model]) -> Iterator[Finding]:
-    stored = {reference for reference, m in known.items() if HEAD in (m.tensors or {})}
+    stored = {
+        reference
+        for reference, model in known.items()
+        if any(name.endswith(HEAD) and bare(name) == HEAD for name in model.tensors or {})
+    }
     stated = {m.config.get("tie_word_embeddings") for m in known.values()}
     if len(stated) == 1 and len(stored) == len(known):
         return  # alike and complete, whatever a config that says nothing means

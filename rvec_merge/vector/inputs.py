@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from rvec_merge.arithmetic.kernel import Delta, is_weight
 from rvec_merge.arithmetic.updates import without_common_base
 from rvec_merge.checkpoint.header import Checkpoint
+from rvec_merge.checkpoint.renamed import renamed
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.files.marks import VECTOR_FILE
@@ -72,8 +73,13 @@ class DonorPair:
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {name: info.shape for name, info in self.grpo.tensors.items()}
 
+    @cached_property
+    def _sft_names(self) -> Mapping[str, str]:
+        return renamed(self.grpo.tensors, self.sft.tensors)
+
     def delta(self, name: str) -> Delta:
-        return without_common_base(Delta(self.grpo.source(name), self.sft.source(name), 1.0))
+        minus = self.sft.source(self._sft_names.get(name, name))
+        return without_common_base(Delta(self.grpo.source(name), minus, 1.0))
 
     def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
         return {
@@ -203,10 +209,12 @@ def check_twins(grpo: Weights, sft: Weights) -> None:
     Raises:
         IncompatibleTensorsError: names, shapes or dtypes differ.
     """
-    facts = [f"{name}: only in grpo" for name in grpo.tensors if name not in sft.tensors]
-    facts += [f"{name}: only in sft" for name in sft.tensors if name not in grpo.tensors]
-    for name in grpo.tensors.keys() & sft.tensors.keys():
-        plus, minus = grpo.tensors[name], sft.tensors[name]
+    ours = {theirs: name for name, theirs in renamed(grpo.tensors, sft.tensors).items()}
+    twins = {ours.get(name, name): info for name, info in sft.tensors.items()}
+    facts = [f"{name}: only in grpo" for name in grpo.tensors if name not in twins]
+    facts += [f"{name}: only in sft" for name in twins if name not in grpo.tensors]
+    for name in grpo.tensors.keys() & twins.keys():
+        plus, minus = grpo.tensors[name], twins[name]
         if plus.shape != minus.shape or not (is_weight(plus.dtype) and is_weight(minus.dtype)):
             sides = [f"{s} {t.shape} {t.dtype}" for s, t in (("grpo", plus), ("sft", minus))]
             facts.append(f"{name}: {'  '.join(sides)}")

@@ -172,7 +172,7 @@ def wrapped(prefix: str) -> Callable[[Trio], None]:
         tensors.clear()
         tensors.update(found)
 
-    return lambda trio: trio.edit_tensors("sft", change)
+    return lambda trio: trio.edit_tensors("target", change)
 
 
 def quantized(trio: Trio, config: object, **parts: torch.dtype) -> None:

@@ -233,13 +233,14 @@ ERRORS = {
     ),
     **{
         f"a wrapper's prefix, {prefix}": Mutation(
-            wrapped(prefix), (f"26 of 26 tensors' names carry the prefix {prefix}", "sft")
+            wrapped(prefix), (f"26 of 26 tensors' names carry the prefix {prefix}", "target")
         )
         for prefix in ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "base_model.model.")
     },
     "a wrapper's prefix in one name": Mutation(
         lambda t: t.edit_tensors(
-            "sft", lambda x: x.update({"model._orig_mod.norm.weight": x.pop("model.norm.weight")})
+            "target",
+            lambda x: x.update({"model._orig_mod.norm.weight": x.pop("model.norm.weight")}),
         ),
         ("1 of 26 tensors' names carry the prefix _orig_mod.", "torch.compile"),
     ),
