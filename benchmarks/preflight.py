@@ -25,8 +25,6 @@ import recipes
 TOKENS = 151_643
 CHECK = """\
 import json, sys, time
-from rvec_merge.mergekit_plugin.fast_import import import_mergekit
-import_mergekit()
 from rvec_merge.preflight import examine
 from rvec_merge.recipe.read import read_recipe
 wall, cpu = time.perf_counter(), time.process_time()
