@@ -8,7 +8,8 @@ from typing import Any
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.checkpoint.model_config import flat, tied
 from rvec_merge.checkpoint.renamed import bare, renamed
-from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Seen
+from rvec_merge.plan.regrouped import regrouped
+from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Run, Seen
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
 from rvec_merge.recipe.settings import Resolver
@@ -50,7 +51,8 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
 
     A constant that models compute is copied from the target. A tied output head that some inputs
     store is read from the embeddings of the others, as loaders do. A donor whose names differ by
-    wrappers alone is read by the names it has.
+    wrappers alone is read by the names it has, and one that stores a layer's experts in another
+    form by the elements.
 
     Raises:
         RecipeError: a parameter has a value that it cannot have.
@@ -62,6 +64,7 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     depths = Depths(stored, seen.config)
     others = {r: other_names(stored, models[r].tensors or {}) for r in resolver.inputs}
     heads = _heads(resolver.inputs, models, others)
+    runs = {r: _runs(stored, models[r], others[r], seen.config) for r in resolver.inputs}
     planned = []
     for name, aliases in {**dict.fromkeys(stored, ()), **heads}.items():
         info = stored.get(name)
@@ -73,7 +76,11 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
                 name,
                 target,
                 {
-                    r: InputTensor(tuple(others[r].get(n, n) for n in (name, *aliases)), dtype)
+                    r: InputTensor(
+                        tuple(others[r].get(n, n) for n in (name, *aliases)),
+                        dtype,
+                        run=runs[r].get(name),
+                    )
                     for r in inputs
                 },
                 resolver.parameters(name, depths.of(name)),
@@ -81,6 +88,22 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
             )
         )
     return planned
+
+
+def _runs(
+    target: Mapping[str, TensorInfo],
+    donor: Seen,
+    renamed: Mapping[str, str],
+    config: Mapping[str, Any],
+) -> dict[str, Run]:
+    """Where the target's tensors are in a donor that stores them in another form."""
+    theirs = donor.tensors or {}
+    read = {*renamed.values(), *target}
+    return regrouped(
+        {n: i for n, i in target.items() if n not in renamed and n not in theirs},
+        {n: i for n, i in theirs.items() if n not in read},
+        str(config.get("model_type")),
+    )
 
 
 def other_names(

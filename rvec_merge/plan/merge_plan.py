@@ -11,11 +11,12 @@ from torch import Tensor
 
 from rvec_merge.arithmetic.kernel import Delta, Source, accumulation_dtype, check_inputs
 from rvec_merge.checkpoint.dtypes import dtype_named
+from rvec_merge.checkpoint.sources import Joined
 from rvec_merge.checkpoint.written import Wanted
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.plan.by_names import resolve_by_names
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.resolved import ResolvedTensor, Seen
+from rvec_merge.plan.resolved import ResolvedTensor, Run, Seen
 from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
@@ -27,15 +28,30 @@ class NotStreamable(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """Where one input of one tensor lies: the model, the name there, and the dtype to read as."""
+    """Where one input of one tensor lies: the model, the name there, and the dtype to read as.
+
+    Attributes:
+        run: where it is no stored tensor of its own, its elements; ``name`` is then the first's.
+    """
 
     model: Input
     name: str
     dtype: torch.dtype | None
+    run: Run | None = None
 
     def source(self) -> Source:
         """The tensor, for one thread to read."""
-        return self.model.source(self.name, self.dtype)
+        if self.run is None:
+            return self.model.source(self.name, self.dtype)
+        sources = [self.model.source(name, self.dtype) for name in self.run.names]
+        return Joined(sources, self.run.start, self.run.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that are read for it."""
+        if self.run is None:
+            return self.model.nbytes(self.name)
+        return prod(self.run.shape) * self.model.names[self.name].dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,7 @@ class PlannedTensor:
     @cached_property
     def nbytes_read(self) -> int:
         """The bytes its inputs take in their files."""
-        return sum(stored.model.nbytes(stored.name) for stored in self.inputs.values())
+        return sum(stored.nbytes for stored in self.inputs.values())
 
     @property
     def scale(self) -> float:
@@ -193,6 +209,9 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Reference, Input]) -> Plann
         name = next((name for name in wanted.names if name in inputs[reference].names), None)
         if name is not None:
             found[reference] = Stored(inputs[reference], name, dtype_named(wanted.dtype))
+        elif wanted.run is not None and wanted.run.find(inputs[reference].names):
+            first, dtype = wanted.run.names[0], dtype_named(wanted.dtype)
+            found[reference] = Stored(inputs[reference], first, dtype, wanted.run)
         elif not wanted.optional:
             raise NotStreamable(f"{reference} stores {wanted.names[0]} in another form")
     if tensor.target not in found:

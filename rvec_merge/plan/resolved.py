@@ -1,7 +1,8 @@
 """What a recipe resolves to, tensor by tensor, before it is known where the bytes lie."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,31 @@ class Seen(Protocol):
 
 
 @dataclass(frozen=True)
+class Run:
+    """A tensor that an input stores within another, or as several.
+
+    Attributes:
+        names: the stored tensors, of one dtype, whose elements follow on one another.
+        start: its first element among theirs.
+        shape: its shape.
+    """
+
+    names: tuple[str, ...]
+    start: int
+    shape: tuple[int, ...]
+
+    def find(self, tensors: Mapping[str, TensorInfo]) -> TensorInfo | None:
+        """What a header would say of it; of several tensors it says the first one's file."""
+        if not all(name in tensors for name in self.names):
+            return None
+        first = tensors[self.names[0]]
+        size = first.dtype.itemsize
+        one = len(self.names) == 1 and first.start >= 0
+        start = first.start + self.start * size if one else -1
+        return replace(first, shape=self.shape, start=start, nbytes=prod(self.shape) * size)
+
+
+@dataclass(frozen=True)
 class InputTensor:
     """Where one input of an output tensor is to be found.
 
@@ -34,16 +60,19 @@ class InputTensor:
         dtype: the dtype it is rounded to when it is read, as a recipe's ``dtype`` says; or None.
         optional: whether it may be missing.
         parts: stored tensors that mergekit makes it of, where it is not stored itself.
+        run: where it is read instead, if it is stored under none of the names.
     """
 
     names: tuple[str, ...]
     dtype: str | None = None
     optional: bool = False
     parts: tuple[str, ...] = ()
+    run: Run | None = None
 
     def find(self, tensors: Mapping[str, TensorInfo]) -> TensorInfo | None:
         """The stored tensor that is read; None if it is not there."""
-        return next((tensors[name] for name in self.names if name in tensors), None)
+        found = next((tensors[name] for name in self.names if name in tensors), None)
+        return self.run.find(tensors) if found is None and self.run is not None else found
 
 
 @dataclass(frozen=True)

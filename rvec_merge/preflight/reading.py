@@ -35,6 +35,10 @@ def reading(known: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
         for reference, info in found.items():
             if info is not None:
                 read[reference].add(info.name)
+    for tensor in resolved:
+        for reference, wanted in tensor.inputs.items():
+            if wanted.run is not None and reference in read:
+                read[reference].update(wanted.run.names)
     return Reading(rows, read)
 
 

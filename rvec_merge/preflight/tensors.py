@@ -58,7 +58,7 @@ def check(
 def _renamed(
     known: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
 ) -> Iterator[Notice]:
-    """Inputs whose names for the target's tensors are others, by wrappers alone."""
+    """Inputs that have the target's tensors under other names, or in another form."""
     target = next(iter(known.values())).tensors or {}
     for reference, model in known.items():
         pairs = [
@@ -66,6 +66,18 @@ def _renamed(
             for tensor in resolved
             if (wanted := tensor.inputs.get(reference)) and wanted.names[0] != tensor.name
         ]
+        regrouped = [
+            f"{tensor.name}  read from {wanted.run.names[0]}"
+            for tensor in resolved
+            if (wanted := tensor.inputs.get(reference)) and wanted.run is not None
+        ]
+        if regrouped:
+            yield Notice(
+                f"{model.label} stores {len(regrouped)} of the target's tensors in another form.",
+                (model.name, *shortened(regrouped)),
+                "They are the same ones by transformers' table of what it loads, and are read "
+                "where they are. Stock mergekit does not pair them.",
+            )
         if pairs:
             yield Notice(
                 f"{len(pairs)} of {len(target)} tensors have other names in {model.label}.",
