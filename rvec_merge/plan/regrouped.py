@@ -40,10 +40,10 @@ def regrouped(
         return {}
     table = _table(model_type)
     ours, theirs = _by_model_name(target, table), _by_model_name(donor, table)
-    found = {}
+    found: dict[str, Run] = {}
     for name, mine in ours.items():
-        for run in _runs(mine, theirs.get(name, {}), target, donor):
-            found.update(run)
+        if name in theirs:
+            found.update(_runs(mine, theirs[name], target, donor))
     return found
 
 
@@ -52,19 +52,19 @@ def _runs(
     theirs: Mapping[str, _Place],
     target: Mapping[str, TensorInfo],
     donor: Mapping[str, TensorInfo],
-) -> Iterator[dict[str, Run]]:
+) -> Iterator[tuple[str, Run]]:
     """One model tensor's names on both sides: one on either, or one on one and its parts."""
     if len(mine) == len(theirs) == 1:
         (ours,), (other,) = mine, theirs
         if target[ours].shape == donor[other].shape:
-            yield {ours: Run((other,), 0, donor[other].shape)}
+            yield ours, Run((other,), 0, donor[other].shape)
     elif len(theirs) == 1 and _fits(mine, target, donor[next(iter(theirs))]):
         (fused,) = theirs
         for place, name in enumerate(_in_order(mine)):
-            yield {name: Run((fused,), place * prod(target[name].shape), target[name].shape)}
+            yield name, Run((fused,), place * prod(target[name].shape), target[name].shape)
     elif len(mine) == 1 and _fits(theirs, donor, target[next(iter(mine))]):
         (fused,) = mine
-        yield {fused: Run(tuple(_in_order(theirs)), 0, target[fused].shape)}
+        yield fused, Run(tuple(_in_order(theirs)), 0, target[fused].shape)
 
 
 def _in_order(places: Mapping[str, _Place]) -> list[str]:
