@@ -55,8 +55,10 @@ def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a config, nested ones too, with small sizes."""
     count = settings.get("num_hidden_layers") or settings.get("num_layers")
     found = {name: _small(name, value, count) for name, value in settings.items()}
-    for name in ("transformers_version", "dtype", "quantization_config"):
-        found.pop(name, None)
+    found.pop("transformers_version", None)
+    found.pop("dtype", None)
+    if "quantization_config" in found:
+        found["quantization_config"] = None
     found |= {name: value for name, value in _OPEN.items() if name in found and not found[name]}
     for heads, size, expand in (
         ("num_heads", "head_dim", "expand"),
