@@ -9,9 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import CheckpointError, Finding, NonFiniteError, Notice, RecipeError
-from rvec_merge.plan.resolved import ResolvedTensor
+from rvec_merge.plan.inputs import Input, read_input
+from rvec_merge.plan.merge_plan import Stored
+from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
 from rvec_merge.preflight import same_model
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.scales import place
@@ -101,6 +104,7 @@ def compare_weights(
     donors = {ref: _Donor() for ref, m in models.items() if m.label != "target" and not m.compact}
     alike = {(a, b) for a in models for b in models if str(a) < str(b)}
     broken: dict[str, list[str]] = {}
+    opened = cache(lambda reference: read_input(reference, models[reference].folder))
     for tensor in resolved:
         samples: dict[Reference, Tensor] = {}
         matrix = False
@@ -109,9 +113,10 @@ def compare_weights(
             info = wanted.find(model.tensors or {})
             if info is None or model.compact or not info.dtype.is_floating_point:
                 continue
-            if info.start < 0 and not model.pickled:  # made of others as it is read
-                continue
-            values = sample(info)
+            if info.start < 0 and not model.pickled:  # it is made of others as it is read
+                values = _sampled(_made(opened(reference), wanted, info))
+            else:
+                values = sample(info)
             bad = int((~torch.isfinite(values)).sum())
             if bad:
                 broken.setdefault(model.name, []).append(f"{info.name}: {bad} of {len(values)}")
@@ -134,11 +139,26 @@ def sample(info: TensorInfo) -> Tensor:
 
     Dtypes: float64, so that sums over all tensors stay exact enough to tell 0 from small.
     """
-    count = prod(info.shape)
-    length = count if count <= SAMPLE else SAMPLE // RUNS
-    last = count - length
-    starts = [0] if count <= SAMPLE else [last * run // (RUNS - 1) for run in range(RUNS)]
-    return torch.cat([_read(info, start, length) for start in starts]).double()
+    runs = _stretches(prod(info.shape))
+    return torch.cat([_read(info, start, length) for start, length in runs]).double()
+
+
+def _sampled(source: Source) -> Tensor:
+    """``sample`` of a tensor that is read through others."""
+    runs = _stretches(source.numel())
+    return torch.cat([source[start : start + length] for start, length in runs]).double()
+
+
+def _made(model: Input, wanted: InputTensor, info: TensorInfo) -> Source:
+    return Stored(model, info.name, None, wanted.run).source()
+
+
+def _stretches(count: int) -> list[tuple[int, int]]:
+    """Where a tensor of so many elements is sampled: starts and lengths."""
+    if count <= SAMPLE:
+        return [(0, count)]
+    length = SAMPLE // RUNS
+    return [((count - length) * run // (RUNS - 1), length) for run in range(RUNS)]
 
 
 def _read(info: TensorInfo, start: int, length: int) -> Tensor:
