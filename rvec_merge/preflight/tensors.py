@@ -76,7 +76,7 @@ def _renamed(
                 f"{model.label} stores {len(regrouped)} of the target's tensors in another form.",
                 (model.name, *shortened(regrouped)),
                 "They are the same ones by transformers' table of what it loads, and are read "
-                "where they are. Stock mergekit does not pair them.",
+                "where they are. Stock mergekit pairs what its own definitions know.",
             )
         if pairs:
             yield Notice(
