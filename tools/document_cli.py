@@ -15,6 +15,13 @@ _HEAD = """\
 
 Every command exits with 0 when it did what it was asked, 1 for what you can mend (one message:
 what, the facts, the fix), 2 for wrong usage and 130 for an interrupt.
+
+Verbs, options, bundled names and files are completed, once the shell was told:
+
+```bash
+eval "$(_RVEC_COMPLETE=bash_source rvec)"   # in ~/.bashrc; zsh: zsh_source in ~/.zshrc
+_RVEC_COMPLETE=fish_source rvec | source    # fish: in ~/.config/fish/config.fish
+```
 """
 
 

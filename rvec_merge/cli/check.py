@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from rvec_merge.api import merging
+from rvec_merge.cli import completion
 from rvec_merge.cli.options import json_option, options
 from rvec_merge.merge.settings import Settings
 
 
 @click.command(short_help="Check a recipe before a weight is read.")
-@click.argument("recipe", metavar="RECIPE")
+@click.argument("recipe", metavar="RECIPE", shell_complete=completion.recipes)
 @click.argument("out", required=False, type=click.Path(path_type=Path))
 @options(merging.check)
 @options(Settings, "overwrite", "allow_pickle", "trust_remote_code", "allowed")

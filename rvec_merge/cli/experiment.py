@@ -7,6 +7,7 @@ import click
 
 from rvec_merge.api import evidence
 from rvec_merge.api.arguments import sorted_into
+from rvec_merge.cli import completion
 from rvec_merge.cli.options import options, quiet_option
 from rvec_merge.experiment.settings import Changes, RunSettings
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("experiment", short_help="Evaluate a vector beside its controls, and judge it.")
-@click.argument("plan")
+@click.argument("plan", shell_complete=completion.plans)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Results folder; resumes one.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop; needs no dataset.")
 @options(Changes)

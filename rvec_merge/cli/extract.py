@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from rvec_merge.api.vectors import Extracted, ExtractSettings, write_vector
+from rvec_merge.cli import completion
 from rvec_merge.cli.echo import echo, echo_json
 from rvec_merge.cli.options import json_option, options, quiet_option
 from rvec_merge.cli.sizes import size_text
 
 
 @click.command(short_help="Write the reasoning vector of a recipe, or of two donors.")
-@click.argument("paths", nargs=-1, metavar="[RECIPE] OUT")
+@click.argument("paths", nargs=-1, metavar="[RECIPE] OUT", shell_complete=completion.recipes)
 @options(ExtractSettings)
 @json_option
 @quiet_option

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvec_merge.api import vectors as api
+from rvec_merge.cli import completion
 from rvec_merge.cli.echo import echo_json
 from rvec_merge.cli.options import json_option, options
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show a vector's norms, density and directions.")
-@click.argument("vectors", nargs=-1, required=True, metavar="VECTOR|RECIPE [VECTOR|RECIPE...]")
+@click.argument(
+    "vectors",
+    nargs=-1,
+    required=True,
+    metavar="VECTOR|RECIPE [VECTOR|RECIPE...]",
+    shell_complete=completion.recipes,
+)
 @options(api.inspect)
 @click.option("--tensors", is_flag=True, help="List every tensor too.")
 @click.option("--plot", "figure", type=click.Path(path_type=Path), help="Draw layer × module.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvec_merge.api import merging
+from rvec_merge.cli import completion
 from rvec_merge.cli.echo import echo, echo_json
 from rvec_merge.cli.options import json_option, options, quiet_option
 from rvec_merge.cli.sizes import size_text
@@ -19,7 +20,7 @@ CLOSE = 0.05
 
 
 @click.command(short_help="Merge a recipe into a new folder.")
-@click.argument("recipe", metavar="RECIPE")
+@click.argument("recipe", metavar="RECIPE", shell_complete=completion.recipes)
 @click.argument("out", type=click.Path(path_type=Path))
 @options(Settings)
 @click.option("--cuda", is_flag=True, help="Short for --device cuda.")

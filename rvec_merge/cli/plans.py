@@ -2,7 +2,7 @@
 
 import click
 
-from rvec_merge.cli import shelves
+from rvec_merge.cli import completion, shelves
 from rvec_merge.cli.echo import echo, echo_json
 
 _NEW = """\
@@ -22,7 +22,12 @@ batch_size: 16
 
 
 @click.command(short_help="List the bundled plans, print or copy one, or begin one.")
-@click.argument("words", nargs=-1, metavar="[NAME | copy NAME [FILE] | new [FILE]]")
+@click.argument(
+    "words",
+    nargs=-1,
+    metavar="[NAME | copy NAME [FILE] | new [FILE]]",
+    shell_complete=completion.plans,
+)
 @click.option("--recipe", help="Of a new plan: what it evaluates.")
 @click.option("--tasks", help="Of a new plan: names, with commas between.")
 @click.option("--path", "show_path", is_flag=True, help="Print the path of the folder or plan.")

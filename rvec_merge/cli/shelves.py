@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from rvec_merge.cli import completion
 from rvec_merge.cli.echo import echo, echo_json
 
 
@@ -67,7 +68,12 @@ def print_table(rows: Sequence[Mapping[str, str]], folded: Sequence[str] = ()) -
     PlainConsole().print(table)
 
 
-words = click.argument("words", nargs=-1, metavar="[NAME | copy NAME [FILE]]")
+words = click.argument(
+    "words",
+    nargs=-1,
+    metavar="[NAME | copy NAME [FILE]]",
+    shell_complete=completion.recipes,
+)
 
 
 def copied(words: tuple[str, ...]) -> tuple[str, str | None] | None:
