@@ -18,26 +18,11 @@ from rvec_merge.hub.recipes import foreign
 from rvec_merge.hub.references import is_hub, parse_reference
 from rvec_merge.recipe import catalog
 from rvec_merge.recipe.catalog import RecipeSource
+from rvec_merge.recipe.explained import explained
 from rvec_merge.recipe.resources import BundledFile, Shelf, bundled_paths, first_comment, folder
 from rvec_merge.recipe.yaml import load_yaml
 
 PlanSource: TypeAlias = str | Path | Mapping[str, Any]
-# What pydantic's kinds of error mean to someone who writes YAML.
-_SAID = {
-    "extra_forbidden": "there is no such key",
-    "too_short": "names none",
-    "missing": "is missing",
-    "string_pattern_mismatch": "no name of a task: letters, digits and _ . ( ) + - alone",
-    "bool_type": "write true or false",
-    "int_type": "write a whole number",
-    "int_from_float": "write a whole number",
-    "float_type": "write a number",
-    "string_type": "write text",
-    "tuple_type": "write a list",
-    "model_type": "write keys and values",
-    "dict_type": "write keys and values",
-    "finite_number": "write a number that is finite",
-}
 
 
 @cache
@@ -111,15 +96,5 @@ def _valid(data: Any, where: str, changes: Changes | None) -> Plan:
     try:
         return Plan.model_validate(data if changes is None else changes.applied(data))
     except ValidationError as error:
-        found = [e for e in error.errors() if e["type"] != "too_short" or not e["input"]]
-        facts = [_fact(item) for item in found[:8]]
-        raise PlanError("The plan is not valid.", [where, *facts], "correct these keys.") from None
-
-
-def _fact(error: Any) -> str:
-    where = ".".join(map(str, error["loc"]))
-    kind, given = error["type"], f" (it is {error['input']!r})"
-    said = _SAID.get(kind, error["msg"].removeprefix("Value error, ").removeprefix("Input should "))
-    if kind in {"value_error", "missing", "extra_forbidden", "too_short"}:
-        given = ""
-    return f"{where}: {said}{given}" if where else f"{said}{given}"
+        facts = [where, *explained(error)]
+        raise PlanError("The plan is not valid.", facts, "correct these keys.") from None

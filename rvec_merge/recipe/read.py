@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import RecipeError, why
 from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
+from rvec_merge.recipe.explained import explained
 from rvec_merge.recipe.pairs import Pair, form_pairs
 from rvec_merge.recipe.reference import Reference
 from rvec_merge.recipe.strict import check_config, check_keys
@@ -56,7 +57,7 @@ class Recipe:
         try:
             return MergeConfiguration.model_validate(self.data)
         except (ValidationError, RuntimeError) as error:
-            said = _said(error) if isinstance(error, ValidationError) else [str(error)]
+            said = explained(error) if isinstance(error, ValidationError) else [str(error)]
             raise _unacceptable("mergekit does not accept the recipe.", self.source, said) from None
 
     def pairs(self) -> list[list[Pair]]:
@@ -122,7 +123,7 @@ def recipe_of(
     try:
         config = RecipeConfig.model_validate(data)
     except ValidationError as error:
-        raise _unacceptable("The recipe cannot be understood.", source, _said(error)) from None
+        raise _unacceptable("The recipe cannot be understood.", source, explained(error)) from None
     check_config(config)
     recipe = Recipe(text, source, config, data, document)
     if not recipe.is_reasoning_vector or config.models is None or config.tokenizer is not None:
@@ -160,10 +161,6 @@ def _references(data: Any, key: object = None) -> Iterator[Any]:
     elif isinstance(data, list):
         for item in data:
             yield from _references(item)
-
-
-def _said(error: Any) -> list[str]:
-    return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
 
 
 def _unacceptable(headline: str, source: str, said: list[str]) -> RecipeError:
