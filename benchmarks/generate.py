@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from rvec_merge.arithmetic.dtypes import BFLOAT16
 from rvec_merge.checkpoint.layout import Shard, lay_out
 from rvec_merge.plan.merge_plan import PlannedTensor
 
@@ -78,7 +79,7 @@ def generate(
         config.save_pretrained(path)
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(TOKENIZER / file, path / file)
-    planned = [PlannedTensor(n, s, torch.bfloat16, {}, None, {}) for n, s in shapes.items()]
+    planned = [PlannedTensor(n, s, BFLOAT16, {}, None, {}) for n, s in shapes.items()]
     (shard,) = lay_out(planned, 0)
     if sparse:
         for path in folders.values():

@@ -19,7 +19,7 @@ _PUBLIC = {
     "compare": "rvec_merge.api.evidence",
     "extract": "rvec_merge.api.vectors",
     "inspect": "rvec_merge.api.vectors",
-    "merge_tensor": "rvec_merge.arithmetic.loop",
+    "merge_tensor": "rvec_merge.arithmetic.merge_tensor",
     "outline": "rvec_merge.api.evidence",
     "read_recipe": "rvec_merge.recipe.read",
     "reasoning_vector": "rvec_merge.mergekit_plugin.method",
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from rvec_merge.api.evidence import compare, experiment, outline, report
     from rvec_merge.api.merging import check, merge, verify
     from rvec_merge.api.vectors import extract, inspect
-    from rvec_merge.arithmetic.loop import merge_tensor
+    from rvec_merge.arithmetic.merge_tensor import merge_tensor
     from rvec_merge.errors import RvecError
     from rvec_merge.experiment.settings import RunSettings
     from rvec_merge.merge.settings import Settings

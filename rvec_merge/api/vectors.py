@@ -171,15 +171,14 @@ def _compact(
 def _dense(
     source: Source, out: Path, settings: ExtractSettings, progress: Callable[[int], None]
 ) -> dict[str, Any]:
-    import torch
-
+    from rvec_merge.checkpoint.dtypes import dtype_named
     from rvec_merge.vector.dense import extract_dense
 
-    dtype = None if settings.dtype is None else getattr(torch, settings.dtype)
+    dtype = dtype_named(settings.dtype)
     options = {**_common(settings), "shard_size": settings.shard_size, "dtype": dtype}
     report = extract_dense(source, out, progress=progress, **options)
     return {
-        "dtype": str(report.dtype).removeprefix("torch."),
+        "dtype": f"{report.dtype}",
         "tensors": report.tensors,
         "elements": report.elements,
         "norm": report.norm,

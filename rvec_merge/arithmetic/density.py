@@ -1,14 +1,16 @@
 """The mask of a ``density``: mergekit's own, so that a recipe means the same on every path."""
 
-from torch import Tensor
+from rvec_merge.arithmetic.dtypes import Array
 
 
-def largest(values: Tensor, density: float) -> Tensor:
+def largest(values: Array, density: float) -> Array:
     """The share ``density`` of the values that is largest in magnitude; zero in the others' place.
 
     Shapes: ``(n,)`` in and out.
     """
     from mergekit.sparsify import SparsificationMethod, sparsify
 
-    kept: Tensor = sparsify(values, density=density, method=SparsificationMethod.magnitude)
-    return kept
+    from rvec_merge.arithmetic.tensors import array_of, tensor_of
+
+    method = SparsificationMethod.magnitude
+    return array_of(sparsify(tensor_of(values), density=density, method=method))

@@ -1,21 +1,22 @@
 """The device that a user names."""
 
-import torch
-
 from rvec_merge.errors import EnvironmentProblem
 
 
-def device_named(name: str) -> torch.device:
+def device_named(name: str) -> str:
     """A device by torch's name for it; ``auto`` is cuda where there is one.
 
     Raises:
         EnvironmentProblem: there is no such device here.
     """
+    if name == "cpu":
+        return name
+    import torch
+
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=torch.device(name))
     # torch has an error of its own for every device that is not there.
     except Exception as error:
         raise EnvironmentProblem(
@@ -23,4 +24,4 @@ def device_named(name: str) -> torch.device:
             [*str(error).strip().splitlines()[:1], f"CUDA devices: {torch.cuda.device_count()}"],
             "use --device cpu; `rvec doctor` lists the devices.",
         ) from None
-    return device
+    return name

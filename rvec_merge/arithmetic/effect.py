@@ -10,9 +10,7 @@ from dataclasses import dataclass, fields
 from math import sqrt
 from zlib import crc32
 
-import torch
-from torch import Tensor
-
+from rvec_merge.arithmetic.dtypes import Array, DType
 from rvec_merge.arithmetic.on_cpu import Inputs, measure_block
 
 STRIP = 1 << 13  # elements; their float64 copies stay in cache
@@ -96,33 +94,33 @@ class Sample:
 def measure(
     strips: Iterable[int],
     start: int,
-    target: Tensor,
+    target: Array,
     deltas: Inputs,
     coefficients: Sequence[float],
     scale: float,
-    out: Tensor,
-    dtype: torch.dtype,
+    out: Array,
+    dtype: DType,
 ) -> dict[int, Sums]:
     """The sums of the strips that begin at ``strips``, by their beginning.
 
     Args:
-        start: the element at which all the tensors begin.
+        start: the element at which all the arrays begin.
         target, deltas, coefficients, out, dtype: as given to the kernel that wrote ``out``.
     """
     found = {}
     for low in strips:
         strip = slice(low - start, low - start + STRIP)
-        parts = [(p[strip].cpu(), None if m is None else m[strip].cpu()) for p, m in deltas]
-        written = out[strip].cpu()
+        parts = [(p[strip], None if m is None else m[strip]) for p, m in deltas]
+        written = out[strip]
         update, tt, applied, nonzero, lost = measure_block(
-            target[strip].cpu(), parts, coefficients, written, dtype
+            target[strip], parts, coefficients, written, dtype
         )
         found[low] = Sums(
             vv=update / (scale * scale or 1),
             tt=tt,
             asked=update / (scale or 1),
             applied=applied / (scale or 1),
-            elements=float(written.numel()),
+            elements=float(written.size),
             nonzero=nonzero,
             lost=lost,
         )

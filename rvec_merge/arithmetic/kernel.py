@@ -7,34 +7,35 @@ bits; no other device was tried.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from rvec_merge.arithmetic.controls import Control
+from rvec_merge.arithmetic.dtypes import Array, DType, is_weight
 from rvec_merge.errors import IncompatibleTensorsError, NonFiniteError
 
 _CHUNK = 1 << 18  # elements
 
 
 class Source(Protocol):
-    """Where an input's values come from: a ``Tensor``, or anything that is read by windows of it.
+    """Where an input's values come from: a flat array, or anything that is read by windows of it.
 
-    A window of elements of the flattened tensor is a ``(stop - start,)`` tensor, valid until the
+    A window of elements of the flattened tensor is a ``(stop - start,)`` array, valid until the
     source is next read; so a source belongs to one thread.
     """
 
     @property
-    def dtype(self) -> torch.dtype: ...
+    def dtype(self) -> DType: ...
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    def numel(self) -> int: ...
+    @property
+    def size(self) -> int: ...
 
-    def __getitem__(self, window: slice, /) -> Tensor: ...
+    def __getitem__(self, window: slice, /) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,6 @@ def inputs_of(
     return [(target_name, target), *(item for delta in deltas for item in delta.inputs)]
 
 
-def accumulation_dtype(dtypes: Sequence[torch.dtype]) -> torch.dtype:
-    """float64 if any input is, else float32."""
-    return torch.float64 if torch.float64 in dtypes else torch.float32
-
-
-def is_weight(dtype: torch.dtype) -> bool:
-    """Whether values of that dtype can be added; 8 bits mean nothing without their scales."""
-    return dtype.is_floating_point and dtype.itemsize > 1
-
-
 def check_inputs(
     target: Source, deltas: Sequence[Delta], *, name: str, target_name: str = "target"
 ) -> None:
@@ -111,11 +102,11 @@ def non_finite(
     facts = []
     for label, source in inputs_of(target, deltas, target_name):
         bad = sum(
-            int((~torch.isfinite(source[low : min(low + _CHUNK, source.numel())])).sum())
-            for low in range(0, source.numel(), _CHUNK)
+            int(np.count_nonzero(~np.isfinite(source[low : min(low + _CHUNK, source.size)])))
+            for low in range(0, source.size, _CHUNK)
         )
         if bad:
-            facts.append(f"{label}: {bad} of {source.numel()} values are NaN or Inf")
+            facts.append(f"{label}: {bad} of {source.size} values are NaN or Inf")
     if facts:
         fix = "use an intact checkpoint; a download or a training run has gone wrong."
         return NonFiniteError(f"An input of {name} is not finite.", facts, fix)
@@ -124,14 +115,3 @@ def non_finite(
         ["every input is finite, the result is not"],
         "use a smaller scale, or out_dtype: float32.",
     )
-
-
-def flattened(delta: Delta) -> Delta:
-    """The delta with inputs of shape ``(w,)``; copies only what is not contiguous."""
-    minus = None if delta.minus is None else _flat(delta.minus)
-    return replace(delta, plus=_flat(delta.plus), minus=minus)
-
-
-def _flat(source: Source) -> Source:
-    # Others are flat already.
-    return source.reshape(-1).contiguous() if isinstance(source, Tensor) else source

@@ -1,36 +1,27 @@
 """The block loop, for every path: a tensor's windows through the kernel of its device."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import Array, DType, accumulation_dtype
 from rvec_merge.arithmetic.effect import Sample, Sums, measure
-from rvec_merge.arithmetic.kernel import (
-    Delta,
-    Source,
-    accumulation_dtype,
-    check_inputs,
-    flattened,
-    inputs_of,
-    non_finite,
-)
-from rvec_merge.arithmetic.on_cpu import merge_block
-from rvec_merge.arithmetic.on_device import DeviceKernel
+from rvec_merge.arithmetic.kernel import Delta, Source, inputs_of, non_finite
+from rvec_merge.arithmetic.on_cpu import Inputs, merge_block
 from rvec_merge.arithmetic.prepared import Controlled, prepared
 
-CPU = torch.device("cpu")
+CPU = "cpu"
+Kernel = Callable[[Array, Inputs, Sequence[float], Array, DType], bool]
 # Elements. What a block needs stays in the last cache; a shorter block spends its time in calls.
 BLOCK = 1 << 18
 # An accelerator's blocks make up for the time a kernel takes to launch and a copy to start.
 _DEVICE_BLOCK = 1 << 23
 
 
-def block_of(device: torch.device) -> int:
+def block_of(device: str) -> int:
     """Elements of a block on a device."""
-    return BLOCK if device.type == "cpu" else _DEVICE_BLOCK
+    return BLOCK if device == CPU else _DEVICE_BLOCK
 
 
 @dataclass(frozen=True)
@@ -44,30 +35,27 @@ class Merged:
     """
 
     start: int
-    values: Tensor
+    values: Array
     sums: dict[int, Sums]
 
 
 class BlockLoop:
     """One thread's way through tensors; its buffers are used again from block to block."""
 
-    def __init__(self, device: torch.device = CPU, block: int | None = None) -> None:
+    def __init__(self, device: str = CPU, block: int | None = None) -> None:
         self.block = block or block_of(device)
-        self._device = device
-        self._merge = (
-            merge_block if device.type == "cpu" else DeviceKernel(device, self.block).merge
-        )
-        self._outs: dict[torch.dtype, Tensor] = {}
+        self._merge = merge_block if device == CPU else _on_device(device, self.block)
+        self._outs: dict[DType, Array] = {}
 
     def merge(
         self,
         target: Source,
         deltas: Sequence[Delta],
-        out_dtype: torch.dtype,
+        out_dtype: DType,
         *,
         start: int = 0,
         stop: int | None = None,
-        into: Tensor | None = None,
+        into: Array | None = None,
         sample: Sample | None = None,
         scale: float = 1.0,
         name: str = "tensor",
@@ -87,7 +75,7 @@ class BlockLoop:
         Raises:
             NonFiniteError: an input holds NaN or Inf, or the result overflows.
         """
-        stop = target.numel() if stop is None else stop
+        stop = target.size if stop is None else stop
         dtype = accumulation_dtype([source.dtype for _, source in inputs_of(target, deltas)])
         ready = [prepared(delta, dtype) for delta in deltas]
         coefficients = [delta.coefficient for delta in ready]
@@ -98,19 +86,19 @@ class BlockLoop:
             loaded = _windows(target, ready, low, high)
             if not self._merge(*loaded, coefficients, out, dtype):
                 raise non_finite(target, deltas, name=name, target_name=target_name)
-            strips = sample.strips(name, target.numel(), low, high) if sample else ()
+            strips = sample.strips(name, target.size, low, high) if sample else ()
             sums = measure(strips, low, *loaded, coefficients, scale, out, dtype)
             yield Merged(low, out, sums)
 
-    def _out(self, dtype: torch.dtype) -> Tensor:
+    def _out(self, dtype: DType) -> Array:
         if dtype not in self._outs:
-            self._outs[dtype] = torch.empty(self.block, dtype=dtype)
+            self._outs[dtype] = np.empty(self.block, dtype)
         return self._outs[dtype]
 
 
 def _windows(
     target: Source, deltas: Sequence[Delta], low: int, high: int
-) -> tuple[Tensor, list[tuple[Tensor, Tensor | None]]]:
+) -> tuple[Array, list[tuple[Array, Array | None]]]:
     # A control reads other windows of sources that may be the target's or another delta's too,
     # and a window is valid until its source is read again: so controls come first.
     for delta in deltas:
@@ -120,53 +108,7 @@ def _windows(
     return target[low:high], pairs
 
 
-def merge_tensor(
-    target: Tensor,
-    deltas: Sequence[Delta],
-    *,
-    out_dtype: torch.dtype | None = None,
-    block: int | None = None,
-    threads: int = 1,
-    name: str = "tensor",
-    target_name: str = "target",
-) -> Tensor:
-    """Move one weight along its deltas: ``target + Σ coefficient · mask(plus − minus)``.
+def _on_device(device: str, block: int) -> Kernel:
+    from rvec_merge.arithmetic.on_device import DeviceKernel
 
-    Shapes: all inputs and the result are ``(*w,)``; nothing broadcasts.
-    Dtypes: any mix of floating dtypes in. Accumulates in float32 (float64 if an input is float64)
-        in the order of ``deltas``, rounds once, to ``out_dtype`` (default: the accumulation dtype).
-        From float64 to 16 bits torch, and so mergekit, goes by way of float32.
-    Threads: ``threads`` Python threads share the tensor.
-    Memory: the result. A non-contiguous input costs one copy of it, a density below 1 about eight
-        of the tensor in float32. Inputs are never written to.
-
-    Raises:
-        IncompatibleTensorsError: shapes differ, or a dtype is not floating point.
-        NonFiniteError: an input holds NaN or Inf, or the result overflows.
-
-    Source: task-vector addition (Ilharco et al. 2023, arXiv:2212.04089) with the SFT donor in
-    the place of the pre-trained model (arXiv:2509.01363).
-    """
-    check_inputs(target, deltas, name=name, target_name=target_name)
-    dtype = accumulation_dtype([source.dtype for _, source in inputs_of(target, deltas)])
-    out = torch.empty(target.shape, dtype=out_dtype or dtype, device=target.device)
-    flat, flat_out = target.reshape(-1).contiguous(), out.view(-1)
-    # A mask needs the whole delta's order: once, not once per thread.
-    ready = [prepared(d, dtype) if d.density < 1 else d for d in (flattened(d) for d in deltas)]
-
-    def merge(span: slice) -> None:
-        loop = BlockLoop(target.device, block)
-        spans = {"start": span.start, "stop": span.stop, "into": flat_out[span]}
-        for _ in loop.merge(flat, ready, out.dtype, **spans, name=name, target_name=target_name):
-            pass
-
-    spans = _spans(flat.numel(), threads, block or BLOCK)
-    with ThreadPoolExecutor(threads) as pool:
-        list(map(merge, spans) if len(spans) == 1 else pool.map(merge, spans))
-    return out
-
-
-def _spans(elements: int, count: int, block: int) -> list[slice]:
-    """At most ``count`` parts of about the same number of whole blocks."""
-    step = max(1, -(-elements // (block * count))) * block
-    return [slice(low, min(low + step, elements)) for low in range(0, elements, step)]
+    return DeviceKernel(device, block).merge_arrays

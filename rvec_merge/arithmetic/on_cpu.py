@@ -2,70 +2,68 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-
 from rvec_merge.arithmetic import fused
+from rvec_merge.arithmetic.dtypes import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Array, DType
 from rvec_merge.arithmetic.ir import Kind, Part, Signature
 
-Inputs = Sequence[tuple[Tensor, Tensor | None]]  # each delta's plus and minus
-_KINDS: dict[torch.dtype, Kind] = {
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.float32: "F32",
-    torch.float64: "F64",
-}
+Inputs = Sequence[tuple[Array, Array | None]]  # each delta's plus and minus
+_KINDS: dict[DType, Kind] = {BFLOAT16: "BF16", FLOAT16: "F16", FLOAT32: "F32", FLOAT64: "F64"}
 
 
 def merge_block(
-    target: Tensor | None,
+    target: Array | None,
     deltas: Inputs,
     coefficients: Sequence[float],
-    out: Tensor,
-    dtype: torch.dtype,
+    out: Array,
+    dtype: DType,
 ) -> bool:
     """Write ``target + Σ coefficient · (plus − minus)``; False if a value is not finite.
 
     Without a target the bare differences are added up.
 
-    Shapes: every tensor is ``(n,)`` and contiguous; ``out`` overlaps no input.
+    Shapes: every array is ``(n,)`` and contiguous; ``out`` overlaps no input.
     Dtypes: accumulates in ``dtype``, float32 or float64.
     """
     signature, inputs = _signature(target, deltas, coefficients, out, dtype)
     used = [c for c in coefficients if c != 0]
-    return fused.merge(signature, _places(inputs), used, out.data_ptr(), out.numel())
+    return fused.merge(signature, _places(inputs), used, _place(out), out.size)
 
 
 def measure_block(
-    target: Tensor,
+    target: Array,
     deltas: Inputs,
     coefficients: Sequence[float],
-    out: Tensor,
-    dtype: torch.dtype,
+    out: Array,
+    dtype: DType,
 ) -> list[float]:
     """What `ir.module_of` says a measuring kernel gives, of what was written to ``out``."""
     signature, inputs = _signature(target, deltas, coefficients, out, dtype, measures=True)
     used = [c for c in coefficients if c != 0]
-    return fused.measure(signature, _places([*inputs, out]), used, out.numel())
+    return fused.measure(signature, _places([*inputs, out]), used, out.size)
 
 
 def _signature(
-    target: Tensor | None,
+    target: Array | None,
     deltas: Inputs,
     coefficients: Sequence[float],
-    out: Tensor,
-    dtype: torch.dtype,
+    out: Array,
+    dtype: DType,
     *,
     measures: bool = False,
-) -> tuple[Signature, list[Tensor]]:
+) -> tuple[Signature, list[Array]]:
     parts = tuple(
         Part(_KINDS[plus.dtype], None if minus is None else _KINDS[minus.dtype], factor != 0)
         for (plus, minus), factor in zip(deltas, coefficients, strict=True)
     )
     inputs = [t for t in (target, *(t for pair in deltas for t in pair)) if t is not None]
     first = None if target is None else _KINDS[target.dtype]
-    return Signature(first, parts, _KINDS[out.dtype], dtype == torch.float64, measures), inputs
+    return Signature(first, parts, _KINDS[out.dtype], dtype == FLOAT64, measures), inputs
 
 
-def _places(tensors: Sequence[Tensor]) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
+def _places(arrays: Sequence[Array]) -> list[int]:
+    return [_place(array) for array in arrays]
+
+
+def _place(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

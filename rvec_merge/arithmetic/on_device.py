@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rvec_merge.arithmetic.dtypes import Array, DType
 from rvec_merge.arithmetic.on_cpu import Inputs
+from rvec_merge.arithmetic.tensors import tensor_of, torch_dtype
 
 
 class DeviceKernel:
@@ -18,23 +20,35 @@ class DeviceKernel:
     is written; copies overlap the arithmetic of other threads.
     """
 
-    def __init__(self, device: torch.device, block: int) -> None:
-        self._device = device
+    def __init__(self, device: str | torch.device, block: int) -> None:
+        self._device = torch.device(device)
         self._block = block
         self._buffers: dict[tuple[str, torch.dtype], Tensor] = {}
         self._stream: torch.cuda.Stream | None = None
-        if device.type == "cuda":
-            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        if self._device.type == "cuda":
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+
+    def merge_arrays(
+        self,
+        target: Array,
+        deltas: Inputs,
+        coefficients: Sequence[float],
+        out: Array,
+        dtype: DType,
+    ) -> bool:
+        """See ``merge_block``. The block's inputs may be overwritten when it returns."""
+        pairs = [(tensor_of(p), None if m is None else tensor_of(m)) for p, m in deltas]
+        return self.merge(tensor_of(target), pairs, coefficients, tensor_of(out), dtype)
 
     def merge(
         self,
         target: Tensor,
-        deltas: Inputs,
+        deltas: Sequence[tuple[Tensor, Tensor | None]],
         coefficients: Sequence[float],
         out: Tensor,
-        dtype: torch.dtype,
+        dtype: DType,
     ) -> bool:
-        """See ``merge_block``. The block's inputs may be overwritten when it returns."""
+        """The same of tensors that lie on the device already, or in the host's memory."""
         if self._stream is None:
             return self._merge(target, deltas, coefficients, out, dtype)
         # What lies there already was written by the caller's stream, which reads what is written.
@@ -48,11 +62,12 @@ class DeviceKernel:
     def _merge(
         self,
         target: Tensor,
-        deltas: Inputs,
+        deltas: Sequence[tuple[Tensor, Tensor | None]],
         coefficients: Sequence[float],
         out: Tensor,
-        dtype: torch.dtype,
+        accumulated: DType,
     ) -> bool:
+        dtype = torch_dtype(accumulated)
         total = self._moved("target", target).to(dtype, copy=True)
         finite = torch.ones((), dtype=torch.bool, device=self._device)
         for index, (pair, coefficient) in enumerate(zip(deltas, coefficients, strict=True)):

@@ -6,10 +6,9 @@ from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from rvec_merge.arithmetic.dtypes import FLOAT32, Array, DType, accumulation_dtype, rounded
 from rvec_merge.arithmetic.kernel import Delta, Source
 
 Factor: TypeAlias = NDArray[np.floating[Any]]
@@ -43,23 +42,22 @@ class LowRank:
         load: gives the factors, once a value is asked for.
     """
 
-    def __init__(
-        self, load: Callable[[], Factors], shape: tuple[int, ...], dtype: torch.dtype
-    ) -> None:
+    def __init__(self, load: Callable[[], Factors], shape: tuple[int, ...], dtype: DType) -> None:
         self.shape = shape
         self.dtype = dtype
         self._load = load
         self._factors: Factors | None = None
 
-    def numel(self) -> int:
+    @property
+    def size(self) -> int:
         """Elements of the update."""
         return prod(self.shape)
 
-    def __getitem__(self, window: slice) -> Tensor:
+    def __getitem__(self, window: slice) -> Array:
         """Elements ``start`` to ``stop`` of the flattened update."""
-        start, stop, _ = window.indices(self.numel())
+        start, stop, _ = window.indices(self.size)
         if start >= stop:
-            return torch.empty(0, dtype=self.dtype)
+            return np.empty(0, self.dtype)
         if self._factors is None:
             found = self._load()
             right = np.ascontiguousarray(found.right, np.float64)
@@ -67,13 +65,12 @@ class LowRank:
         factors = self._factors
         columns = factors.right.shape[1]
         first, last = start // columns, -(-stop // columns)
-        kind = np.float64 if self.dtype == torch.float64 else np.float32
-        out = np.empty((last - first, columns), kind)
+        out = np.empty((last - first, columns), self.dtype)
         step = max(1, _TILE // columns)
         for low in range(first, last, step):
             high = min(low + step, last)
             _multiply(factors, low, high, out[low - first : high - first])
-        return torch.from_numpy(out.reshape(-1)[start - first * columns : stop - first * columns])
+        return out.reshape(-1)[start - first * columns : stop - first * columns]
 
 
 def _multiply(factors: Factors, low: int, high: int, out: Factor) -> None:
@@ -97,31 +94,32 @@ class Sum:
         self.base = base
         self.update = update
         self.shape = tuple(base.shape)
-        wide = torch.float64 in (base.dtype, update.dtype)
-        self.dtype = torch.float64 if wide else torch.float32
+        self.dtype = accumulation_dtype([base.dtype, update.dtype])
 
-    def numel(self) -> int:
+    @property
+    def size(self) -> int:
         """Elements of the sum."""
-        return self.base.numel()
+        return self.base.size
 
-    def __getitem__(self, window: slice) -> Tensor:
-        return self.base[window].to(self.dtype) + self.update[window]
+    def __getitem__(self, window: slice) -> Array:
+        return rounded(self.base[window], self.dtype) + self.update[window]
 
 
 class Zeros:
     """A source of zeros: what two inputs that share a weight differ by there."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: DType = FLOAT32) -> None:
         self.shape = shape
         self.dtype = dtype
 
-    def numel(self) -> int:
+    @property
+    def size(self) -> int:
         """Elements."""
         return prod(self.shape)
 
-    def __getitem__(self, window: slice) -> Tensor:
-        start, stop, _ = window.indices(self.numel())
-        return torch.zeros(max(stop - start, 0), dtype=self.dtype)
+    def __getitem__(self, window: slice) -> Array:
+        start, stop, _ = window.indices(self.size)
+        return np.zeros(max(stop - start, 0), self.dtype)
 
 
 def without_common_base(delta: Delta) -> Delta:
@@ -137,7 +135,7 @@ def without_common_base(delta: Delta) -> Delta:
     origin = getattr(plus, "origin", None)
     if origin is None or origin != getattr(minus, "origin", None):
         return delta
-    dtype = torch.float64 if plus.dtype == torch.float64 else torch.float32
+    dtype = accumulation_dtype([plus.dtype])
     return replace(delta, plus=a or Zeros(tuple(plus.shape), dtype), minus=b)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from rvec_merge.arithmetic.dtypes import accumulation_dtype, rounded
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.arithmetic.updates import Factor, Factors, LowRank, Sum
 from rvec_merge.checkpoint.adapter import Adapter, Module
@@ -95,8 +95,7 @@ class Adapted:
         if update is None:
             return replace(info, name=name)
         parts = _parts(update)
-        wide = torch.float64 in (info.dtype, *(part.dtype for part in parts))
-        dtype = torch.float64 if wide else torch.float32
+        dtype = accumulation_dtype([info.dtype, *(part.dtype for part in parts)])
         nbytes = info.nbytes + sum(part.nbytes for part in parts)
         return replace(info, name=name, dtype=dtype, start=-1, nbytes=nbytes)
 
@@ -254,7 +253,7 @@ def _factors(update: _Update) -> Factors:
 
 def _values(info: TensorInfo) -> Factor:
     source = StoredTensor(info)
-    values = source[: source.numel()]
-    wide = values if values.dtype == torch.float64 else values.float()
-    found: Factor = wide.reshape(info.shape).numpy().copy()
+    values = source[: source.size]
+    wide = rounded(values, accumulation_dtype([values.dtype]))
+    found: Factor = wide.reshape(info.shape).copy()
     return found

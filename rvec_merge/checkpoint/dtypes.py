@@ -1,26 +1,28 @@
-"""The dtypes of safetensors files: their names there, and torch's."""
+"""The dtypes of safetensors files: their names there, and numpy's."""
 
-import torch
+import numpy as np
+
+from rvec_merge.arithmetic.dtypes import BFLOAT16, FLOAT8, FLOAT16, FLOAT32, FLOAT64, DType
 
 # In the order of the safetensors library, which writes the last ones first: so all are aligned.
-DTYPES = {
-    "BOOL": torch.bool,
-    "U8": torch.uint8,
-    "I8": torch.int8,
-    "F8_E5M2": torch.float8_e5m2,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "I16": torch.int16,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I32": torch.int32,
-    "F32": torch.float32,
-    "F64": torch.float64,
-    "I64": torch.int64,
+DTYPES: dict[str, DType] = {
+    "BOOL": np.dtype(np.bool_),
+    "U8": np.dtype(np.uint8),
+    "I8": np.dtype(np.int8),
+    "F8_E5M2": FLOAT8[0],
+    "F8_E4M3": FLOAT8[1],
+    "I16": np.dtype(np.int16),
+    "F16": FLOAT16,
+    "BF16": BFLOAT16,
+    "I32": np.dtype(np.int32),
+    "F32": FLOAT32,
+    "F64": FLOAT64,
+    "I64": np.dtype(np.int64),
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
-_NAMED = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES.values()}
+NAMED = {dtype.name: dtype for dtype in DTYPES.values()}
 
 
-def dtype_named(name: str | None) -> torch.dtype | None:
+def dtype_named(name: str | None) -> DType | None:
     """The dtype that recipes and configs call so; None of nothing."""
-    return None if name is None else _NAMED[name]
+    return None if name is None else NAMED[name]

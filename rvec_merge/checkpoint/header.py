@@ -9,10 +9,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from rvec_merge.arithmetic.dtypes import Array, DType
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.dtypes import DTYPES
+from rvec_merge.checkpoint.dtypes import NAMED as DTYPE_NAMES
 from rvec_merge.checkpoint.info import TensorInfo as TensorInfo
 from rvec_merge.checkpoint.no_weights import no_weights
 from rvec_merge.checkpoint.tensor import MappedTensor, StoredTensor, map_file
@@ -106,7 +106,7 @@ class Checkpoint:
         return StoredTensor(info)
 
     @cached_property
-    def _maps(self) -> Mapping[Path, torch.Tensor]:
+    def _maps(self) -> Mapping[Path, Array]:
         return {path: map_file(path) for path in self.paths}
 
 
@@ -275,6 +275,8 @@ def _is_pickled(path: Path) -> bool:
 
 def _unpickled(path: Path) -> dict[str, TensorInfo]:
     """Names, dtypes and shapes of a pickled file; its weights stay on disk."""
+    import torch
+
     try:
         state = torch.load(path, map_location="meta", weights_only=True, mmap=True)
     except Exception as error:  # torch promises no exception types for what it refuses
@@ -286,6 +288,13 @@ def _unpickled(path: Path) -> dict[str, TensorInfo]:
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise CheckpointError(f"{path.name} is no plain state dict.", [f"{path}"], _REFETCH)
     return {
-        str(name): TensorInfo(str(name), t.dtype, tuple(t.shape), path, -1, t.nbytes)
+        str(name): TensorInfo(str(name), _dtype(path, name, t), tuple(t.shape), path, -1, t.nbytes)
         for name, t in state.items()
     }
+
+
+def _dtype(path: Path, name: str, tensor: Any) -> DType:
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in DTYPE_NAMES:
+        raise unknown_dtype(name, kind, path)
+    return DTYPE_NAMES[kind]

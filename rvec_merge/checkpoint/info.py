@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+from rvec_merge.arithmetic.dtypes import DType
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TensorInfo:
     """
 
     name: str
-    dtype: torch.dtype
+    dtype: DType
     shape: tuple[int, ...]
     path: Path
     start: int

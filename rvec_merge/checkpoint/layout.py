@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
+from rvec_merge.arithmetic.dtypes import DType
 from rvec_merge.checkpoint.dtypes import CODES, DTYPES
 from rvec_merge.checkpoint.weight_files import INDEX
 
@@ -29,7 +28,7 @@ class Written(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     @property
-    def dtype(self) -> torch.dtype: ...
+    def dtype(self) -> DType: ...
 
     @property
     def nbytes(self) -> int: ...

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from rvec_merge.arithmetic.dtypes import DType
 from rvec_merge.checkpoint.dtypes import CODES
 from rvec_merge.checkpoint.weight_files import INDEX
 
@@ -46,7 +45,7 @@ class ShardWriter:
         """Append to the tensor that the next ``finish`` names."""
         self._shard.file.write(data)
 
-    def finish(self, name: str, dtype: torch.dtype, shape: Sequence[int]) -> None:
+    def finish(self, name: str, dtype: DType, shape: Sequence[int]) -> None:
         """Make a tensor of what was written since the last one."""
         if self._shard.entries and self._shard.file.tell() > self._shard_size:
             full = self._shard
@@ -104,7 +103,7 @@ class _Shard:
         self.file = path.open("w+b")
         self.file.seek(data)
 
-    def finish(self, name: str, dtype: torch.dtype, shape: Sequence[int]) -> None:
+    def finish(self, name: str, dtype: DType, shape: Sequence[int]) -> None:
         end = self.file.tell()
         span = self._begin - self._data, end - self._data
         self.entries[name] = _entry(CODES[dtype], shape, *span)

@@ -5,26 +5,27 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import prod
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import Array, DType, rounded
 from rvec_merge.arithmetic.kernel import Source
 
 
 class Cast:
     """A source whose values are rounded as they are read, as mergekit's ``dtype`` asks."""
 
-    def __init__(self, source: Source, dtype: torch.dtype) -> None:
+    def __init__(self, source: Source, dtype: DType) -> None:
         self.dtype = dtype
         self.shape = source.shape
         self._source = source
 
-    def numel(self) -> int:
+    @property
+    def size(self) -> int:
         """Elements of the source."""
-        return self._source.numel()
+        return self._source.size
 
-    def __getitem__(self, window: slice) -> Tensor:
-        return self._source[window].to(self.dtype)
+    def __getitem__(self, window: slice) -> Array:
+        return rounded(self._source[window], self.dtype)
 
 
 class Joined:
@@ -32,17 +33,18 @@ class Joined:
 
     def __init__(self, sources: Sequence[Source], start: int, shape: Sequence[int]) -> None:
         self.dtype = sources[0].dtype
-        self.shape = torch.Size(shape)
+        self.shape = tuple(shape)
         self._sources = sources
         self._start = start
-        self._ends = list(accumulate(source.numel() for source in sources))
+        self._ends = list(accumulate(source.size for source in sources))
 
-    def numel(self) -> int:
+    @property
+    def size(self) -> int:
         """Elements of the tensor."""
         return prod(self.shape)
 
-    def __getitem__(self, window: slice) -> Tensor:
-        low, high, _ = window.indices(self.numel())
+    def __getitem__(self, window: slice) -> Array:
+        low, high, _ = window.indices(self.size)
         low, high = low + self._start, high + self._start
         found = []
         for index in range(bisect_right(self._ends, low), len(self._sources)):
@@ -50,6 +52,6 @@ class Joined:
             if before >= high:
                 break
             found.append(self._sources[index][max(low, before) - before : high - before])
-        return (
-            found[0] if len(found) == 1 else torch.cat([torch.empty(0, dtype=self.dtype), *found])
-        )
+        if len(found) == 1:
+            return found[0]
+        return np.concatenate([np.empty(0, self.dtype), *found])

@@ -1,12 +1,13 @@
 """A checkpoint's tensor, read or mapped: a source for the kernel."""
 
+import mmap
 import os
 import weakref
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import Array
 from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.errors import CheckpointError
 
@@ -19,7 +20,7 @@ class MappedTensor:
         file: the whole file's bytes, as ``map_file`` gives them.
     """
 
-    def __init__(self, info: TensorInfo, file: Tensor) -> None:
+    def __init__(self, info: TensorInfo, file: Array) -> None:
         self.dtype = info.dtype
         self.shape = info.shape
         self._info = info
@@ -30,18 +31,21 @@ class MappedTensor:
         """Where its values lie: the same for two sources of the same bytes."""
         return os.path.realpath(self._info.path), self._info.start
 
-    def numel(self) -> int:
+    @property
+    def size(self) -> int:
         """Elements of the tensor."""
-        return self._flat.numel()
+        return self._flat.size
 
-    def __getitem__(self, window: slice) -> Tensor:
+    def __getitem__(self, window: slice) -> Array:
         """Elements ``start`` to ``stop`` of the flattened tensor."""
         return self._flat[window]
 
 
-def map_file(path: Path) -> Tensor:
+def map_file(path: Path) -> Array:
     """A file's bytes, ``(size,)`` uint8, read by the system when they are looked at."""
-    return torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, np.uint8)
 
 
 class StoredTensor:
@@ -63,23 +67,24 @@ class StoredTensor:
         """Where its values lie: the same for two sources of the same bytes."""
         return os.path.realpath(self._info.path), self._info.start
 
-    def numel(self) -> int:
+    @property
+    def size(self) -> int:
         """Elements of the tensor."""
         return self._info.nbytes // self.dtype.itemsize
 
-    def __getitem__(self, window: slice) -> Tensor:
+    def __getitem__(self, window: slice) -> Array:
         """Elements ``start`` to ``stop`` of the flattened tensor.
 
         Raises:
             CheckpointError: the file has become shorter than its header says.
         """
-        start, stop, _ = window.indices(self.numel())
+        start, stop, _ = window.indices(self.size)
         if start >= stop:
-            return torch.empty(0, dtype=self.dtype)
+            return np.empty(0, self.dtype)
         if self._window != (start, stop):
             self._read(start * self.dtype.itemsize, stop * self.dtype.itemsize)
             self._window = (start, stop)
-        return torch.frombuffer(self._buffer, dtype=self.dtype, count=stop - start)
+        return np.frombuffer(self._buffer, self.dtype, stop - start)
 
     def _read(self, low: int, high: int) -> None:
         if len(self._buffer) < high - low:

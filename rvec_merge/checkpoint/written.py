@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from rvec_merge.arithmetic.dtypes import DType
 from rvec_merge.checkpoint.dtypes import CODES
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import OutputError, shortened
@@ -17,7 +16,7 @@ class Wanted:
     """A tensor that was to be written; None where it is the writer's business."""
 
     shape: tuple[int, ...] | None = None
-    dtype: torch.dtype | None = None
+    dtype: DType | None = None
 
 
 def check_written(folder: Path, wanted: Mapping[str, Wanted], *, indexed: bool = True) -> None:
@@ -48,7 +47,7 @@ def _problems(folder: Path, wanted: Mapping[str, Wanted], indexed: bool) -> Iter
     files: dict[str, str] = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            with safe_open(path, "pt") as file:
+            with safe_open(path, "np") as file:
                 for name in file.keys():  # noqa: SIM118  (the file is no mapping)
                     if name in files:
                         yield f"{name}: in {files[name]} and in {path.name}"

@@ -56,7 +56,7 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Any], Callable[[int], None]
         def begin(source: Any) -> Callable[[int], None]:
             elements = sum(prod(shape) for shape in source.shapes.values())
             inputs = (i for name in source.shapes for _, i in source.delta(name).inputs)
-            nbytes = sum(i.numel() * i.dtype.itemsize for i in inputs)
+            nbytes = sum(i.size * i.dtype.itemsize for i in inputs)
             bar.begin(nbytes)
             return lambda done: bar.advance(done * nbytes // max(elements, 1))
 

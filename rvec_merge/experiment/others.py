@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
 
-import torch
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import FLOAT32
 from rvec_merge.arithmetic.kernel import Delta
 from rvec_merge.arithmetic.loop import BLOCK
 from rvec_merge.arithmetic.prepared import difference, prepared
@@ -64,12 +65,12 @@ def norm_ratio(tensor: PlannedTensor, other: PlannedTensor) -> float:
 
 def _norm(deltas: Sequence[Delta], numel: int) -> float:
     """The 2-norm, in float64, of what the deltas add with their coefficients."""
-    ready = [prepared(delta, torch.float32) for delta in deltas]
+    ready = [prepared(delta, FLOAT32) for delta in deltas]
     total = 0.0
     for low in range(0, numel, BLOCK):
         high = min(low + BLOCK, numel)
-        added = torch.zeros(high - low, dtype=torch.float64)
+        added = np.zeros(high - low)
         for delta in ready:
-            added += delta.coefficient * difference(delta, low, high, torch.float32).double()
+            added += delta.coefficient * difference(delta, low, high, FLOAT32).astype(np.float64)
         total += float(added @ added)
     return sqrt(total)

@@ -12,6 +12,7 @@ from rvec_merge.arithmetic.control_kinds import CONTROL_KINDS
 from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine
 from rvec_merge.arithmetic.kernel import Delta, Source
 from rvec_merge.arithmetic.loop import BLOCK, BlockLoop
+from rvec_merge.arithmetic.tensors import array_of, numpy_dtype, tensor_of
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import State
@@ -135,17 +136,17 @@ class StateWeights:
         for block in BlockLoop().merge(
             base,
             deltas,
-            out.dtype,
+            numpy_dtype(out.dtype),
             start=span.start,
             stop=span.stop,
-            into=out if here else None,
+            into=array_of(out) if here else None,
             sample=self._sample if deltas else None,
             scale=state.scale,
             name=tensor.name,
         ):
             if not here:
                 low = block.start - span.start
-                out[low : low + block.values.numel()].copy_(block.values)
+                out[low : low + block.values.size].copy_(tensor_of(block.values))
             sums += block.sums.values()
         return sums
 

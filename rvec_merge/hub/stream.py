@@ -82,7 +82,7 @@ class _Donor:
     def record(self) -> DonorRecord:
         """What provenance keeps; the hashes are the Hub's own, which each shard was held to."""
         stated = {file: self.snapshot.files[file] for file in self.order}
-        dtypes = {str(i.dtype).removeprefix("torch.") for i in self.checkpoint.tensors.values()}
+        dtypes = {f"{i.dtype}" for i in self.checkpoint.tensors.values()}
         small = describe(self.snapshot.reference, Checkpoint(self.root, {}, {}), hash_files=False)
         return DonorRecord(
             reference=str(self.snapshot.reference),

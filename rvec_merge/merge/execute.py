@@ -8,9 +8,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import Array
 from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine
 from rvec_merge.arithmetic.loop import BlockLoop, block_of
 from rvec_merge.arithmetic.threads import one_thread_each
@@ -38,7 +38,7 @@ def execute(
     shards: Sequence[Shard],
     folder: Path,
     *,
-    device: torch.device,
+    device: str,
     workers: int,
     progress: Progress = lambda nbytes: None,
 ) -> Effect | None:
@@ -100,7 +100,7 @@ def _tasks(
 class _Run:
     """What the threads of one merge share."""
 
-    def __init__(self, plan: MergePlan, device: torch.device, progress: Progress) -> None:
+    def __init__(self, plan: MergePlan, device: str, progress: Progress) -> None:
         self.queue: SimpleQueue[_Task] = SimpleQueue()
         self.stop = Event()
         self.sums: dict[str, dict[int, Sums]] = {tensor.name: {} for tensor in plan.tensors}
@@ -140,13 +140,13 @@ class _Run:
         ):
             _write(task.handle, block.values, task.offset + block.start * tensor.dtype.itemsize)
             self.sums[tensor.name].update(block.sums)
-            self.progress(int(block.values.numel() * (read + tensor.dtype.itemsize)))
+            self.progress(int(block.values.size * (read + tensor.dtype.itemsize)))
             if self.stop.is_set():
                 return
 
 
-def _write(handle: int, values: Tensor, offset: int) -> None:
-    data = memoryview(values.view(torch.uint8).numpy())  # type: ignore[arg-type]
+def _write(handle: int, values: Array, offset: int) -> None:
+    data = values.view(np.uint8).data
     while data:
         count = os.pwrite(handle, data, offset)
         data, offset = data[count:], offset + count

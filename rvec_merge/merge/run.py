@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from rvec_merge.arithmetic.effect import Effect
+from rvec_merge.arithmetic.loop import CPU
 from rvec_merge.checkpoint.dtypes import dtype_named
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.layout import lay_out, write_index
@@ -102,9 +101,9 @@ def merge(
     out = Path(out)
     settings, watcher = settings or Settings(), watcher or Watcher()
     problems = Problems()
-    device = torch.device("cpu")
+    device = CPU
     with problems.noted():
-        device = settings.torch_device
+        device = settings.device_here
     for reference in recipe.config.referenced_models():
         if reference.lora is None and not is_path(reference.model.path):
             with problems.noted():
@@ -121,7 +120,7 @@ def _streamed(
     recipe: Recipe,
     out: Path,
     settings: Settings,
-    device: torch.device,
+    device: str,
     watcher: BytesWatch,
     plan: MergePlan,
     report: PreflightReport,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from rvec_merge.declare import Allowed, AllowPickle, Device, Option, TrustRemoteCode
 
 if TYPE_CHECKING:
-    import torch
     from mergekit.options import MergeOptions
 
 SHARD_SIZE = 5_000_000_000  # bytes; mergekit's and the Hub's default
@@ -49,7 +48,7 @@ class Settings:
         return self.num_threads or min(os.cpu_count() or 1, MOST_THREADS)
 
     @property
-    def torch_device(self) -> "torch.device":
+    def device_here(self) -> str:
         """The device, ``auto`` resolved.
 
         Raises:
@@ -64,7 +63,7 @@ class Settings:
         from mergekit.options import MergeOptions
 
         return MergeOptions(
-            device=str(self.torch_device),
+            device=self.device_here,
             num_threads=self.num_threads,
             out_shard_size=self.shard_size,
             copy_tokenizer=self.copy_tokenizer,

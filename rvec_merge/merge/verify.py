@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import bits_of
 from rvec_merge.arithmetic.loop import BlockLoop
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo
 from rvec_merge.checkpoint.tensor import StoredTensor
@@ -147,20 +148,14 @@ def _differing(tensor: PlannedTensor, info: TensorInfo) -> int:
         return max(tensor.numel, 1)
     found = StoredTensor(info)
     if tensor.value is not None:
-        return int((tensor.value.reshape(-1) != found[0 : tensor.numel]).sum())
+        return int(np.count_nonzero(tensor.value.reshape(-1) != found[0 : tensor.numel]))
     count = 0
     for block in BlockLoop().merge(
         *tensor.open(), tensor.dtype, name=tensor.name, target_name=str(tensor.target)
     ):
-        stored = found[block.start : block.start + block.values.numel()]
-        count += int((_bits(block.values) != _bits(stored)).sum())
+        stored = found[block.start : block.start + block.values.size]
+        count += int(np.count_nonzero(bits_of(block.values) != bits_of(stored)))
     return count
-
-
-def _bits(values: torch.Tensor) -> torch.Tensor:
-    """The values as integers: -0.0 is not 0.0."""
-    kinds = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return values.view(kinds[values.dtype.itemsize])
 
 
 def _changed(recorded: Provenance, inputs: Iterable[Input]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rvec_merge.arithmetic.dtypes import is_floating_point
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.checkpoint.model_config import flat, tied
 from rvec_merge.checkpoint.renamed import bare, renamed
@@ -68,7 +69,7 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     planned = []
     for name, aliases in {**dict.fromkeys(stored, ()), **heads}.items():
         info = stored.get(name)
-        rounds = info is None or info.dtype.is_floating_point
+        rounds = info is None or is_floating_point(info.dtype)
         inputs = [target] if info is not None and is_constant(info) else resolver.inputs
         dtype = config.dtype if rounds else None
         planned.append(

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
+from rvec_merge.arithmetic.dtypes import DType
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.adapted import check_base
 from rvec_merge.checkpoint.adapted import on_base as adapted
@@ -58,7 +57,7 @@ class Input:
         """Whether only torch can read its weights."""
         return self.content.pickled
 
-    def source(self, name: str, dtype: torch.dtype | None = None) -> Source:
+    def source(self, name: str, dtype: DType | None = None) -> Source:
         """A tensor, for one thread to read; rounded to ``dtype`` as mergekit's ``dtype`` asks.
 
         A compact vector's deltas are exact and are never rounded: ``dtype`` is about checkpoints.

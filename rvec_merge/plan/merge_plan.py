@@ -6,10 +6,16 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from rvec_merge.arithmetic.kernel import Delta, Source, accumulation_dtype, check_inputs
+from rvec_merge.arithmetic.dtypes import (
+    Array,
+    DType,
+    accumulation_dtype,
+    is_floating_point,
+    rounded,
+)
+from rvec_merge.arithmetic.kernel import Delta, Source, check_inputs
 from rvec_merge.checkpoint.dtypes import dtype_named
 from rvec_merge.checkpoint.sources import Joined
 from rvec_merge.checkpoint.written import Wanted
@@ -36,7 +42,7 @@ class Stored:
 
     model: Input
     name: str
-    dtype: torch.dtype | None
+    dtype: DType | None
     run: Run | None = None
 
     def source(self) -> Source:
@@ -69,11 +75,11 @@ class PlannedTensor:
 
     name: str
     shape: tuple[int, ...]
-    dtype: torch.dtype
+    dtype: DType
     inputs: Mapping[Reference, Stored]
     target: Reference
     parameters: Mapping[str, Any]
-    value: Tensor | None = None
+    value: Array | None = None
 
     @property
     def numel(self) -> int:
@@ -222,13 +228,13 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Reference, Input]) -> Plann
     out_dtype = dtype_named(tensor.out_dtype)
     dtypes = [source.dtype for source in sources.values()]
     value = None
-    if tensor.is_copied or not all(dtype.is_floating_point for dtype in dtypes):
+    if tensor.is_copied or not all(map(is_floating_point, dtypes)):
         value = _agreed(tensor.name, sources, all(inputs[r].here for r in found))
-        value = value if tensor.is_copied else value.to(out_dtype or value.dtype)
+        value = value if tensor.is_copied else rounded(value, out_dtype or value.dtype)
     dtype = out_dtype or accumulation_dtype(dtypes)
     planned = PlannedTensor(
         name=tensor.name,
-        shape=tuple(sources[tensor.target].shape),
+        shape=sources[tensor.target].shape,
         dtype=dtype if value is None else value.dtype,
         inputs=found,
         target=tensor.target,
@@ -242,25 +248,20 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Reference, Input]) -> Plann
     return planned
 
 
-def _agreed(name: str, sources: Mapping[Reference, Source], here: bool) -> Tensor:
+def _agreed(name: str, sources: Mapping[Reference, Source], here: bool) -> Array:
     """What is copied, because it is not floating point or the target's alone; all inputs agree.
 
     Of inputs that are not here, shapes and dtypes are compared, and the values are no one's.
     """
     values = {
-        str(r): s[0 : s.numel()].reshape(s.shape).clone()
-        if here
-        else torch.zeros(tuple(s.shape), dtype=s.dtype)
+        str(r): s[0 : s.size].reshape(s.shape).copy() if here else np.zeros(s.shape, s.dtype)
         for r, s in sources.items()
     }
     first, *others = values.values()
-    if any(other.dtype != first.dtype or not torch.equal(other, first) for other in others):
+    if any(other.dtype != first.dtype or not np.array_equal(other, first) for other in others):
         raise IncompatibleTensorsError(
             f"The buffer {name} differs between inputs, and cannot be merged.",
-            [
-                f"{reference}: {value.dtype} {tuple(value.shape)}"
-                for reference, value in values.items()
-            ],
+            [f"{reference}: {value.dtype} {value.shape}" for reference, value in values.items()],
             "use models whose buffers agree.",
         )
     return first

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-import torch
-
+from rvec_merge.arithmetic.dtypes import SIXTEEN_BIT
 from rvec_merge.checkpoint.card import read_metadata
 from rvec_merge.checkpoint.model_config import effective
 from rvec_merge.errors import Notice, shortened
@@ -80,7 +79,7 @@ def about_plan(
     stored = [info.dtype for m in models.values() for info in (m.tensors or {}).values()]
     written = output_dtype(config, config.out_dtype, stored)
     if config.out_dtype is None:
-        yield _no_out_dtype(config, models, str(written).removeprefix("torch."))
+        yield _no_out_dtype(config, models, f"{written}")
     if moved := sorted(_moved(models[config.target], resolved)):
         yield Notice(
             "Slices put layers where the target's config has layers of another kind.",
@@ -88,13 +87,12 @@ def about_plan(
             "Each is run as its new place says, which is not what it was trained for.",
         )
     rounded = [scale for scale in scales if scale not in (-1.0, 0.0, 1.0)]
-    if rounded and written in (torch.bfloat16, torch.float16):
+    if rounded and written in SIXTEEN_BIT:
         listed = ", ".join(f"{scale:.3g}" for scale in rounded)
         if len(rounded) > 6:
             listed = f"{len(rounded)} values, {rounded[0]:.3g} to {rounded[-1]:.3g}"
         yield Notice(
-            f"A scale other than 1 in {str(written).removeprefix('torch.')}: "
-            "rounding may swallow much of the update.",
+            f"A scale other than 1 in {written}: rounding may swallow much of the update.",
             (f"scale × weight: {listed}",),
             "A training step is about one bfloat16 step of its weight; half of it often rounds to "
             "nothing. Write out_dtype: float32.",
@@ -168,7 +166,7 @@ def _descent(models: list[Model]) -> Iterator[Notice]:
 
 
 def _dtypes(model: Model) -> tuple[str, ...]:
-    found = {str(info.dtype).removeprefix("torch.") for info in (model.tensors or {}).values()}
+    found = {f"{info.dtype}" for info in (model.tensors or {}).values()}
     return tuple(sorted(found))
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from math import prod, sqrt
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import FLOAT64, Array, is_floating_point, rounded
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import CheckpointError, Finding, NonFiniteError, Notice, RecipeError
@@ -37,7 +38,7 @@ class _Sums:
     difference: float = 0.0
     inner: float = 0.0
 
-    def add(self, target: Tensor, donor: Tensor) -> None:
+    def add(self, target: Array, donor: Array) -> None:
         self.target += float(target @ target)
         self.donor += float(donor @ donor)
         self.inner += float(target @ donor)
@@ -86,7 +87,7 @@ class _Donor:
     groups: dict[str, _Sums] = field(default_factory=dict)
     tensors: dict[str, _Sums] = field(default_factory=dict)
 
-    def add(self, name: str, matrix: bool, target: Tensor, donor: Tensor) -> None:
+    def add(self, name: str, matrix: bool, target: Array, donor: Array) -> None:
         row, column = place(name)
         sums = [self.groups.setdefault(column or row, _Sums())]
         sums.append(self.tensors.setdefault(name, _Sums()))
@@ -106,21 +107,24 @@ def compare_weights(
     broken: dict[str, list[str]] = {}
     opened = cache(lambda reference: read_input(reference, models[reference].folder))
     for tensor in resolved:
-        samples: dict[Reference, Tensor] = {}
+        samples: dict[Reference, Array] = {}
         matrix = False
         for reference, wanted in tensor.inputs.items():
             model = models[reference]
             info = wanted.find(model.tensors or {})
-            if info is None or model.compact or not info.dtype.is_floating_point:
+            if info is None or model.compact or not is_floating_point(info.dtype):
                 continue
             if info.start < 0 and not model.pickled:  # it is made of others as it is read
                 values = _sampled(_made(opened(reference), wanted, info))
             else:
                 values = sample(info)
-            bad = int((~torch.isfinite(values)).sum())
+            bad = int(np.count_nonzero(~np.isfinite(values)))
             if bad:
                 broken.setdefault(model.name, []).append(f"{info.name}: {bad} of {len(values)}")
-            samples[reference], matrix = values.nan_to_num_(0.0, 0.0, 0.0), len(info.shape) > 1
+            samples[reference], matrix = (
+                np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0),
+                len(info.shape) > 1,
+            )
         alike = {(a, b) for a, b in alike if _equal(samples.get(a), samples.get(b))}
         target = samples.get(tensor.target)
         for reference, donor in donors.items():
@@ -134,19 +138,20 @@ def compare_weights(
     return list(closeness.values()), findings
 
 
-def sample(info: TensorInfo) -> Tensor:
+def sample(info: TensorInfo) -> Array:
     """Up to ``SAMPLE`` elements of a stored tensor, spread over it, the same ones every time.
 
     Dtypes: float64, so that sums over all tensors stay exact enough to tell 0 from small.
     """
     runs = _stretches(prod(info.shape))
-    return torch.cat([_read(info, start, length) for start, length in runs]).double()
+    return rounded(np.concatenate([_read(info, *run) for run in runs]), FLOAT64)
 
 
-def _sampled(source: Source) -> Tensor:
+def _sampled(source: Source) -> Array:
     """``sample`` of a tensor that is read through others."""
-    runs = _stretches(source.numel())
-    return torch.cat([source[start : start + length] for start, length in runs]).double()
+    runs = _stretches(source.size)
+    taken = [source[start : start + length].copy() for start, length in runs]
+    return rounded(np.concatenate(taken), FLOAT64)
 
 
 def _made(model: Input, wanted: InputTensor, info: TensorInfo) -> Source:
@@ -161,12 +166,14 @@ def _stretches(count: int) -> list[tuple[int, int]]:
     return [((count - length) * run // (RUNS - 1), length) for run in range(RUNS)]
 
 
-def _read(info: TensorInfo, start: int, length: int) -> Tensor:
+def _read(info: TensorInfo, start: int, length: int) -> Array:
     if info.start < 0:
-        return _unpickled(info.path)[info.name].reshape(-1)[start : start + length]
+        from rvec_merge.arithmetic.tensors import array_of
+
+        return array_of(_unpickled(info.path)[info.name].reshape(-1)[start : start + length])
     size = info.dtype.itemsize
     if not length:
-        return torch.empty(0, dtype=info.dtype)
+        return np.empty(0, info.dtype)
     with info.path.open("rb") as file:
         file.seek(info.start + start * size)
         data = bytearray(file.read(length * size))
@@ -174,17 +181,19 @@ def _read(info: TensorInfo, start: int, length: int) -> Tensor:
         raise CheckpointError(
             f"{info.path.name} ends early.", [f"{info.path}", info.name], "fetch it again."
         )
-    return torch.frombuffer(data, dtype=info.dtype)
+    return np.frombuffer(data, info.dtype)
 
 
 @cache
-def _unpickled(path: Path) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+def _unpickled(path: Path) -> dict[str, Any]:
+    import torch
+
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     return state
 
 
-def _equal(a: Tensor | None, b: Tensor | None) -> bool:
-    return a is None or b is None or torch.equal(a, b)
+def _equal(a: Array | None, b: Array | None) -> bool:
+    return a is None or b is None or np.array_equal(a, b)
 
 
 def _closeness(model: Model, donor: _Donor) -> Closeness:

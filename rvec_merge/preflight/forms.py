@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from rvec_merge.arithmetic.kernel import is_weight
+from rvec_merge.arithmetic.dtypes import is_floating_point, is_weight
 from rvec_merge.errors import CheckpointError, RvecError, shortened
 from rvec_merge.preflight.models import Model
 
@@ -63,8 +63,8 @@ def _quantized_tensors(model: Model) -> Iterator[str]:
                 yield f"{form}: {added}"
                 return
     for info in tensors:
-        if info.dtype.is_floating_point and not is_weight(info.dtype):
-            yield f"FP8: {info.name} is {str(info.dtype).removeprefix('torch.')}"
+        if is_floating_point(info.dtype) and not is_weight(info.dtype):
+            yield f"FP8: {info.name} is {info.dtype}"
             return
 
 

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
 
-import torch
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import (
+    FLOAT32,
+    SIXTEEN_BIT,
+    DType,
+    accumulation_dtype,
+    is_weight,
+)
 from rvec_merge.checkpoint.dtypes import dtype_named
 from rvec_merge.errors import Finding, RecipeError
 from rvec_merge.plan.resolved import ResolvedTensor
@@ -85,7 +92,7 @@ def measure(
         count = prod(first.shape)
         elements += count
         written += count * dtype.itemsize
-        dtypes[str(dtype).removeprefix("torch.")] = None
+        dtypes[f"{dtype}"] = None
     ours = config.merge_method == METHOD
     return PlanFacts(
         tensors=len(resolved),
@@ -98,22 +105,16 @@ def measure(
     )
 
 
-def output_dtype(
-    config: RecipeConfig, out_dtype: str | None, stored: Sequence[torch.dtype]
-) -> torch.dtype:
+def output_dtype(config: RecipeConfig, out_dtype: str | None, stored: Sequence[DType]) -> DType:
     """The dtype that mergekit writes a tensor in."""
-    from rvec_merge.arithmetic.kernel import accumulation_dtype
-
     given, rounded = dtype_named(out_dtype), dtype_named(config.dtype)
     if given is not None:
         return given
     read = list(stored) if rounded is None else [rounded]
     if config.merge_method == METHOD:
         return accumulation_dtype(read)
-    widest = read[0]
-    for dtype in read[1:]:
-        widest = torch.promote_types(widest, dtype)
-    return widest
+    widest = max(read, key=lambda dtype: dtype.itemsize)
+    return FLOAT32 if set(SIXTEEN_BIT) <= {*read} and widest in SIXTEEN_BIT else widest
 
 
 def _options(resolved: Sequence[ResolvedTensor]) -> Iterator[str]:
@@ -129,7 +130,7 @@ def _options(resolved: Sequence[ResolvedTensor]) -> Iterator[str]:
 
 def _speed(models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]) -> float:
     """Elements per second of this plan's arithmetic, on one thread."""
-    from rvec_merge.arithmetic.loop import merge_tensor
+    from rvec_merge.arithmetic.loop import BlockLoop
     from rvec_merge.arithmetic.threads import one_thread_each
     from rvec_merge.recipe.deltas import deltas
 
@@ -137,12 +138,15 @@ def _speed(models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
     stored = {}
     for reference, wanted in tensor.inputs.items():
         info = wanted.find(models[reference].tensors or {})
-        known = info is not None and info.dtype.is_floating_point
-        dtype = info.dtype if info is not None and known else torch.float32
-        stored[reference] = torch.ones(_PROBE).to(dtype)
+        known = info is not None and is_weight(info.dtype)
+        stored[reference] = np.ones(_PROBE, info.dtype if info is not None and known else FLOAT32)
     made = deltas(tensor.name, stored, tensor.target, tensor.parameters)
+    target = stored[tensor.target]
+    loop = BlockLoop()
     with one_thread_each():
-        merge_tensor(stored[tensor.target], made)  # the first call pays for fresh memory
+        for _ in loop.merge(target, made, FLOAT32):  # the first pays for kernel and memory
+            pass
         start = time.perf_counter()
-        merge_tensor(stored[tensor.target], made)
+        for _ in loop.merge(target, made, FLOAT32):
+            pass
         return _PROBE / (time.perf_counter() - start)

@@ -8,10 +8,10 @@ from math import prod
 from threading import local
 from typing import TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from rvec_merge.arithmetic.kernel import Delta, Source, accumulation_dtype
+from rvec_merge.arithmetic.dtypes import Array, accumulation_dtype
+from rvec_merge.arithmetic.kernel import Delta, Source
 from rvec_merge.arithmetic.prepared import difference
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import NonFiniteError
@@ -62,7 +62,7 @@ class DeltaReader:
         delta: Delta = self._local.delta
         return delta
 
-    def values(self, window: Window) -> Tensor:
+    def values(self, window: Window) -> Array:
         """One block of the exact delta.
 
         Dtypes: float32; float64 where a source is float64.
@@ -104,4 +104,4 @@ def in_order(
 
 
 def _bad(source: Source, window: Window) -> int:
-    return int((~torch.isfinite(source[window.start : window.stop].float())).sum())
+    return int(np.count_nonzero(~np.isfinite(source[window.start : window.stop])))

@@ -13,9 +13,10 @@ from threading import local
 from typing import Any
 
 import numpy as np
-import torch
 import zstandard
 from numpy.typing import NDArray
+
+from rvec_merge.arithmetic.dtypes import FLOAT32, FLOAT64, DType
 
 BLOCK = 1 << 18  # elements; part of the format
 HEAD_PLANES = 2  # the bytes that a value exact in bfloat16 needs
@@ -23,9 +24,9 @@ HEAD_PLANES = 2  # the bytes that a value exact in bfloat16 needs
 Bits = NDArray[np.uint32] | NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
-BITS: dict[torch.dtype, np.dtype[np.uint32] | np.dtype[np.uint64]] = {
-    torch.float32: np.dtype(np.uint32),
-    torch.float64: np.dtype(np.uint64),
+BITS: dict[DType, np.dtype[np.uint32] | np.dtype[np.uint64]] = {
+    FLOAT32: np.dtype(np.uint32),
+    FLOAT64: np.dtype(np.uint64),
 }
 _HEADER = struct.Struct("<BBHII")
 _SPARSE, _DENSE = 1, 2

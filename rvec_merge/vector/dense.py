@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from pathlib import Path
 
-import torch
+import numpy as np
 
+from rvec_merge.arithmetic.dtypes import BFLOAT16, FLOAT32, FLOAT64, Array, DType, rounded
 from rvec_merge.checkpoint.header import read_json
 from rvec_merge.checkpoint.shards import ShardWriter, write_index
 from rvec_merge.checkpoint.written import Wanted, check_written
@@ -32,7 +33,7 @@ class DenseReport:
         residual: norm of what rounding lost, relative to ``norm``.
     """
 
-    dtype: torch.dtype
+    dtype: DType
     tensors: int
     elements: int
     inexact: int
@@ -52,7 +53,7 @@ def extract_dense(
     vector: Vector,
     out: Path,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: DType | None = None,
     shard_size: int,
     hash_files: bool = False,
     overwrite: bool = False,
@@ -83,7 +84,7 @@ def extract_dense(
         copy_other_files(vector.roots[0], folder)
         _state_dtype(folder / "config.json", dtype)
         facts = {
-            "dtype": _name(dtype),
+            "dtype": f"{dtype}",
             "tensors": report.tensors,
             "elements": report.elements,
             "norm": report.norm,
@@ -94,7 +95,7 @@ def extract_dense(
     return report
 
 
-def exact_dtype(vector: Vector) -> torch.dtype:
+def exact_dtype(vector: Vector) -> DType:
     """The narrowest of bfloat16, float32 and float64 that holds every delta exactly.
 
     Reads until the first delta that bfloat16 does not hold; of a compact vector only the head.
@@ -106,33 +107,37 @@ def exact_dtype(vector: Vector) -> torch.dtype:
     else:
         reader = DeltaReader(vector)
         sources = [s for n in vector.shapes for _, s in vector.delta(n).inputs]
-        wide = any(source.dtype == torch.float64 for source in sources)
+        wide = any(source.dtype == FLOAT64 for source in sources)
         blocks = (reader.values(window) for window in windows(vector))
-        inexact = wide or any(not torch.equal(b.bfloat16().to(b.dtype), b) for b in blocks)
+        inexact = wide or any(_is_inexact(block) for block in blocks)
     if wide:
-        return torch.float64
-    return torch.float32 if inexact else torch.bfloat16
+        return FLOAT64
+    return FLOAT32 if inexact else BFLOAT16
+
+
+def _is_inexact(values: Array) -> bool:
+    return not np.array_equal(rounded(rounded(values, BFLOAT16), values.dtype), values)
 
 
 def _write_tensors(
-    vector: Vector, dtype: torch.dtype, writer: ShardWriter, progress: Progress
+    vector: Vector, dtype: DType, writer: ShardWriter, progress: Progress
 ) -> DenseReport:
     reader = DeltaReader(vector)
 
-    def rounded(window: Window) -> _Rounded:
+    def written(window: Window) -> _Rounded:
         exact = reader.values(window)
         squares = finite_squares(exact)
         if squares is None:
             raise reader.non_finite(window)
-        kept = exact.to(dtype, copy=True)
-        lost = exact - kept
-        inexact = int(torch.count_nonzero(lost))
+        kept = rounded(exact, dtype)
+        lost = exact - rounded(kept, exact.dtype)
+        inexact = int(np.count_nonzero(lost))
         lost_squares = finite_squares(lost) or 0.0
-        return _Rounded(kept.view(torch.uint8).numpy().data, inexact, squares, lost_squares)
+        return _Rounded(kept.view(np.uint8).data, inexact, squares, lost_squares)
 
     elements = inexact = 0
     squares = lost_squares = 0.0
-    for window, block in in_order(rounded, windows(vector)):
+    for window, block in in_order(written, windows(vector)):
         writer.write(block.data)
         shape = vector.shapes[window.name]
         if window.stop == prod(shape):
@@ -146,15 +151,11 @@ def _write_tensors(
     return DenseReport(dtype, len(vector.shapes), elements, inexact, sqrt(squares), residual)
 
 
-def _state_dtype(config: Path, dtype: torch.dtype) -> None:
+def _state_dtype(config: Path, dtype: DType) -> None:
     """Make the config say the file's dtype, under whichever key it says one."""
     if not config.is_file():
         return
     settings = read_json(config)
     keys = [key for key in ("dtype", "torch_dtype") if key in settings] or ["torch_dtype"]
-    settings.update(dict.fromkeys(keys, _name(dtype)))
+    settings.update(dict.fromkeys(keys, f"{dtype}"))
     write_text(config, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

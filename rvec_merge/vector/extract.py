@@ -10,8 +10,8 @@ from operator import add
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from rvec_merge.arithmetic.dtypes import DType
 from rvec_merge.checkpoint.shards import ShardWriter
 from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.files.atomic import new_folder
@@ -41,7 +41,7 @@ _CODES = {dtype: code for code, dtype in DTYPES.items()}
 class _Block:
     data: bytes
     measured: Measured
-    dtype: torch.dtype
+    dtype: DType
 
 
 def extract_compact(
@@ -89,7 +89,7 @@ def extract_compact(
             totals=totals(list(records.values())),
             tensors={n: r.model_copy(update={"file": files[n]}) for n, r in records.items()},
         )
-        wanted = dict.fromkeys(vector.shapes, Wanted(dtype=torch.uint8))
+        wanted = dict.fromkeys(vector.shapes, Wanted(dtype=np.dtype(np.uint8)))
         check_written(folder, wanted, indexed=False)
         copy_other_files(vector.roots[0], folder)
         write_text(folder / VECTOR_FILE, head.model_dump_json(indent=1) + "\n")
@@ -103,7 +103,7 @@ def _write_tensors(
 
     def encode(window: Window) -> _Block:
         values = reader.values(window)
-        bits: Bits = values.numpy().view(BITS[values.dtype])
+        bits: Bits = values.view(BITS[values.dtype])
         encoded = encoder.encode(bits)
         delta = reader.delta(window.name)
         measured = measure(window, encoded.values, encoded.inexact, delta.plus, delta.minus)
@@ -135,7 +135,7 @@ def _write_tensor(
         progress(window.stop - window.start)
     table = np.array(offsets, OFFSET).tobytes() + b"".join(digests)
     writer.write(table)
-    writer.finish(name, torch.uint8, [offsets[-1] + len(table)])
+    writer.finish(name, np.dtype(np.uint8), [offsets[-1] + len(table)])
     total = reduce(add, measured)
     return TensorRecord(
         file=f"{STEM}.safetensors",

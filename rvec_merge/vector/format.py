@@ -4,9 +4,10 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from rvec_merge.arithmetic.dtypes import FLOAT32, FLOAT64
 from rvec_merge.checkpoint.header import read_json
 from rvec_merge.errors import CheckpointError
 from rvec_merge.files.marks import VECTOR_FILE
@@ -17,7 +18,7 @@ KNOWN = (1, 2)
 STEM = "vector"
 METADATA = {"format": FORMAT, "version": str(VERSION)}  # of every safetensors file
 DType = Literal["F32", "F64"]
-DTYPES: dict[DType, torch.dtype] = {"F32": torch.float32, "F64": torch.float64}
+DTYPES: dict[DType, np.dtype[Any]] = {"F32": FLOAT32, "F64": FLOAT64}
 FETCH_AGAIN = "fetch the vector again, or extract it again from its donors."
 _MOST = 1 << 62  # elements, or bytes
 

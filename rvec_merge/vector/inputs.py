@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from rvec_merge.arithmetic.kernel import Delta, is_weight
+from rvec_merge.arithmetic.dtypes import is_weight
+from rvec_merge.arithmetic.kernel import Delta
 from rvec_merge.arithmetic.updates import without_common_base
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.renamed import renamed

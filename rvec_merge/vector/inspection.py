@@ -7,7 +7,6 @@ from operator import add
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rvec_merge.checkpoint.header import Checkpoint
@@ -18,7 +17,7 @@ from rvec_merge.vector.format import TensorRecord
 from rvec_merge.vector.inputs import DonorPair, PackedVector, Vector
 from rvec_merge.vector.module_names import Place, place
 from rvec_merge.vector.rank import stable_rank
-from rvec_merge.vector.statistics import Measured, measure_values
+from rvec_merge.vector.statistics import Measured, measure_values, squares_of
 
 Gram = NDArray[np.float64]
 Sum = TypeVar("Sum", Measured, Gram)
@@ -200,8 +199,7 @@ def _weight_squares(checkpoint: Checkpoint, vector: Vector) -> dict[str, float]:
     for name, shape in vector.shapes.items():
         source = StoredTensor(checkpoint.tensors[name])
         blocks = (source[window.start : window.stop] for window in windows_of(name, shape))
-        norms = (torch.linalg.vector_norm(block, dtype=torch.float64) for block in blocks)
-        squares[name] = sum(float(norm) ** 2 for norm in norms)
+        squares[name] = sum(map(squares_of, blocks))
     return squares
 
 
@@ -209,8 +207,9 @@ def _grams(vectors: Sequence[Vector]) -> dict[str, Gram]:
     readers = [DeltaReader(vector) for vector in vectors]
 
     def block(window: Window) -> Gram:
-        stacked = torch.stack([reader.values(window).double() for reader in readers])
-        return (stacked @ stacked.T).numpy()
+        stacked = np.stack([reader.values(window).astype(np.float64) for reader in readers])
+        products: Gram = stacked @ stacked.T
+        return products
 
     return _summed(in_order(block, windows(vectors[0])))
 

@@ -10,9 +10,10 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from rvec_merge.arithmetic.dtypes import FLOAT64, rounded
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.checkpoint.header import TensorInfo, read_header
 from rvec_merge.checkpoint.tensor import StoredTensor
@@ -168,9 +169,9 @@ def _report(rank: int, pair: DonorPair, adapter: Mapping[str, TensorInfo]) -> Lo
             approximation = _Approximation(name, adapter)
             squares = lost = 0.0
             for window in windows_of(name, pair.shapes[name]):
-                exact = reader.values(window).double()
-                squares += float(exact.square().sum())
-                lost += float((exact - approximation[window]).square().sum())
+                exact = reader.values(window).astype(np.float64)
+                squares += float(np.square(exact).sum())
+                lost += float(np.square(exact - approximation[window]).sum())
             if squares:
                 residuals.append(ModuleResidual(name, sqrt(squares), sqrt(lost / squares)))
     squares = sum(r.norm**2 for r in residuals)
@@ -186,16 +187,17 @@ class _Approximation:
         factors = [adapter.get(f"{module}.lora_{side}.weight") for side in "AB"]
         self._factors = [_loaded(info) for info in factors if info is not None]
 
-    def __getitem__(self, window: Window) -> Tensor:
+    def __getitem__(self, window: Window) -> NDArray[np.float64]:
         if not self._factors:
-            return torch.zeros((), dtype=torch.float64)
+            return np.zeros(())
         a, b = self._factors
         columns = a.shape[1]
         first, last = window.start // columns, -(-window.stop // columns)
-        rows = (b[first:last] @ a).reshape(-1)
+        rows: NDArray[np.float64] = (b[first:last] @ a).reshape(-1)
         return rows[window.start - first * columns : window.stop - first * columns]
 
 
-def _loaded(info: TensorInfo) -> Tensor:
+def _loaded(info: TensorInfo) -> NDArray[np.float64]:
     source = StoredTensor(info)
-    return source[: source.numel()].float().view(info.shape)
+    found: NDArray[np.float64] = rounded(source[: source.size], FLOAT64).copy()
+    return found.reshape(info.shape)

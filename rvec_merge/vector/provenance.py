@@ -23,7 +23,7 @@ def describe(reference: Hashable, checkpoint: Weights, *, hash_files: bool) -> D
         hash_files: compute the sha256 of files that were not compared with the Hub's.
     """
     files = sorted(checkpoint.paths)
-    dtypes = {str(info.dtype).removeprefix("torch.") for info in checkpoint.tensors.values()}
+    dtypes = {f"{info.dtype}" for info in checkpoint.tensors.values()}
     return DonorRecord(
         reference=str(reference),
         revision=revision_of(checkpoint.root),

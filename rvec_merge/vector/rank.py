@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from math import prod
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order
 from rvec_merge.vector.codec import BLOCK
 from rvec_merge.vector.inputs import Vector
 
+Matrix = NDArray[np.float64]
 _DIRECTIONS = 4
 _PASSES = 8
 
@@ -34,28 +35,24 @@ def stable_rank(vector: Vector, name: str, squares: float) -> float | None:
     columns = shape[1]
     reader = DeltaReader(vector)
     width = min(_DIRECTIONS, *shape)
-    generator = torch.Generator().manual_seed(0)
-    directions = _orthonormal(torch.randn(columns, width, generator=generator))
+    drawn = np.random.default_rng(0).standard_normal((columns, width))
+    directions = np.linalg.qr(drawn).Q
     spectral = 0.0
     for _ in range(_PASSES):
         basis = directions
 
-        def image(window: Window, basis: Tensor = basis) -> Tensor:
-            rows = reader.values(window).double().view(-1, columns)
-            return rows.T @ (rows @ basis)
+        def image(window: Window, basis: Matrix = basis) -> Matrix:
+            rows = reader.values(window).astype(np.float64).reshape(-1, columns)
+            moved: Matrix = rows.T @ (rows @ basis)
+            return moved
 
-        moved = torch.zeros_like(basis)
+        moved = np.zeros_like(basis)
         for _, part in in_order(image, _row_windows(name, shape)):
             moved += part
         # The largest Ritz value of vᵀv in the span of the basis.
-        spectral = float(torch.linalg.eigvalsh(basis.T @ moved)[-1])
-        directions = _orthonormal(moved)
+        spectral = float(np.linalg.eigvalsh(basis.T @ moved)[-1])
+        directions = np.linalg.qr(moved).Q
     return squares / spectral
-
-
-def _orthonormal(matrix: Tensor) -> Tensor:
-    q: Tensor = torch.linalg.qr(matrix.double()).Q
-    return q
 
 
 def _row_windows(name: str, shape: tuple[int, ...]) -> Iterator[Window]:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from rvec_merge.arithmetic.dtypes import Array
 from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, why
@@ -42,41 +41,42 @@ class CompactTensor:
         self.shape = tuple(record.shape)
         self._payload = payload
         self._bound = version > 1  # the head's sha256 is the table's, which holds the blocks'
-        self._kept: tuple[int, Tensor] | None = None
+        self._kept: tuple[int, Array] | None = None
 
-    def numel(self) -> int:
+    @property
+    def size(self) -> int:
         """Elements of the delta."""
         return self.record.numel
 
-    def __getitem__(self, window: slice) -> Tensor:
+    def __getitem__(self, window: slice) -> Array:
         """Elements ``start`` to ``stop`` of the flattened delta.
 
         Raises:
             CheckpointError: the payload is truncated, damaged, or not the one that the head is of.
         """
-        start, stop, _ = window.indices(self.numel())
+        start, stop, _ = window.indices(self.size)
         first, last = start // BLOCK, -(-stop // BLOCK)
         if last - first == 1:
             return self._block(first)[start - first * BLOCK : stop - first * BLOCK]
-        out = torch.empty(max(stop - start, 0), dtype=self.dtype)
+        out = np.empty(max(stop - start, 0), self.dtype)
         for index in range(first, last):
             low, high = max(start, index * BLOCK), min(stop, (index + 1) * BLOCK)
             part = self._block(index)[low - index * BLOCK : high - index * BLOCK]
             out[low - start : high - start] = part
         return out
 
-    def _block(self, index: int) -> Tensor:
+    def _block(self, index: int) -> Array:
         if self._kept is None or self._kept[0] != index:
             self._kept = (index, self._decoded(index))
         return self._kept[1]
 
-    def _decoded(self, index: int) -> Tensor:
-        count = min(BLOCK, self.numel() - index * BLOCK)
+    def _decoded(self, index: int) -> Array:
+        count = min(BLOCK, self.size - index * BLOCK)
         try:
             bits = decode(self._bytes(index), count, BITS[self.dtype])
         except CorruptBlockError as error:
             raise self._damaged(f"block {index}: {error}") from None
-        return torch.from_numpy(bits.view(f"f{bits.itemsize}"))
+        return bits.view(self.dtype)
 
     def _bytes(self, index: int) -> bytes:
         """One block as it lies in the file."""
@@ -90,7 +90,7 @@ class CompactTensor:
     @cached_property
     def _table(self) -> tuple[np.ndarray[Any, np.dtype[np.uint64]], bytes]:
         """Where each block begins in the payload, and the last one's end; the blocks' sha256."""
-        blocks = -(-self.numel() // BLOCK)
+        blocks = -(-self.size // BLOCK)
         digests = blocks * _DIGEST if self._bound else 0
         size = (blocks + 1) * OFFSET.itemsize + digests
         end = self._payload.nbytes - size
@@ -191,7 +191,7 @@ class CompactVector:
             if record.file not in files:
                 files[record.file] = read_header(root / record.file)[0]
             payload = files[record.file].get(name)
-            if payload is None or payload.dtype != torch.uint8 or len(payload.shape) != 1:
+            if payload is None or payload.dtype != np.uint8 or len(payload.shape) != 1:
                 raise CheckpointError(
                     f"{record.file} lacks the payload of {name}.", [f"{root}"], FETCH_AGAIN
                 )

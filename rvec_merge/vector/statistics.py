@@ -4,14 +4,11 @@ from dataclasses import dataclass, fields
 from math import isfinite, sqrt
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from rvec_merge.arithmetic.dtypes import BFLOAT16, FLOAT64, SIXTEEN_BIT, Array, rounded
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.vector.blocks import Window
 from rvec_merge.vector.codec import BITS, Bits
-
-_SIXTEEN = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -70,10 +67,9 @@ def measure(
     largest = float(max(exact.max(initial=0), -exact.min(initial=0)))
     weight_squares, one_ulp = float("nan"), None
     if minus is not None:
-        wide = torch.promote_types(minus.dtype, torch.float32)
         weight = minus[window.start : window.stop]
-        weight_squares = float(torch.linalg.vector_norm(weight, dtype=wide)) ** 2
-        if weight.dtype == plus.dtype and weight.dtype in _SIXTEEN:
+        weight_squares = squares_of(weight)
+        if weight.dtype == plus.dtype and weight.dtype in SIXTEEN_BIT:
             one_ulp = _neighbours(plus[window.start : window.stop], weight)
     return Measured(
         window.stop - window.start,
@@ -86,24 +82,31 @@ def measure(
     )
 
 
-def measure_values(window: Window, values: Tensor, plus: Source, minus: Source | None) -> Measured:
+def measure_values(window: Window, values: Array, plus: Source, minus: Source | None) -> Measured:
     """Measure one block of a delta, from all of its values."""
-    bits: Bits = values.numpy().view(BITS[values.dtype])
+    bits: Bits = values.view(BITS[values.dtype])
     kept = bits[np.flatnonzero(bits != 0)]
-    exact = torch.from_numpy(kept.view(f"f{kept.itemsize}"))
-    inexact = int(torch.count_nonzero(exact.bfloat16().to(exact.dtype) != exact))
+    exact = kept.view(values.dtype)
+    inexact = int(np.count_nonzero(rounded(rounded(exact, BFLOAT16), exact.dtype) != exact))
     return measure(window, kept, inexact, plus, minus)
 
 
-def finite_squares(values: Tensor) -> float | None:
-    """The sum of squares, in float64; None if it is not finite."""
-    total = float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2
+def squares_of(values: Array) -> float:
+    """The sum of squares, in float64, in an order that depends on nothing but their number."""
+    wide = rounded(values, FLOAT64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.square(wide).sum())
+
+
+def finite_squares(values: Array) -> float | None:
+    """The sum of squares; None if it is not finite."""
+    total = squares_of(values)
     return total if isfinite(total) else None
 
 
-def _neighbours(a: Tensor, b: Tensor) -> int:
+def _neighbours(a: Array, b: Array) -> int:
     """How many pairs of elements share a sign and have neighbouring magnitudes."""
-    steps = a.view(torch.int16).numpy() - b.view(torch.int16).numpy()
+    steps = a.view(np.int16) - b.view(np.int16)
     return int(np.count_nonzero(steps == 1) + np.count_nonzero(steps == -1))
 
 

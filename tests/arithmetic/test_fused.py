@@ -10,11 +10,11 @@ from rvec_merge.arithmetic import fused
 from rvec_merge.arithmetic.ir import Part, Signature
 from rvec_merge.arithmetic.on_cpu import merge_block
 from rvec_merge.arithmetic.on_device import DeviceKernel
+from rvec_merge.arithmetic.tensors import array_of, numpy_dtype
 
-CPU = torch.device("cpu")
 FLOATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 COUNT = 4099
-KERNELS = {"fused": merge_block, "torch": DeviceKernel(CPU, COUNT).merge}
+KERNELS = {"fused": merge_block, "torch": DeviceKernel("cpu", COUNT).merge_arrays}
 FUSED_STEPS = ("fma", "fmla", "fmadd", "fmls", "fmsub", "fnma", "fnms")  # of x86 and of Arm
 
 
@@ -78,12 +78,19 @@ def bits(values: torch.Tensor) -> np.ndarray:
     return values.view(torch.uint8).numpy().view(f"u{values.dtype.itemsize}")
 
 
+def run(kernel, target, pairs, coefficients, out, accumulated=torch.float32) -> bool:
+    """A kernel over tensors' memory."""
+    arrays = [(array_of(p), None if m is None else array_of(m)) for p, m in pairs]
+    out, accumulated = array_of(out), numpy_dtype(accumulated)
+    return kernel(array_of(target), arrays, coefficients, out, accumulated)
+
+
 def check(kernel, target, pairs, coefficients, out_dtype) -> None:
     inputs = [target, *(t for pair in pairs for t in pair if t is not None)]
     is_wide = torch.float64 in {t.dtype for t in inputs}
     out = torch.empty(COUNT, dtype=out_dtype)
     accumulated = torch.float64 if is_wide else torch.float32
-    finite = kernel(target, pairs, coefficients, out, accumulated)
+    finite = run(kernel, target, pairs, coefficients, out, accumulated)
     wanted = expected(target, pairs, coefficients, out_dtype, np.float64 if is_wide else np.float32)
     assert (bits(out) == wanted).all()
     assert finite == bool(torch.isfinite(out).all())
@@ -116,9 +123,9 @@ def test_all_numbers_of_16_bits_are_read_and_rounded(dtype):
     every = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(dtype)
     for out_dtype in FLOATS:
         out = torch.empty(1 << 16, dtype=out_dtype)
-        assert not DeviceKernel(CPU, 1 << 16).merge(every, [], [], out, torch.float32)
+        assert not run(DeviceKernel("cpu", 1 << 16).merge_arrays, every, [], [], out)
         again = torch.empty_like(out)
-        assert not merge_block(every, [], [], again, torch.float32)
+        assert not run(merge_block, every, [], [], again)
         same = (bits(out) == bits(again)) | (torch.isnan(out) & torch.isnan(again)).numpy()
         assert same.all()
         assert torch.equal(torch.isnan(again), torch.isnan(every))
@@ -131,7 +138,7 @@ def test_a_product_is_rounded_before_it_is_added():
     fused_would_give = 2.0**-24
     for kernel in KERNELS.values():
         out = torch.empty(100)
-        kernel(target, [(a, None)], [1 + 2.0**-12], out, torch.float32)
+        run(kernel, target, [(a, None)], [1 + 2.0**-12], out)
         assert (out == 0).all()
     exact = a.double() * (1 + 2.0**-12) + target.double()
     assert (exact == fused_would_give).all()
@@ -160,10 +167,10 @@ def test_what_is_not_finite_is_seen_in_every_place(kernel, bad, place, coefficie
             out = torch.empty(COUNT, dtype=out_dtype)
             accumulated = torch.float64 if dtype == torch.float64 else torch.float32
             pairs = [(inputs[1], inputs[2])]
-            assert not kernel(inputs[0], pairs, [coefficient], out, accumulated)
+            assert not run(kernel, inputs[0], pairs, [coefficient], out, accumulated)
 
 
 def test_a_nan_with_every_bit_set_is_seen():
     for values in (torch.tensor([-1], dtype=torch.int32), torch.tensor([0x7FFFFFFF]).int()):
         target = values.view(torch.float32)
-        assert not merge_block(target, [], [], torch.empty(1, dtype=torch.bfloat16), torch.float32)
+        assert not run(merge_block, target, [], [], torch.empty(1, dtype=torch.bfloat16))

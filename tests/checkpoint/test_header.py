@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from rvec_merge.arithmetic.tensors import numpy_dtype
 from rvec_merge.checkpoint import header as checkpoint
 from rvec_merge.checkpoint.header import HEADER_LIMIT, MOST_TENSORS, Checkpoint
 from rvec_merge.errors import CheckpointError
@@ -37,7 +38,7 @@ def test_reads_what_the_library_writes(tmp_path):
     raw = (tmp_path / "model.safetensors").read_bytes()
     for name, tensor in tensors.items():
         info = opened.tensors[name]
-        assert (info.dtype, info.shape) == (tensor.dtype, tuple(tensor.shape))
+        assert (info.dtype, info.shape) == (numpy_dtype(tensor.dtype), tuple(tensor.shape))
         assert (
             raw[info.start :][: info.nbytes] == tensor.view(-1).view(torch.uint8).numpy().tobytes()
         )

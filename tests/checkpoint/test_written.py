@@ -4,17 +4,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from rvec_merge.arithmetic.dtypes import BFLOAT16, FLOAT32
 from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.errors import OutputError
 
 WANTED = {
-    "a": Wanted((3, 4), torch.bfloat16),
-    "b": Wanted((2,), torch.float32),
-    "c": Wanted(dtype=torch.uint8),
+    "a": Wanted((3, 4), BFLOAT16),
+    "b": Wanted((2,), FLOAT32),
+    "c": Wanted(dtype=np.dtype(np.uint8)),
 }
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -1,8 +1,10 @@
-"""``rvec --help`` answers at once: it may load neither torch nor anything that does."""
+"""What a verb loads before it works: seconds of every command, if it is torch."""
 
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from rvec_merge import cli
@@ -21,6 +23,35 @@ def test_help_lists_every_verb_and_loads_nothing_heavy():
     assert done.returncode == 0, done.stderr
     assert "loaded: []" in done.stdout
     assert [verb for verb in cli.VERBS if f"\n  {verb} " not in done.stdout] == []
+
+
+ARITHMETIC = ("torch", "mergekit", "transformers", "lm_eval", "scipy", "matplotlib", "peft")
+WORK = f"""
+import sys
+from rvec_merge.cli import rvec
+rvec(sys.argv[1:], standalone_mode=False)
+print("loaded:", [name for name in {ARITHMETIC!r} if name in sys.modules])
+"""
+
+
+def loads_nothing(*arguments: str | Path) -> None:
+    command = [sys.executable, "-c", WORK, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "loaded: []" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+def test_checks_of_plain_checkpoints_load_no_torch(deep: list[str]) -> None:
+    loads_nothing("check", "tiny", *deep)
+
+
+def test_merge_verify_extract_and_inspect_load_no_torch(tmp_path: Path) -> None:
+    loads_nothing("merge", "tiny", tmp_path / "out")
+    loads_nothing("verify", tmp_path / "out")
+    loads_nothing("extract", "tiny", tmp_path / "vector")
+    loads_nothing("inspect", tmp_path / "vector", "tiny", "--stable-rank")
+    loads_nothing("extract", "--vector", tmp_path / "vector", "--format", "dense", tmp_path / "d")
 
 
 def test_every_verb_has_help():

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from rvec_merge.arithmetic import loop
 from rvec_merge.arithmetic.effect import BUDGET, STRIP, Sample, Sums, combine
 from rvec_merge.arithmetic.kernel import Delta
-from rvec_merge.arithmetic.loop import merge_tensor
+from rvec_merge.arithmetic.merge_tensor import merge_tensor
+from rvec_merge.arithmetic.tensors import array_of, numpy_dtype, tensor_of
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.layout import lay_out, write_index
 from rvec_merge.checkpoint.sources import Cast
@@ -23,7 +24,7 @@ from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.merge_plan import MergePlan, PlannedTensor, Stored
 from tests.conftest import load_tensors
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 SHARED = {"scale": 0.7, "density": 1.0, "control": "none", "seed": 0}
 
 
@@ -52,7 +53,7 @@ def plan(root: Path, triples: dict[str, tuple[torch.Tensor, ...]], dtype, **shar
         PlannedTensor(
             name,
             tuple(values[0].shape),
-            dtype,
+            numpy_dtype(dtype),
             {role: Stored(models[role], name, None) for role in models},
             "target",
             parameters,
@@ -196,9 +197,11 @@ def test_sums_weigh_tensors_by_their_elements():
 
 def test_a_cast_reads_what_the_source_holds_rounded():
     values = torch.randn(100)
-    cast = Cast(values, torch.bfloat16)
-    assert torch.equal(cast[3:9], values[3:9].bfloat16())
-    assert (cast.numel(), cast.shape, cast.dtype) == (100, (100,), torch.bfloat16)
+    for dtype in (torch.bfloat16, torch.float16):  # from float64 by way of float32, as torch does
+        for source in (values, values.double()):
+            cast = Cast(array_of(source), numpy_dtype(dtype))
+            assert torch.equal(tensor_of(cast[3:9]), source[3:9].to(dtype))
+            assert (cast.size, cast.shape, cast.dtype) == (100, (100,), numpy_dtype(dtype))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -209,6 +212,5 @@ def test_cuda_has_the_bits_of_the_cpu(tmp_path, shared):
     shards = lay_out(made.tensors, 0)
     for name in ("cpu", "cuda"):
         (tmp_path / name).mkdir()
-        device = torch.device(name)
-        engine.execute(made, shards, tmp_path / name, device=device, workers=2)
+        engine.execute(made, shards, tmp_path / name, device=name, workers=2)
     assert torch.equal(load_tensors(tmp_path / "cpu")["w"], load_tensors(tmp_path / "cuda")["w"])

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -109,10 +110,10 @@ def test_experts_that_do_not_fit_are_refused(case: str, both: tuple, tmp_path: P
 
 
 def test_every_window_of_joined_tensors() -> None:
-    parts = [torch.arange(5.0), torch.arange(5.0, 5.0), torch.arange(5.0, 12.0)]
+    parts = [np.arange(5.0), np.arange(5.0, 5.0), np.arange(5.0, 12.0)]
     for start, count in ((0, 12), (3, 6), (5, 7), (4, 1)):
         joined = Joined(parts, start, (count,))
         for low in range(count + 1):
             for high in range(low, count + 1):
-                wanted = torch.arange(start + low, start + high, dtype=torch.float32)
-                assert joined[low:high].equal(wanted), (start, low, high)
+                wanted = np.arange(start + low, start + high)
+                assert joined[low:high].tolist() == wanted.tolist(), (start, low, high)
