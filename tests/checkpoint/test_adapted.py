@@ -128,7 +128,6 @@ def test_a_common_base_is_not_read(tmp_path):
 def test_a_small_update_survives_in_float32(tmp_path):
     """The size of 20 steps at a learning rate of 1e-5: most of it is less than a bf16 step."""
     _adapt(tmp_path, "lora", std=0.0, target_modules=["q_proj"])
-    base = Checkpoint.open(tmp_path / "base")
     rows = {n: t.bfloat16() for n, t in load_tensors(tmp_path / "base").items()}
     save_file(rows, tmp_path / "base/model.safetensors", {"format": "pt"})
     factors = Adapter.open(tmp_path / "lora").modules
