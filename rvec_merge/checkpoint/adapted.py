@@ -16,9 +16,9 @@ from rvec_merge.arithmetic.updates import Factor, Factors, LowRank, Sum
 from rvec_merge.checkpoint.adapter import Adapter, Module
 from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.checkpoint.tensor import StoredTensor
-from rvec_merge.checkpoint.weight_files import ADAPTER_MARK
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened
+from rvec_merge.files.marks import ADAPTER_FILE
 
 HEADS = ("lm_head.weight", "embed_out.weight")
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
@@ -141,7 +141,7 @@ def on_base(base: Weights, adapter: Adapter) -> Adapted:
         raise IncompatibleTensorsError(
             f"{len(misfits)} of {stored} tensors of an adapter fit no tensor of its model.",
             [f"adapter: {adapter.root}", f"base:    {base.root}", *shortened(misfits)],
-            f"name the model that the adapter was trained on: {ADAPTER_MARK} says which.",
+            f"name the model that the adapter was trained on: {ADAPTER_FILE} says which.",
         )
     return Adapted(base, adapter, updates, whole)
 
@@ -176,7 +176,7 @@ def check_base(adapter: Adapter, given: str, base: Weights) -> str | None:
         "An adapter is put on another base than it was trained on.",
         [f"adapter: {adapter.root}", f"trained on: {stated}", f"put on:     {given}"],
         f"name {stated} before the +; if both are one model, correct base_model_name_or_path in "
-        f"{ADAPTER_MARK}.",
+        f"{ADAPTER_FILE}.",
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from rvec_merge.checkpoint.header import read_header, read_json
 from rvec_merge.checkpoint.info import TensorInfo
-from rvec_merge.checkpoint.weight_files import ADAPTER_MARK
 from rvec_merge.errors import CheckpointError, shortened, why
+from rvec_merge.files.marks import ADAPTER_FILE
 
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -90,10 +90,10 @@ class Adapter:
             CheckpointError: the folder holds no adapter, or one that is more than
                 ``scaling · B · A``.
         """
-        if not (root / ADAPTER_MARK).is_file() or not any(root.glob("adapter_model.*")):
+        if not (root / ADAPTER_FILE).is_file() or not any(root.glob("adapter_model.*")):
             raise CheckpointError(
                 "The folder holds no adapter.",
-                [f"{root}", f"{ADAPTER_MARK} and {WEIGHTS} are not both there"],
+                [f"{root}", f"{ADAPTER_FILE} and {WEIGHTS} are not both there"],
                 "correct the path after the +.",
             )
         if not (root / WEIGHTS).is_file():
@@ -116,7 +116,7 @@ class Adapter:
 
 
 def _read_config(root: Path) -> Any:
-    read_json(root / ADAPTER_MARK)  # within our limits, and with our errors, before peft's
+    read_json(root / ADAPTER_FILE)  # within our limits, and with our errors, before peft's
     import peft
 
     try:
@@ -127,7 +127,7 @@ def _read_config(root: Path) -> Any:
     except Exception as error:
         raise CheckpointError(
             "peft cannot read an adapter's configuration.",
-            [f"{root / ADAPTER_MARK}", why(error)],
+            [f"{root / ADAPTER_FILE}", why(error)],
             "save the adapter again with peft, or upgrade peft.",
         ) from None
     kind = str(getattr(config.peft_type, "value", config.peft_type))

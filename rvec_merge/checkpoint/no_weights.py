@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvec_merge.checkpoint.weight_files import ADAPTER_MARK, INDEX, SINGLE
+from rvec_merge.checkpoint.weight_files import INDEX, SINGLE
 from rvec_merge.errors import CheckpointError
 from rvec_merge.files.json_object import read_object
+from rvec_merge.files.marks import ADAPTER_FILE
 
 _SAFETENSORS = (SINGLE, INDEX)
 _PICKLES = (".bin", ".pt", ".pth")
@@ -62,10 +63,10 @@ def no_weights(root: Path, name: str | None = None) -> CheckpointError:
 
 
 def _adapter(root: Path, name: str) -> CheckpointError | None:
-    if not (root / ADAPTER_MARK).is_file():
+    if not (root / ADAPTER_FILE).is_file():
         return None
     try:
-        base = read_object(root / ADAPTER_MARK, CheckpointError, "").get("base_model_name_or_path")
+        base = read_object(root / ADAPTER_FILE, CheckpointError, "").get("base_model_name_or_path")
     except CheckpointError:
         base = None
     return CheckpointError(

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from rvec_merge.errors import CheckpointError
+from rvec_merge.files.marks import ADAPTER_FILE
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-ADAPTER_MARK = "adapter_config.json"  # where PEFT is installed, transformers loads its base instead
 NAMED = "transformers_weights"  # in config.json: the file to load, whatever else is there
 
 
@@ -84,7 +84,7 @@ def refuse_second_set(where: object, names: Iterable[str], loaded: Collection[st
     Raises:
         CheckpointError: another loader, or another version, could take the others.
     """
-    firsts = (SINGLE, INDEX, *PICKLED, ADAPTER_MARK)
+    firsts = (SINGLE, INDEX, *PICKLED, ADAPTER_FILE)
     second = sorted(
         name
         for name in names

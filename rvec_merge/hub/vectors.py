@@ -15,6 +15,7 @@ from rvec_merge.plan.inputs import read_input
 from rvec_merge.preflight.donors import check_alike
 from rvec_merge.recipe.pairs import Pair
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.reference import Reference, placed
 from rvec_merge.vector import inputs
 from rvec_merge.vector.inputs import Vector
 from rvec_merge.vector.read import CompactVector
@@ -57,7 +58,7 @@ def open_donors(grpo: str, sft: str) -> Vector:
         HubError: a repo cannot be had.
         RvecError: see ``vector.inputs.open_donors``.
     """
-    return _pair(_pinned(grpo), _pinned(sft))
+    return _pair(*(Reference.read(placed(_pinned(name))) for name in (grpo, sft)))
 
 
 def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
@@ -68,10 +69,10 @@ def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
         RvecError: see ``vector.inputs``.
     """
     chosen = _choose_pair(recipe, pair)
-    grpo = f"{chosen.grpo}"
+    grpo = Reference.read(chosen.grpo)
     if chosen.sft is None:
-        return inputs.open_vector(locate(grpo), grpo)
-    return _pair(grpo, f"{chosen.sft}")
+        return inputs.open_vector(folder_of(grpo), f"{grpo}")
+    return _pair(grpo, Reference.read(chosen.sft))
 
 
 def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
@@ -90,20 +91,16 @@ def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
     return str(chosen.grpo), str(chosen.sft)
 
 
-def _pair(grpo: str, sft: str) -> Vector:
-    pair = inputs.pair_of(_opened(grpo), _opened(sft), (grpo, sft))
+def _pair(grpo: Reference, sft: Reference) -> Vector:
+    pair = inputs.pair_of(_opened(grpo), _opened(sft), (f"{grpo}", f"{sft}"))
     check_alike(pair.grpo, pair.sft)
     return pair
 
 
-def _opened(donor: str) -> Weights:
+def _opened(donor: Reference) -> Weights:
     """A donor's checkpoint, with the adapter on it that its name says: ``BASE+ADAPTER``."""
-    if "+" not in donor or Path(donor).exists():
-        return Checkpoint.open(locate(donor))
-    from mergekit.common import ModelReference
-
-    reference = ModelReference.parse(donor)
-    return read_input(reference, folder_of(reference)).content
+    folder = folder_of(donor)
+    return Checkpoint.open(folder) if donor.lora is None else read_input(donor, folder).content
 
 
 def _pinned(model: str) -> str:

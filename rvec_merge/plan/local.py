@@ -4,8 +4,7 @@ import re
 from collections.abc import Hashable
 from pathlib import Path
 
-from rvec_merge.checkpoint.weight_files import ADAPTER_MARK
-from rvec_merge.files.marks import VECTOR_FILE
+from rvec_merge.files.marks import ADAPTER_FILE, VECTOR_FILE
 from rvec_merge.recipe.reference import Place, Reference
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
@@ -36,7 +35,7 @@ def adapter_here(adapter: Place) -> Path | None:
 
     if is_path(adapter.path):
         return Path(adapter.path) if Path(adapter.path).is_dir() else None
-    found = try_to_load_from_cache(adapter.path, ADAPTER_MARK, revision=adapter.revision)
+    found = try_to_load_from_cache(adapter.path, ADAPTER_FILE, revision=adapter.revision)
     folder = Path(found).parent if isinstance(found, str) else None
     return folder if folder is not None and any(folder.glob("adapter_model.*")) else None
 

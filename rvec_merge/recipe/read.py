@@ -10,7 +10,7 @@ from rvec_merge.errors import RecipeError, why
 from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
 from rvec_merge.recipe.explained import explained
 from rvec_merge.recipe.pairs import Pair, form_pairs
-from rvec_merge.recipe.reference import Reference
+from rvec_merge.recipe.reference import Reference, placed
 from rvec_merge.recipe.strict import check_config, check_keys
 from rvec_merge.recipe.yaml import Document, compose
 
@@ -119,7 +119,7 @@ def recipe_of(
             "The recipe is not a mapping.", [source], "start from one of `rvec recipes`."
         )
     check_keys(data, source)
-    data = _named(data, _folder)
+    data = _named(data, placed)
     try:
         config = RecipeConfig.model_validate(data)
     except ValidationError as error:
@@ -129,15 +129,6 @@ def recipe_of(
     if not recipe.is_reasoning_vector or config.models is None or config.tokenizer is not None:
         recipe.mergekit  # noqa: B018  (who plans or executes it has rules of its own)
     return recipe
-
-
-def _folder(value: Any) -> Any:
-    """A folder whose name holds ``@`` or ``+`` spelled so that neither is taken for more.
-
-    What follows would be a revision or an adapter.
-    """
-    is_folder = isinstance(value, str) and {"@", "+"} & {*value} and Path(value).is_dir()
-    return {"model": {"path": value}} if is_folder else value
 
 
 def _named(data: Any, change: Callable[[Any], Any], key: object = None) -> Any:

@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from rvec_merge.errors import CheckpointError
+from rvec_merge.files.json_object import read_object
+from rvec_merge.files.marks import ADAPTER_FILE
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,34 @@ class Reference:
             raise ValueError("a model is written org/name, a path, or model+adapter")
         lora = value.get("lora")
         return cls(_place(value["model"]), None if lora is None else _place(lora))
+
+
+def placed(value: Any) -> Any:
+    """What a recipe writes for a model, once folders that are here are seen.
+
+    A folder whose name holds ``@`` or ``+`` is that folder: what follows is neither a revision nor
+    an adapter. An adapter's folder is the adapter on the base that its configuration names.
+
+    Raises:
+        CheckpointError: an adapter's configuration cannot be read.
+    """
+    if not isinstance(value, str) or not Path(value).is_dir():
+        return value
+    if (base := _base_of(Path(value))) is not None:
+        return {"model": {"path": base}, "lora": {"path": value}}
+    return {"model": {"path": value}} if {"@", "+"} & {*value} else value
+
+
+def _base_of(folder: Path) -> str | None:
+    """The base of an adapter that lies in a folder alone, if it names one."""
+    if not (folder / ADAPTER_FILE).is_file() or any(folder.glob("model*.safetensors*")):
+        return None
+    fix = "save the adapter again with peft."
+    base = read_object(folder / ADAPTER_FILE, CheckpointError, fix).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        return None
+    beside = folder / base
+    return str(beside) if beside.is_dir() and not Path(base).is_dir() else base
 
 
 def _place(value: Any) -> Place:
