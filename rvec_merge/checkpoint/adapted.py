@@ -16,12 +16,11 @@ from rvec_merge.arithmetic.updates import Factor, Factors, LowRank, Sum
 from rvec_merge.checkpoint.adapter import Adapter, Module
 from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.checkpoint.tensor import StoredTensor
+from rvec_merge.checkpoint.vocabulary import EMBEDDINGS, HEADS
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened
 from rvec_merge.files.marks import ADAPTER_FILE
 
-HEADS = ("lm_head.weight", "embed_out.weight")
-EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
 _CACHED = re.compile(r"models--([^/]+)/snapshots/")
 
 

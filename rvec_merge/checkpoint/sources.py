@@ -9,6 +9,7 @@ import numpy as np
 
 from rvec_merge.arithmetic.dtypes import Array, DType, rounded
 from rvec_merge.arithmetic.kernel import Source
+from rvec_merge.checkpoint.vocabulary import Ranges
 
 
 class Cast:
@@ -55,3 +56,34 @@ class Joined:
         if len(found) == 1:
             return found[0]
         return np.concatenate([np.empty(0, self.dtype), *found])
+
+
+class SomeRows:
+    """A matrix of which some rows are read, at their places; the others are zero.
+
+    Shapes: (rows, columns), whatever rows the source has beyond those that are read.
+
+    Args:
+        kept: ranges of rows, in order.
+    """
+
+    def __init__(self, source: Source, kept: Ranges, rows: int) -> None:
+        self.dtype = source.dtype
+        self.shape = (rows, *source.shape[1:])
+        self._source = source
+        self._kept = kept
+        self._columns = prod(source.shape[1:])
+
+    @property
+    def size(self) -> int:
+        """Elements of the matrix."""
+        return prod(self.shape)
+
+    def __getitem__(self, window: slice) -> Array:
+        start, stop, _ = window.indices(self.size)
+        found = np.zeros(max(stop - start, 0), self.dtype)
+        for first, last in self._kept:
+            low, high = max(first * self._columns, start), min(last * self._columns, stop)
+            if low < high:
+                found[low - start : high - start] = self._source[low:high]
+        return found

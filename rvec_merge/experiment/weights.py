@@ -19,7 +19,8 @@ from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.others import norm_ratio
 from rvec_merge.experiment.states import DONORS, donor_of, has_one_scale
 from rvec_merge.hub.models import open_inputs
-from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, PlannedTensor, plan_merge
+from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, plan_merge
+from rvec_merge.plan.planned import PlannedTensor
 from rvec_merge.preflight import examine
 from rvec_merge.recipe.read import Recipe
 
@@ -154,9 +155,10 @@ class StateWeights:
         if state.kind in {"target", *DONORS}:
             one = tensor.target if state.kind == "target" else donor_of(self._recipe, state.kind)
             stored = tensor.inputs.get(one)
-            if stored is None:
+            if stored is None or stored.rows is not None:
+                fact = "does not store" if stored is None else "has other rows in"
                 raise PlanError(
-                    f"The {state.kind} donor does not store {tensor.name}.",
+                    f"The {state.kind} donor {fact} {tensor.name}.",
                     [f"{one}"],
                     "set donors: own_prompts in the plan, which loads each donor by itself.",
                 )

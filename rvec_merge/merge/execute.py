@@ -15,7 +15,8 @@ from rvec_merge.arithmetic.effect import Effect, Sample, Sums, combine
 from rvec_merge.arithmetic.loop import BlockLoop, block_of
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.checkpoint.layout import Shard
-from rvec_merge.plan.merge_plan import MergePlan, PlannedTensor
+from rvec_merge.plan.merge_plan import MergePlan
+from rvec_merge.plan.planned import PlannedTensor
 
 Progress = Callable[[int], None]  # is told of bytes read and written
 _BLOCKS_PER_TASK = 16

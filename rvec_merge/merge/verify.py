@@ -23,11 +23,11 @@ from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.merge_plan import (
     MergePlan,
     NotStreamable,
-    PlannedTensor,
     plan_merge,
     resolve,
     why_by_mergekit,
 )
+from rvec_merge.plan.planned import PlannedTensor
 from rvec_merge.preflight import see_local
 from rvec_merge.recipe.read import Recipe, parse_recipe
 

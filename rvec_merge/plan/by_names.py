@@ -3,20 +3,26 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rvec_merge.arithmetic.dtypes import is_floating_point
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.checkpoint.model_config import flat, tied
 from rvec_merge.checkpoint.renamed import bare, renamed
+from rvec_merge.checkpoint.vocabulary import (
+    EMBEDDINGS,
+    Ranges,
+    has_tokens_rows,
+    is_head,
+    shared_ids,
+)
 from rvec_merge.plan.regrouped import regrouped
 from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Run, Seen
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
 from rvec_merge.recipe.settings import Resolver
 
-_HEADS = ("lm_head.weight", "embed_out.weight")
-EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
 # Constants that old checkpoints stored, by the rank that tells them from weights of a like name.
 # transformers computes them from the config, whatever a checkpoint holds.
 _CONSTANTS = (
@@ -37,11 +43,6 @@ def is_constant(info: TensorInfo) -> bool:
     )
 
 
-def is_head(name: str) -> bool:
-    """Whether a name is that of an output head."""
-    return name.endswith(_HEADS)
-
-
 def is_tied_head(name: str, model: Seen) -> bool:
     """Whether a name is that of an output head which the config ties to the embeddings."""
     return is_head(name) and bool(tied(model.config))
@@ -53,7 +54,8 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     A constant that models compute is copied from the target. A tied output head that some inputs
     store is read from the embeddings of the others, as loaders do. A donor whose names differ by
     wrappers alone is read by the names it has, and one that stores a layer's experts in another
-    form by the elements.
+    form by the elements. With ``tokenizer: {source: base}`` the rows of the common tokens are
+    merged, and the target's others stay.
 
     Raises:
         RecipeError: a parameter has a value that it cannot have.
@@ -66,6 +68,7 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     others = {r: other_names(stored, models[r].tensors or {}) for r in resolver.inputs}
     heads = _heads(resolver.inputs, models, others)
     runs = {r: _runs(stored, models[r], others[r], seen.config) for r in resolver.inputs}
+    shared = shared_rows(recipe, {r: model.folder for r, model in models.items()})
     planned = []
     for name, aliases in {**dict.fromkeys(stored, ()), **heads}.items():
         info = stored.get(name)
@@ -81,6 +84,7 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
                         tuple(others[r].get(n, n) for n in (name, *aliases)),
                         dtype,
                         run=runs[r].get(name),
+                        rows=shared if r != target and has_tokens_rows(name) else None,
                     )
                     for r in inputs
                 },
@@ -89,6 +93,18 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
             )
         )
     return planned
+
+
+def shared_rows(recipe: Recipe, folders: Mapping[Reference, Path]) -> Ranges | None:
+    """The rows of the vocabulary that are merged, where a recipe keeps the target's others.
+
+    None where all are, or where it cannot be told whose row is whose: then mergekit must align
+    them.
+    """
+    target = recipe.config.target
+    if not recipe.config.rows_of_target or target not in folders:
+        return None
+    return shared_ids((folders[target], *(f for r, f in folders.items() if r != target)))
 
 
 def _runs(

@@ -1,28 +1,26 @@
 """A recipe's plan: by names, or by mergekit where it must be; and as the engine executes it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from math import prod
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rvec_merge.arithmetic.dtypes import (
     Array,
-    DType,
     accumulation_dtype,
     is_floating_point,
     rounded,
 )
-from rvec_merge.arithmetic.kernel import Delta, Source, check_inputs
+from rvec_merge.arithmetic.kernel import Source, check_inputs
 from rvec_merge.checkpoint.dtypes import dtype_named
-from rvec_merge.checkpoint.sources import Joined
 from rvec_merge.checkpoint.written import Wanted
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
-from rvec_merge.plan.by_names import resolve_by_names
+from rvec_merge.plan.by_names import resolve_by_names, shared_rows
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.resolved import ResolvedTensor, Run, Seen
+from rvec_merge.plan.planned import PlannedTensor, Stored
+from rvec_merge.plan.resolved import ResolvedTensor, Seen
 from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
@@ -30,81 +28,6 @@ from rvec_merge.recipe.reference import Reference
 
 class NotStreamable(Exception):
     """Why a recipe, or one of its tensors, is left to mergekit's executor."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Where one input of one tensor lies: the model, the name there, and the dtype to read as.
-
-    Attributes:
-        run: where it is no stored tensor of its own, its elements; ``name`` is then the first's.
-    """
-
-    model: Input
-    name: str
-    dtype: DType | None
-    run: Run | None = None
-
-    def source(self) -> Source:
-        """The tensor, for one thread to read."""
-        if self.run is None:
-            return self.model.source(self.name, self.dtype)
-        sources = [self.model.source(name, self.dtype) for name in self.run.names]
-        return Joined(sources, self.run.start, self.run.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes that are read for it."""
-        if self.run is None:
-            return self.model.nbytes(self.name)
-        return prod(self.run.shape) * self.model.names[self.name].dtype.itemsize
-
-
-@dataclass(frozen=True)
-class PlannedTensor:
-    """One tensor of the output.
-
-    Attributes:
-        name: its name in the output.
-        shape, dtype: as it is written.
-        inputs: where each model has it, the target among them, in mergekit's order.
-        target: the target's reference.
-        parameters: as mergekit resolved them: shared values, and mappings by reference.
-        value: the tensor itself where nothing is to be streamed: a buffer that is copied.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: DType
-    inputs: Mapping[Reference, Stored]
-    target: Reference
-    parameters: Mapping[str, Any]
-    value: Array | None = None
-
-    @property
-    def numel(self) -> int:
-        """Its elements."""
-        return prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes it takes in the output."""
-        return self.numel * self.dtype.itemsize
-
-    @cached_property
-    def nbytes_read(self) -> int:
-        """The bytes its inputs take in their files."""
-        return sum(stored.nbytes for stored in self.inputs.values())
-
-    @property
-    def scale(self) -> float:
-        """The scale mergekit resolved for this tensor."""
-        return float(self.parameters["scale"])
-
-    def open(self) -> tuple[Source, list[Delta]]:
-        """The target and the deltas, for one thread to read."""
-        sources = {reference: stored.source() for reference, stored in self.inputs.items()}
-        return sources[self.target], deltas(self.name, sources, self.target, self.parameters)
 
 
 @dataclass(frozen=True)
@@ -137,13 +60,19 @@ class MergePlan:
         return sum(tensor.nbytes_read for tensor in self.tensors)
 
 
-def why_not_streamable(recipe: Recipe) -> str | None:
-    """What in the recipe's text needs mergekit's executor; None if nothing does."""
+def why_not_streamable(recipe: Recipe, folders: Mapping[Reference, Path]) -> str | None:
+    """What in the recipe needs mergekit's executor; None if nothing does.
+
+    Args:
+        folders: of the inputs' small files, tokenizers among them.
+    """
     config = recipe.config
     if not recipe.is_reasoning_vector:
         return f"merge_method {config.merge_method} is mergekit's own"
-    if config.asks_for_tokenizer:
-        return "the recipe asks for a tokenizer"
+    if config.asks_for_tokenizer and not config.rows_of_target:
+        return "the recipe asks for a tokenizer that is not the target's"
+    if config.rows_of_target and shared_rows(recipe, folders) is None:
+        return "the inputs' tokenizers could not be compared, or give one token two ids"
     return None
 
 
@@ -152,7 +81,10 @@ def why_by_mergekit(recipe: Recipe, models: Mapping[Reference, Seen]) -> str | N
     if recipe.config.models is None:
         return "the recipe has slices or modules"
     pickled = (str(reference) for reference, model in models.items() if model.pickled)
-    return why_not_streamable(recipe) or next((f"{name} is pickled" for name in pickled), None)
+    folders = {reference: model.folder for reference, model in models.items()}
+    return why_not_streamable(recipe, folders) or next(
+        (f"{name} is pickled" for name in pickled), None
+    )
 
 
 def resolve(
@@ -198,7 +130,8 @@ def plan_merge(
         RecipeError: the donors that have a tensor do not form pairs.
         IncompatibleTensorsError: the inputs of a tensor do not fit together.
     """
-    if reason := why_not_streamable(recipe):
+    folders = {reference: found.folder for reference, found in inputs.items()}
+    if reason := why_not_streamable(recipe, folders):
         raise NotStreamable(reason)
     if not resolved:  # a cache without the weights, say: nothing was checked, nothing is planned
         raise NotStreamable("the inputs' tensors could not be seen")
@@ -224,6 +157,7 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Reference, Input]) -> Plann
         facts = [f"target: {tensor.target}", f"present in: {', '.join(map(str, found))}"]
         fix = "use a target and donors of one architecture."
         raise RecipeError(f"The target lacks {tensor.name}.", facts, fix)
+    found = _of_shared_rows(tensor, found)
     sources = {reference: stored.source() for reference, stored in found.items()}
     out_dtype = dtype_named(tensor.out_dtype)
     dtypes = [source.dtype for source in sources.values()]
@@ -246,6 +180,21 @@ def _planned(tensor: ResolvedTensor, inputs: Mapping[Reference, Input]) -> Plann
         target = sources[tensor.target]
         check_inputs(target, made, name=tensor.name, target_name=str(tensor.target))
     return planned
+
+
+def _of_shared_rows(
+    tensor: ResolvedTensor, found: Mapping[Reference, Stored]
+) -> dict[Reference, Stored]:
+    """The inputs, those with a vocabulary of their own by the rows that all of them have."""
+    heights = {r: stored.model.names[stored.name].shape[:1] for r, stored in found.items()}
+    made = dict(found)
+    for reference, stored in found.items():
+        rows, (height,) = tensor.inputs[reference].rows, heights[tensor.target] or (0,)
+        if rows is not None:
+            least = min(height for (height,) in heights.values())
+            kept = tuple((low, min(high, least)) for low, high in rows if low < least)
+            made[reference] = replace(stored, rows=(kept, height))
+    return made
 
 
 def _agreed(name: str, sources: Mapping[Reference, Source], here: bool) -> Array:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rvec_merge.checkpoint.header import TensorInfo
+from rvec_merge.checkpoint.vocabulary import Ranges
 from rvec_merge.recipe.reference import Reference
 
 
@@ -61,6 +62,7 @@ class InputTensor:
         optional: whether it may be missing.
         parts: stored tensors that mergekit makes it of, where it is not stored itself.
         run: where it is read instead, if it is stored under none of the names.
+        rows: of a vocabulary that is not the target's, the rows that are merged.
     """
 
     names: tuple[str, ...]
@@ -68,6 +70,7 @@ class InputTensor:
     optional: bool = False
     parts: tuple[str, ...] = ()
     run: Run | None = None
+    rows: Ranges | None = None
 
     def find(self, tensors: Mapping[str, TensorInfo]) -> TensorInfo | None:
         """The stored tensor that is read; None if it is not there."""

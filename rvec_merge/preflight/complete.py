@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from rvec_merge.checkpoint.header import TensorInfo
+from rvec_merge.checkpoint.vocabulary import EMBEDDINGS
 from rvec_merge.errors import Finding, IncompatibleTensorsError, Notice, shortened
-from rvec_merge.plan.by_names import EMBEDDINGS, is_constant, is_tied_head
+from rvec_merge.plan.by_names import is_constant, is_tied_head
 from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading

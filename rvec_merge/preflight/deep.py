@@ -14,7 +14,7 @@ from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import CheckpointError, Finding, NonFiniteError, Notice, RecipeError
 from rvec_merge.plan.inputs import Input, read_input
-from rvec_merge.plan.merge_plan import Stored
+from rvec_merge.plan.planned import Stored
 from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
 from rvec_merge.preflight import same_model
 from rvec_merge.preflight.models import Model

@@ -2,49 +2,35 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.checkpoint.header import read_json
+from rvec_merge.checkpoint.vocabulary import (
+    ADDED,
+    FILES,
+    Vocabulary,
+    joined,
+    read_vocabulary,
+    shared_ids,
+)
 from rvec_merge.errors import CheckpointError, Finding, IncompatibleTensorsError, Notice, RvecError
 from rvec_merge.preflight.models import Model
-from rvec_merge.recipe.config import RecipeConfig
+from rvec_merge.recipe.config import METHOD, RecipeConfig
 from rvec_merge.recipe.reference import Reference
 
 _EXAMPLES = 3
-_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 _OTHERS = ("vocab.txt", "*.model", "*.tiktoken", "tekken.json")  # not compared
-_ADDED = "added_tokens.json"
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Token to id, by kind; and what else decides how text becomes tokens.
-
-    ``merges`` are "a b" or ["a", "b"], as the library's version wrote them.
-    """
-
-    tokens: Mapping[str, int]
-    added: Mapping[str, int] = field(default_factory=dict)
-    special: Mapping[str, int] = field(default_factory=dict)
-    merges: Sequence[Any] | None = None
-    rules: Any = None
-
-    def __post_init__(self) -> None:
-        for tokens in (self.tokens, self.added, self.special):
-            if not all(type(token) is str and type(i) is int for token, i in tokens.items()):
-                raise TypeError("a token is no text, or its id no integer")
-        _joined(self.merges or ())
 
 
 def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Finding]:
     """Compare every model's token ids with the target's, from its files alone.
 
-    With a ``tokenizer`` in the recipe mergekit moves the rows itself, by each model's own.
+    With a ``tokenizer`` in the recipe rows are moved, or left out, by each model's own.
     """
-    if config.tokenizer or config.tokenizer_source:
+    if config.asks_for_tokenizer:
         yield from _without(models.values())
+        if config.rows_of_target and config.merge_method == METHOD:
+            yield from _left_out(config, models)
         return
     yield from compare(models.values())
 
@@ -71,8 +57,30 @@ def compare(models: Iterable[Model]) -> Iterator[Finding]:
     if unread:
         yield Notice(
             "Tokenizers were not compared.",
-            (first.name, *unread, f"one of each two lacks {_FILES[0]} and {_FILES[1]}"),
+            (first.name, *unread, f"one of each two lacks {FILES[0]} and {FILES[1]}"),
             "Make sure that they give the same ids to the same tokens.",
+        )
+
+
+def _left_out(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Notice]:
+    """What becomes of rows that are not every input's, where nothing is moved."""
+    folders = {model.folder: model for r, model in models.items() if r != config.target}
+    target = models.get(config.target)
+    found = shared_ids((target.folder, *folders)) if target else None
+    mine = read_vocabulary(target.folder) if target else None
+    if found is None or mine is None:
+        return
+    count = sum(last - first for first, last in found)
+    shared = {i for first, last in found for i in range(first, last)}
+    others = sorted((i, token) for token, i in mine.ids.items() if i not in shared)
+    if others:
+        yield Notice(
+            f"{count} tokens have one id in all inputs; their rows are merged.",
+            (
+                f"{len(others)} tokens of the target keep their rows:",
+                *(f"  {token!r}: {i}" for i, token in others[:_EXAMPLES]),
+            ),
+            "That is what tokenizer: {source: base} asks for.",
         )
 
 
@@ -86,7 +94,7 @@ def _without(models: Iterable[Model]) -> Iterator[CheckpointError]:
     if lacking:
         yield CheckpointError(
             "The recipe's tokenizer needs one at every input, to tell whose row is whose.",
-            [*lacking, f"none of {', '.join((*_FILES, *_OTHERS))} is there"],
+            [*lacking, f"none of {', '.join((*FILES, *_OTHERS))} is there"],
             "put each model's own tokenizer into its folder; or, where the ids agree, leave "
             "tokenizer and tokenizer_source out of the recipe.",
         )
@@ -95,50 +103,13 @@ def _without(models: Iterable[Model]) -> Iterator[CheckpointError]:
 def _read_once(folder: Path, known: dict[bytes, Vocabulary | None]) -> Vocabulary | None:
     """``read``, once for all folders whose files are the same bytes: the usual case."""
     digest = hashlib.blake2b()
-    for name in (*_FILES[:2], _ADDED):
+    for name in (*FILES[:2], ADDED):
         if (folder / name).is_file():
             digest.update(name.encode() + b"\0" + (folder / name).read_bytes())
     key = digest.digest()
     if key not in known:
-        known[key] = read(folder)
+        known[key] = read_vocabulary(folder)
     return known[key]
-
-
-def read(folder: Path) -> Vocabulary | None:
-    """The vocabulary from tokenizer.json, or vocab.json; None if there is neither.
-
-    Raises:
-        CheckpointError: a file is malformed.
-    """
-    path = next((p for name in _FILES[:2] if (p := folder / name).is_file()), None)
-    if path is None:
-        return None
-    try:
-        if path.name == _FILES[0]:
-            return _from_tokenizer(read_json(path))
-        more = folder / _ADDED
-        return Vocabulary(read_json(path), read_json(more) if more.is_file() else {})
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        raise CheckpointError(
-            f"{path.name} is malformed.", [f"{path}"], "fetch the checkpoint again."
-        ) from None
-
-
-def _from_tokenizer(data: Mapping[str, Any]) -> Vocabulary:
-    model = data["model"]
-    vocab = model["vocab"]
-    if isinstance(vocab, list):  # Unigram: [token, score] in the order of ids
-        vocab = {entry[0]: index for index, entry in enumerate(vocab)}
-    extra = data.get("added_tokens") or []
-    for token in extra:  # some files list an added token in the base vocabulary too
-        vocab.pop(token["content"], None)
-    return Vocabulary(
-        vocab,
-        {t["content"]: t["id"] for t in extra if not t.get("special")},
-        {t["content"]: t["id"] for t in extra if t.get("special")},
-        model.get("merges"),
-        tuple(data.get(name) for name in ("normalizer", "pre_tokenizer", "post_processor")),
-    )
 
 
 def _compare(first: Model, other: Model, a: Vocabulary, b: Vocabulary) -> Iterator[Finding]:
@@ -149,7 +120,7 @@ def _compare(first: Model, other: Model, a: Vocabulary, b: Vocabulary) -> Iterat
         ("special tokens", a.special, b.special),
     )
     # A token may be added on one side and in the base vocabulary on the other: same row.
-    everything = [{**v.tokens, **v.added, **v.special} for v in (a, b)]
+    everything = [v.ids for v in (a, b)]
     for kind, mine, theirs in kinds if everything[0] != everything[1] else ():
         differing = [
             t
@@ -180,11 +151,7 @@ def _compare(first: Model, other: Model, a: Vocabulary, b: Vocabulary) -> Iterat
 
 
 def _same_merges(a: Sequence[Any] | None, b: Sequence[Any] | None) -> bool:
-    return a == b or _joined(a or ()) == _joined(b or ())
-
-
-def _joined(merges: Sequence[Any]) -> list[str]:
-    return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+    return a == b or joined(a or ()) == joined(b or ())
 
 
 def _id(tokens: Mapping[str, int], token: str) -> str:
@@ -192,12 +159,12 @@ def _id(tokens: Mapping[str, int], token: str) -> str:
 
 
 def _files(model: Model) -> list[Path]:
-    return [path for name in _FILES if (path := model.folder / name).is_file()]
+    return [path for name in FILES if (path := model.folder / name).is_file()]
 
 
 def _same_bytes(a: Model, b: Model) -> bool:
     """Whether both have the same tokenizer file, byte for byte; the usual case, and a cheap one."""
-    for name in _FILES:
+    for name in FILES:
         mine, theirs = a.folder / name, b.folder / name
         if mine.is_file() and theirs.is_file():
             return mine.stat().st_size == theirs.stat().st_size and (

@@ -24,7 +24,7 @@ def text(folders, extra=""):
 
 
 def test_a_tokenizer_named_in_the_recipe(tmp_path, stock, models):
-    recipe = text(models, "tokenizer: {source: base}\n")
+    recipe = text(models, "tokenizer: {source: union}\n")
     outcome = run(recipe, tmp_path / "out")
     assert "tokenizer" in outcome.executor
     theirs = stock(recipe)
@@ -110,7 +110,7 @@ def test_pickled_weights(tmp_path, models):
     assert all(torch.equal(same[name], other[name]) for name in other)
 
 
-@pytest.mark.parametrize("extra", ["", "tokenizer: {source: base}\n"])
+@pytest.mark.parametrize("extra", ["", "tokenizer: {source: union}\n"])
 def test_a_relative_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch, models, extra):
     monkeypatch.chdir(models["target"].parent.parent)
     here = {role: folder.relative_to(folder.parent.parent) for role, folder in models.items()}

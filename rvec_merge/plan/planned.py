@@ -1,0 +1,97 @@
+"""One tensor of a merge: where its inputs lie, and what is made of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from rvec_merge.arithmetic.dtypes import Array, DType
+from rvec_merge.arithmetic.kernel import Delta, Source
+from rvec_merge.checkpoint.sources import Joined, SomeRows
+from rvec_merge.checkpoint.vocabulary import Ranges
+from rvec_merge.plan.inputs import Input
+from rvec_merge.plan.resolved import Run
+from rvec_merge.recipe.deltas import deltas
+from rvec_merge.recipe.reference import Reference
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where one input of one tensor lies: the model, the name there, and the dtype to read as.
+
+    Attributes:
+        run: where it is no stored tensor of its own, its elements; ``name`` is then the first's.
+        rows: where rows are tokens', those that are read, and how many the target has.
+    """
+
+    model: Input
+    name: str
+    dtype: DType | None
+    run: Run | None = None
+    rows: tuple[Ranges, int] | None = None
+
+    def source(self) -> Source:
+        """The tensor, for one thread to read."""
+        stored = self._stored()
+        return stored if self.rows is None else SomeRows(stored, *self.rows)
+
+    def _stored(self) -> Source:
+        if self.run is None:
+            return self.model.source(self.name, self.dtype)
+        sources = [self.model.source(name, self.dtype) for name in self.run.names]
+        return Joined(sources, self.run.start, self.run.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that are read for it."""
+        if self.run is None:
+            return self.model.nbytes(self.name)
+        return prod(self.run.shape) * self.model.names[self.name].dtype.itemsize
+
+
+@dataclass(frozen=True)
+class PlannedTensor:
+    """One tensor of the output.
+
+    Attributes:
+        name: its name in the output.
+        shape, dtype: as it is written.
+        inputs: where each model has it, the target among them, in mergekit's order.
+        target: the target's reference.
+        parameters: as mergekit resolved them: shared values, and mappings by reference.
+        value: the tensor itself where nothing is to be streamed: a buffer that is copied.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    inputs: Mapping[Reference, Stored]
+    target: Reference
+    parameters: Mapping[str, Any]
+    value: Array | None = None
+
+    @property
+    def numel(self) -> int:
+        """Its elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes it takes in the output."""
+        return self.numel * self.dtype.itemsize
+
+    @cached_property
+    def nbytes_read(self) -> int:
+        """The bytes its inputs take in their files."""
+        return sum(stored.nbytes for stored in self.inputs.values())
+
+    @property
+    def scale(self) -> float:
+        """The scale mergekit resolved for this tensor."""
+        return float(self.parameters["scale"])
+
+    def open(self) -> tuple[Source, list[Delta]]:
+        """The target and the deltas, for one thread to read."""
+        sources = {reference: stored.source() for reference, stored in self.inputs.items()}
+        return sources[self.target], deltas(self.name, sources, self.target, self.parameters)
