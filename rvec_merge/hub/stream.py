@@ -18,7 +18,7 @@ from rvec_merge.hub.references import HubReference, is_hub, named_repo, parse_re
 from rvec_merge.hub.remote import headers_of, small_files
 from rvec_merge.hub.snapshot import cached_file, open_snapshot
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
-from rvec_merge.vector.inputs import check_twins
+from rvec_merge.vector.inputs import twins
 from rvec_merge.vector.provenance import describe
 
 
@@ -111,7 +111,7 @@ class StreamedPair:
     """``grpo − sft`` of two donors on the Hub; see ``vector.inputs.Vector``."""
 
     def __init__(self, grpo: _Donor, sft: _Donor) -> None:
-        check_twins(grpo.checkpoint, sft.checkpoint)
+        self._places = twins(grpo.checkpoint, sft.checkpoint)
         self._donors = (grpo, sft)
         self._held = local()
 
@@ -138,17 +138,21 @@ class StreamedPair:
         for donor, file in getattr(self._held, "files", ()):
             donor.give_back(file)
         self._held.files = []
-        sources = []
-        for donor in self._donors:
-            file = donor.files[name]
-            sources.append(StoredTensor(donor.take(file)[name]))
-            self._held.files.append((donor, file))
-        return Delta(sources[0], sources[1], 1.0)
+        grpo, sft = self._donors
+        minus = self._places[name].read(lambda stored: self._stored(sft, stored))
+        return Delta(self._stored(grpo, name), minus, 1.0)
+
+    def _stored(self, donor: _Donor, name: str) -> StoredTensor:
+        file = donor.files[name]
+        self._held.files.append((donor, file))
+        return StoredTensor(donor.take(file)[name])
 
     def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
         grpo, sft = self._donors
         return {"grpo": grpo.record(), "sft": sft.record()}
 
     def _place(self, name: str) -> tuple[int, ...]:
-        places = [donor.order[donor.files[name]] for donor in self._donors]
+        first = self._places[name].names[0]
+        names = zip(self._donors, (name, first), strict=True)
+        places = [donor.order[donor.files[stored]] for donor, stored in names]
         return (*places, self._donors[0].checkpoint.tensors[name].start)

@@ -9,6 +9,8 @@ from typing import Any
 from rvec_merge.arithmetic.dtypes import is_floating_point
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.checkpoint.model_config import flat, tied
+from rvec_merge.checkpoint.places import Run
+from rvec_merge.checkpoint.regrouped import regrouped
 from rvec_merge.checkpoint.renamed import bare, renamed
 from rvec_merge.checkpoint.vocabulary import (
     EMBEDDINGS,
@@ -17,8 +19,7 @@ from rvec_merge.checkpoint.vocabulary import (
     is_head,
     shared_ids,
 )
-from rvec_merge.plan.regrouped import regrouped
-from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Run, Seen
+from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Seen
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
 from rvec_merge.recipe.settings import Resolver

@@ -8,10 +8,10 @@ from typing import Any
 
 from rvec_merge.arithmetic.dtypes import Array, DType
 from rvec_merge.arithmetic.kernel import Delta, Source
-from rvec_merge.checkpoint.sources import Joined, SomeRows
+from rvec_merge.checkpoint.places import Run
+from rvec_merge.checkpoint.sources import SomeRows
 from rvec_merge.checkpoint.vocabulary import Ranges
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.resolved import Run
 from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.reference import Reference
 
@@ -39,8 +39,7 @@ class Stored:
     def _stored(self) -> Source:
         if self.run is None:
             return self.model.source(self.name, self.dtype)
-        sources = [self.model.source(name, self.dtype) for name in self.run.names]
-        return Joined(sources, self.run.start, self.run.shape)
+        return self.run.read(lambda name: self.model.source(name, self.dtype))
 
     @property
     def nbytes(self) -> int:

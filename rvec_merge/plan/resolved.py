@@ -1,12 +1,12 @@
 """What a recipe resolves to, tensor by tensor, before it is known where the bytes lie."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from rvec_merge.checkpoint.header import TensorInfo
+from rvec_merge.checkpoint.places import Run
 from rvec_merge.checkpoint.vocabulary import Ranges
 from rvec_merge.recipe.reference import Reference
 
@@ -25,31 +25,6 @@ class Seen(Protocol):
 
     @property
     def pickled(self) -> bool: ...
-
-
-@dataclass(frozen=True)
-class Run:
-    """A tensor that an input stores within another, or as several.
-
-    Attributes:
-        names: the stored tensors, of one dtype, whose elements follow on one another.
-        start: its first element among theirs.
-        shape: its shape.
-    """
-
-    names: tuple[str, ...]
-    start: int
-    shape: tuple[int, ...]
-
-    def find(self, tensors: Mapping[str, TensorInfo]) -> TensorInfo | None:
-        """What a header would say of it; of several tensors it says the first one's file."""
-        if not all(name in tensors for name in self.names):
-            return None
-        first = tensors[self.names[0]]
-        size = first.dtype.itemsize
-        one = len(self.names) == 1 and first.start >= 0
-        start = first.start + self.start * size if one else -1
-        return replace(first, shape=self.shape, start=start, nbytes=prod(self.shape) * size)
 
 
 @dataclass(frozen=True)

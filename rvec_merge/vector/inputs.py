@@ -10,7 +10,8 @@ from rvec_merge.arithmetic.dtypes import is_weight
 from rvec_merge.arithmetic.kernel import Delta
 from rvec_merge.arithmetic.updates import without_common_base
 from rvec_merge.checkpoint.header import Checkpoint
-from rvec_merge.checkpoint.renamed import renamed
+from rvec_merge.checkpoint.places import Run
+from rvec_merge.checkpoint.regrouped import located
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.files.marks import VECTOR_FILE
@@ -75,11 +76,12 @@ class DonorPair:
         return {name: info.shape for name, info in self.grpo.tensors.items()}
 
     @cached_property
-    def _sft_names(self) -> Mapping[str, str]:
-        return renamed(self.grpo.tensors, self.sft.tensors)
+    def places(self) -> Mapping[str, Run]:
+        """Where the sft donor stores each tensor; see ``twins``."""
+        return twins(self.grpo, self.sft)
 
     def delta(self, name: str) -> Delta:
-        minus = self.sft.source(self._sft_names.get(name, name))
+        minus = self.places[name].read(self.sft.source)
         return without_common_base(Delta(self.grpo.source(name), minus, 1.0))
 
     def donors(self, *, hash_files: bool) -> dict[DonorRole, DonorRecord]:
@@ -200,22 +202,25 @@ def pair_of(plus: Weights, minus: Weights, names: tuple[str, str]) -> DonorPair:
             "name the checkpoint trained with reinforcement learning as grpo, and the one it "
             "started from as sft.",
         )
-    check_twins(plus, minus)
-    return DonorPair(plus_name, minus_name, plus, minus)
+    pair = DonorPair(plus_name, minus_name, plus, minus)
+    _ = pair.places  # or an error
+    return pair
 
 
-def check_twins(grpo: Weights, sft: Weights) -> None:
-    """Refuse donors that cannot be subtracted.
+def twins(grpo: Weights, sft: Weights) -> dict[str, Run]:
+    """Where the sft donor stores each of the grpo donor's tensors.
 
     Raises:
-        IncompatibleTensorsError: names, shapes or dtypes differ.
+        IncompatibleTensorsError: one has a tensor that the other lacks, or shapes or dtypes do not
+            let them be subtracted.
     """
-    ours = {theirs: name for name, theirs in renamed(grpo.tensors, sft.tensors).items()}
-    twins = {ours.get(name, name): info for name, info in sft.tensors.items()}
-    facts = [f"{name}: only in grpo" for name in grpo.tensors if name not in twins]
-    facts += [f"{name}: only in sft" for name in twins if name not in grpo.tensors]
-    for name in grpo.tensors.keys() & twins.keys():
-        plus, minus = grpo.tensors[name], twins[name]
+    found = located(grpo.tensors, sft.tensors, str(grpo.config.get("model_type")))
+    read = {name for run in found.values() for name in run.names}
+    facts = [f"{name}: only in grpo" for name in grpo.tensors if name not in found]
+    facts += [f"{name}: only in sft" for name in sft.tensors if name not in read]
+    for name, run in found.items():
+        plus, minus = grpo.tensors[name], run.find(sft.tensors)
+        assert minus is not None
         if plus.shape != minus.shape or not (is_weight(plus.dtype) and is_weight(minus.dtype)):
             sides = [f"{s} {t.shape} {t.dtype}" for s, t in (("grpo", plus), ("sft", minus))]
             facts.append(f"{name}: {'  '.join(sides)}")
@@ -227,3 +232,4 @@ def check_twins(grpo: Weights, sft: Weights) -> None:
             "pick donors trained from one base model, with one vocabulary and weights of 16 bits "
             "or more.",
         )
+    return found

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import rvec_merge as rv
 from rvec_merge.checkpoint.sources import Joined
 from rvec_merge.errors import RvecError
 from rvec_merge.merge.verify import verify
@@ -17,6 +18,7 @@ from rvec_merge.recipe.read import parse_recipe
 from tests.architectures import make_architecture
 from tests.conftest import RECIPE, load_tensors
 from tests.merge.conftest import assert_same_tensors, run
+from tests.vector.test_dense import VECTOR_RECIPE
 
 ROLES = ("target", "sft", "grpo")
 PARTS = {
@@ -92,6 +94,24 @@ def test_donors_that_mergekit_wrote(
     run(text_for({**apart, "grpo": theirs}), tmp_path / "out")
     run(text_for(apart), tmp_path / "plain")
     assert_same_tensors(tmp_path / "out", tmp_path / "plain")
+
+
+@pytest.mark.parametrize(("plus", "minus"), [(0, 1), (1, 0)])
+def test_a_vector_of_donors_in_two_forms(
+    plus: int, minus: int, both: tuple, tmp_path: Path
+) -> None:
+    """It is extracted under the grpo donor's names, and merges into a target of either form."""
+    pair = {"grpo": str(both[plus]["grpo"]), "sft": str(both[minus]["sft"])}
+    rv.extract(None, tmp_path / "vector", **pair)
+    run(text_for(both[0]), tmp_path / "plain")
+    for form in both:
+        text = VECTOR_RECIPE.format(
+            target=form["target"], vector=tmp_path / "vector", scale=0.5, out_dtype="float32"
+        )
+        run(text, tmp_path / form["target"].name)
+    assert_same_tensors(tmp_path / both[0]["target"].name, tmp_path / "plain")
+    run(text_for(both[1]), tmp_path / "together")
+    assert_same_tensors(tmp_path / both[1]["target"].name, tmp_path / "together")
 
 
 @pytest.mark.parametrize("case", ["an expert fewer", "another width"])

@@ -12,7 +12,8 @@ from math import prod
 from typing import Any
 
 from rvec_merge.checkpoint.header import TensorInfo
-from rvec_merge.plan.resolved import Run
+from rvec_merge.checkpoint.places import Run
+from rvec_merge.checkpoint.renamed import renamed
 
 # What transformers does that leaves each stored tensor's elements in one run of the fused one's.
 _STACKED = [("MergeModulelist", 0)], [("MergeModulelist", 0), ("Concatenate", 1)]
@@ -25,6 +26,25 @@ class _Place:
     model_name: str
     parts: int = 0
     order: tuple[int, int] = (0, 0)
+
+
+def located(
+    wanted: Mapping[str, TensorInfo], stored: Mapping[str, TensorInfo], model_type: str
+) -> dict[str, Run]:
+    """Where a checkpoint stores the wanted tensors; those that it lacks are left out.
+
+    By the name itself, whatever the shape there; else by ``renamed``; else by ``regrouped``.
+    """
+    other = renamed(wanted, stored)
+    direct = {n: n for n in wanted if n in stored} | other
+    found = {n: Run((theirs,), 0, stored[theirs].shape) for n, theirs in direct.items()}
+    read = {*direct.values(), *wanted}
+    rest = regrouped(
+        {n: i for n, i in wanted.items() if n not in found},
+        {n: i for n, i in stored.items() if n not in read},
+        model_type,
+    )
+    return found | rest
 
 
 def regrouped(
