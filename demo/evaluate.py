@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from rvec_merge.arithmetic.controls import Control
 from rvec_merge.arithmetic.kernel import Delta
-from rvec_merge.arithmetic.loop import merge_tensor
+from rvec_merge.arithmetic.merge_tensor import merge_tensor
 
 from .decode import Written, answer_all
 from .language import with_think

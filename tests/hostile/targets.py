@@ -97,7 +97,7 @@ def _vector(data: bytes, folder: Path) -> None:
     vector = CompactVector.open(folder / "v")
     for name in vector.names:
         tensor = vector.source(name)
-        assert tensor[0 : tensor.numel()].numel() == tensor.numel()
+        assert tensor[0 : tensor.size].size == tensor.size
 
 
 def _block_seeds(_: Path) -> list[bytes]:

@@ -46,7 +46,7 @@ def read(repo: str) -> None:
     vector = open_vector(f"hf://{repo}")
     for name in vector.shapes:
         source = vector.delta(name).plus
-        for start in range(0, source.numel(), 1 << 18):
+        for start in range(0, source.size, 1 << 18):
             source[start : start + (1 << 18)]
 
 
