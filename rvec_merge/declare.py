@@ -37,6 +37,7 @@ class Misuse(ValueError):
 
 Device = Annotated[str, Option("cpu, cuda, cuda:1, …, or auto: cuda where there is one.")]
 AllowPickle = Annotated[bool, Option("Accept pickled inputs, tensors alone.")]
+Dequantize = Annotated[bool, Option("Read FP8 weights as float32, by their scales.")]
 TrustRemoteCode = Annotated[bool, Option("Run code that a model brings along.")]
 Allowed = Annotated[
     tuple[str, ...],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from rvec_merge.declare import Misuse, Option, Pair
+from rvec_merge.declare import Dequantize, Misuse, Option, Pair
 
 if TYPE_CHECKING:
     from rvec_merge.recipe.catalog import RecipeSource
@@ -65,6 +65,7 @@ class ExtractSettings:
         ),
     ] = None
     shard_size: Annotated[int, Option("Largest file.", size=True)] = 5_000_000_000
+    dequantize: Dequantize = False
     stream: Annotated[bool, Option("Fetch donors shard by shard, and keep none.")] = False
     overwrite: Annotated[bool, Option("Replace an earlier output.")] = False
     hash_files: Annotated[bool, Option("Record sha256 of local donor files.", ("--hash",))] = False
@@ -137,7 +138,7 @@ def _open(
         assert recipe is not None
         read = open_recipe(recipe)
         if not settings.stream:
-            yield vectors.open_recipe_vector(read, settings.pair)
+            yield vectors.open_recipe_vector(read, settings.pair, dequantize=settings.dequantize)
             return
         names = vectors.donors_of(read, settings.pair)
     if settings.stream:
@@ -146,7 +147,7 @@ def _open(
         with streamed_donors(*names, out) as source:
             yield source
     else:
-        yield vectors.open_donors(*names)
+        yield vectors.open_donors(*names, dequantize=settings.dequantize)
 
 
 def _common(settings: ExtractSettings) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from rvec_merge.merge.settings import Settings
 @click.argument("recipe", metavar="RECIPE", shell_complete=completion.recipes)
 @click.argument("out", required=False, type=click.Path(path_type=Path))
 @options(merging.check)
-@options(Settings, "overwrite", "allow_pickle", "trust_remote_code", "allowed")
+@options(Settings, "overwrite", "allow_pickle", "dequantize", "trust_remote_code", "allowed")
 @json_option
 def command(recipe: str, out: Path | None, as_json: bool, **given: Any) -> int:
     """Check RECIPE, and that OUT can be written, before a weight is read; print the plan.

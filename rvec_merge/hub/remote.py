@@ -5,8 +5,15 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from rvec_merge.checkpoint.dequantized import Dequantized, dequantized
 from rvec_merge.checkpoint.dtypes import DTYPES
-from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json, unknown_dtype
+from rvec_merge.checkpoint.header import (
+    Checkpoint,
+    TensorInfo,
+    read_header,
+    read_json,
+    unknown_dtype,
+)
 from rvec_merge.checkpoint.no_weights import no_weights
 from rvec_merge.checkpoint.weight_files import (
     PICKLED,
@@ -66,7 +73,11 @@ def _see_remote(reference: Reference, hub: HubReference, label: str, allow_pickl
     headers = headers_of(snapshot, folder).values()
     tensors = {name: info for header in headers for name, info in header.items()}
     firsts = first_files(snapshot.files, config)
-    return Model(reference, label, folder, tensors, config, first_files=firsts)
+    weights = dequantized(Checkpoint(folder, tensors, {}))
+    scaled = isinstance(weights, Dequantized)
+    return Model(
+        reference, label, folder, weights.tensors, config, first_files=firsts, scaled=scaled
+    )
 
 
 def small_files(snapshot: Snapshot) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from rvec_merge.checkpoint.dequantized import dequantized
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.checkpoint.weights import Weights
@@ -51,17 +52,23 @@ def checked_vector(folder: Path, names: Collection[str], where: object) -> Compa
     return vector
 
 
-def open_donors(grpo: str, sft: str) -> Vector:
+def open_donors(grpo: str, sft: str, *, dequantize: bool = False) -> Vector:
     """Two donors as a vector: folders as they are, repos at their commits and in the cache.
+
+    Args:
+        dequantize: FP8 weights are read by their scales.
 
     Raises:
         HubError: a repo cannot be had.
         RvecError: see ``vector.inputs.open_donors``.
     """
-    return _pair(*(Reference.read(placed(_pinned(name))) for name in (grpo, sft)))
+    plus, minus = (Reference.read(placed(_pinned(name))) for name in (grpo, sft))
+    return _pair(plus, minus, dequantize)
 
 
-def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
+def open_recipe_vector(
+    recipe: Recipe, pair: str | None = None, *, dequantize: bool = False
+) -> Vector:
     """The vector of a recipe: its pair's donors, without scale, weight, masks or control.
 
     Raises:
@@ -72,7 +79,7 @@ def open_recipe_vector(recipe: Recipe, pair: str | None = None) -> Vector:
     grpo = Reference.read(chosen.grpo)
     if chosen.sft is None:
         return inputs.open_vector(folder_of(grpo), f"{grpo}")
-    return _pair(grpo, Reference.read(chosen.sft))
+    return _pair(grpo, Reference.read(chosen.sft), dequantize)
 
 
 def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
@@ -91,16 +98,20 @@ def donors_of(recipe: Recipe, pair: str | None) -> tuple[str, str]:
     return str(chosen.grpo), str(chosen.sft)
 
 
-def _pair(grpo: Reference, sft: Reference) -> Vector:
-    pair = inputs.pair_of(_opened(grpo), _opened(sft), (f"{grpo}", f"{sft}"))
+def _pair(grpo: Reference, sft: Reference, dequantize: bool) -> Vector:
+    donors = [_opened(donor, dequantize) for donor in (grpo, sft)]
+    pair = inputs.pair_of(donors[0], donors[1], (f"{grpo}", f"{sft}"))
     check_alike(pair.grpo, pair.sft)
     return pair
 
 
-def _opened(donor: Reference) -> Weights:
+def _opened(donor: Reference, dequantize: bool) -> Weights:
     """A donor's checkpoint, with the adapter on it that its name says: ``BASE+ADAPTER``."""
     folder = folder_of(donor)
-    return Checkpoint.open(folder) if donor.lora is None else read_input(donor, folder).content
+    if donor.lora is not None:
+        return read_input(donor, folder).content
+    checkpoint = Checkpoint.open(folder)
+    return dequantized(checkpoint) if dequantize else checkpoint
 
 
 def _pinned(model: str) -> str:

@@ -72,7 +72,10 @@ def _write_config(recipe: Recipe, plan: MergePlan, target: Path, folder: Path) -
     if dtype is not None:
         text = with_dtype(text, dtype)
     # The weights are written under the name that is looked for where the config gives none.
-    text = with_settings(text, {**plan.config, NAMED: None})
+    gone: dict[str, None] = {NAMED: None}
+    if json.loads(text).get("quantization_config") is not None:
+        gone["quantization_config"] = None  # and what is written is not quantized
+    text = with_settings(text, {**plan.config, **gone})
     (folder / "config.json").write_text(text, encoding="utf-8")
 
 

@@ -44,6 +44,7 @@ def prepare(
         recipe,
         out,
         allow_pickle=settings.allow_pickle,
+        dequantize=settings.dequantize,
         trust_remote_code=trusted,
         overwrite=settings.overwrite,
         allowed=settings.allowed,

@@ -4,7 +4,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from rvec_merge.declare import Allowed, AllowPickle, Device, Option, TrustRemoteCode
+from rvec_merge.declare import (
+    Allowed,
+    AllowPickle,
+    Dequantize,
+    Device,
+    Option,
+    TrustRemoteCode,
+)
 
 if TYPE_CHECKING:
     from mergekit.options import MergeOptions
@@ -37,6 +44,7 @@ class Settings:
         False
     )
     allow_pickle: AllowPickle = False
+    dequantize: Dequantize = False
     trust_remote_code: TrustRemoteCode = False
     allowed: Allowed = ()
     random_seed: Annotated[int | None, Option("For mergekit's own randomised methods.")] = None

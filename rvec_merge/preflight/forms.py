@@ -27,30 +27,41 @@ _SAVE_INNER = (
 )
 
 
-def why_no_weights(model: Model, *, by_mergekit: bool) -> RvecError | None:
+def why_no_weights(
+    model: Model, *, by_mergekit: bool, dequantize: bool = False
+) -> RvecError | None:
     """The one error that says what an input's tensors are instead of its weights; None if plain.
 
     Args:
         by_mergekit: names must be those of mergekit's definitions; else a donor's wrapped names
             are paired with the target's, whose own are the output's and must be a model's.
+        dequantize: FP8 weights may be read by their scales.
     """
     wrapped = _wrapped(model) if by_mergekit or model.label == "target" else ()
-    return next(iter((*_quantized(model), *wrapped, *_emptied(model))), None)
+    return next(
+        iter((*_quantized(model, dequantize and not by_mergekit), *wrapped, *_emptied(model))), None
+    )
 
 
-def _quantized(model: Model) -> Iterator[RvecError]:
+def _quantized(model: Model, dequantize: bool) -> Iterator[RvecError]:
+    if model.compact or (model.scaled and dequantize):
+        return  # a compact vector's deltas are exact, whatever its donors were
     facts = []
     stated = model.config.get("quantization_config")
     if stated is not None:
         kind = stated.get("quant_method", "?") if isinstance(stated, dict) else "?"
         facts.append(f"quant_method: {kind}")
-    if not model.compact:
+    if model.scaled:
+        facts.append("FP8 with scales, one for each tensor, row or block")
+    else:
         facts += _quantized_tensors(model)
     if facts:
         yield CheckpointError(
             "A model is quantized; its stored numbers are not its weights.",
             [model.name, *facts],
-            "use the checkpoint in bfloat16, float16 or float32.",
+            "use the checkpoint in bfloat16, float16 or float32."
+            if not model.scaled
+            else "use the checkpoint in bfloat16, or --dequantize, which reads it as float32.",
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from rvec_merge.checkpoint.dequantized import Dequantized, dequantized
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_json
 from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
@@ -28,6 +29,7 @@ class Model:
         compact: it is a compact vector file.
         pickled: its weights are pickled, and only mergekit can read them.
         first_files: see ``weight_files.first_files``.
+        scaled: its weights are FP8 with scales, and stand here as the float32 that they mean.
     """
 
     reference: Reference
@@ -38,6 +40,7 @@ class Model:
     compact: bool = False
     pickled: bool = False
     first_files: tuple[str, ...] = ()
+    scaled: bool = False
 
     @property
     def is_vector(self) -> bool:
@@ -127,7 +130,8 @@ def _see(reference: Reference, label: str, folder: Path, allow_pickle: bool) -> 
         deltas = {name: _delta_info(vector, name) for name in vector.names}
         return Model(reference, label, folder, deltas, vector.config, compact=True)
     checkpoint = Checkpoint.open(folder, allow_pickle=allow_pickle)
-    tensors: Mapping[str, TensorInfo] = checkpoint.tensors
+    weights = dequantized(checkpoint)
+    tensors = weights.tensors
     if reference.lora is not None:
         if not is_path(reference.lora.path) and adapter_here(reference.lora) is None:
             return Model(reference, label, folder, None, checkpoint.config)
@@ -139,6 +143,7 @@ def _see(reference: Reference, label: str, folder: Path, allow_pickle: bool) -> 
         tensors,
         checkpoint.config,
         pickled=checkpoint.pickled,
+        scaled=isinstance(weights, Dequantized),
         first_files=checkpoint.first_files,
     )
 

@@ -52,6 +52,7 @@ def examine(
     out: Path | None,
     *,
     allow_pickle: bool = False,
+    dequantize: bool = False,
     trust_remote_code: bool = False,
     overwrite: bool = False,
     allowed: Collection[str] = (),
@@ -62,6 +63,7 @@ def examine(
 
     Args:
         out: the output folder; None checks the inputs alone.
+        dequantize: FP8 inputs may be read by their scales.
         allowed: settings in which the inputs' configs may differ; see ``configs.ALLOWABLE``.
         resolver: how an input is seen; None from it leaves that input unchecked, with a warning.
         stock: it is mergekit that merges, by a plan of its own.
@@ -78,7 +80,7 @@ def examine(
     odd = {
         reference: error
         for reference, model in models.items()
-        if (error := forms.why_no_weights(model, by_mergekit=by_mergekit))
+        if (error := forms.why_no_weights(model, by_mergekit=by_mergekit, dequantize=dequantize))
     }
     findings += odd.values()
     # What is no plain weight differs from the others in every way; that it is none says it all.

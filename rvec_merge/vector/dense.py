@@ -158,4 +158,5 @@ def _state_dtype(config: Path, dtype: DType) -> None:
     settings = read_json(config)
     keys = [key for key in ("dtype", "torch_dtype") if key in settings] or ["torch_dtype"]
     settings.update(dict.fromkeys(keys, f"{dtype}"))
+    settings.pop("quantization_config", None)  # of a donor in FP8
     write_text(config, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from rvec_merge.arithmetic.dtypes import is_weight
 from rvec_merge.arithmetic.kernel import Delta
 from rvec_merge.arithmetic.updates import without_common_base
+from rvec_merge.checkpoint.dequantized import dequantized
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.places import Run
 from rvec_merge.checkpoint.regrouped import located
@@ -151,7 +152,7 @@ def open_folder(folder: Path, *, allow_pickle: bool = False, mapped: bool = Fals
     """
     if (folder / VECTOR_FILE).is_file():
         return CompactVector.open(folder)
-    return Checkpoint.open(folder, allow_pickle=allow_pickle, mapped=mapped)
+    return dequantized(Checkpoint.open(folder, allow_pickle=allow_pickle, mapped=mapped))
 
 
 def open_vector(folder: Path, label: str = "") -> Vector:

@@ -201,9 +201,9 @@ ERRORS = {
         ("There is no checkpoint.", "model-00001-of-00002.safetensors", "shards need model."),
         stock=False,  # mergekit finds no model files itself
     ),
-    "an adapter alone": Mutation(
-        only(lambda folder: adapter(folder, "org/base")),
-        ("This is an adapter, not a model.", "adapter of org/base", "org/base+"),
+    "an adapter alone that names no base": Mutation(
+        only(lambda folder: adapter(folder, "")),
+        ("This is an adapter, not a model.", "a base it does not name", "BASE+"),
         stock=False,
     ),
     "DeepSpeed's shards": Mutation(
