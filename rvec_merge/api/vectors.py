@@ -51,7 +51,10 @@ class ExtractSettings:
     ] = None
     pair: Pair = None
     format: Annotated[Format, Option("Of the file.")] = "compact"
-    rank: Annotated[int | None, Option("Rank of the adapter (lora).", least=1)] = None
+    rank: Annotated[
+        int | None,
+        Option("Rank of the adapter (lora); default: of two adapters on one base, exact.", least=1),
+    ] = None
     dtype: Annotated[
         Literal["bfloat16", "float32", "float64"] | None,
         Option("Of the file (dense); default: what is exact."),
@@ -78,8 +81,6 @@ class ExtractSettings:
         for name, belongs in (("rank", "lora"), ("dtype", "dense"), ("level", "compact")):
             if getattr(self, name) is not None and self.format != belongs:
                 raise Misuse(f"--{name} belongs to --format {belongs}.")
-        if self.format == "lora" and self.rank is None:
-            raise Misuse("--format lora needs --rank.")
         if self.stream and (self.format != "compact" or self.vector is not None):
             raise Misuse("--stream reads donors, and writes the compact format.")
 
@@ -193,7 +194,7 @@ def _lora(
 ) -> dict[str, Any]:
     from rvec_merge.vector.lora import extract_lora
 
-    report = extract_lora(source, out, rank=settings.rank or 1, **_common(settings))
+    report = extract_lora(source, out, rank=settings.rank, **_common(settings))
     return {
         "rank": report.rank,
         "relative_residual": report.residual,

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from rvec_merge.arithmetic.dtypes import accumulation_dtype, rounded
+from rvec_merge.arithmetic.dtypes import accumulation_dtype
 from rvec_merge.arithmetic.kernel import Source
-from rvec_merge.arithmetic.updates import Factor, Factors, LowRank, Sum
+from rvec_merge.arithmetic.updates import Factors, LowRank, Sum
 from rvec_merge.checkpoint.adapter import Adapter, Module
 from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.checkpoint.tensor import StoredTensor
+from rvec_merge.checkpoint.tensor import whole as read_whole
 from rvec_merge.checkpoint.vocabulary import EMBEDDINGS, HEADS
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened
@@ -25,7 +26,7 @@ _CACHED = re.compile(r"models--([^/]+)/snapshots/")
 
 
 @dataclass(frozen=True)
-class _Update:
+class Update:
     """What is added to one stored tensor: a module's product, or the bias that LoRA adds."""
 
     module: Module
@@ -50,7 +51,7 @@ class Adapted:
 
     base: Weights
     adapter: Adapter
-    updates: Mapping[str, _Update]
+    updates: Mapping[str, Update]
     whole: Mapping[str, TensorInfo]
 
     @property
@@ -106,7 +107,7 @@ def on_base(base: Weights, adapter: Adapter) -> Adapted:
         IncompatibleTensorsError: a tensor of the adapter fits none of the base.
         CheckpointError: the adapter cannot be told apart from another one.
     """
-    updates: dict[str, _Update] = {}
+    updates: dict[str, Update] = {}
     whole: dict[str, TensorInfo] = {}
     misfits: list[str] = []
     for name, info in adapter.whole.items():
@@ -127,14 +128,14 @@ def on_base(base: Weights, adapter: Adapter) -> Adapted:
         if shape != (product[::-1] if transposed else product):
             misfits += _told(module, f"the model's weight is {shape}")
             continue
-        updates[place] = _Update(module, False, transposed)
+        updates[place] = Update(module, False, transposed)
         if module.bias is None:
             continue
         bias = _stored(base, f"{module.name}.bias")
         if bias is None or base.tensors[bias].shape != module.bias.shape:
             misfits.append(f"{module.bias.name}: the model has no such {module.name}.bias")
         else:
-            updates[bias] = _Update(module, True, False)
+            updates[bias] = Update(module, True, False)
     if misfits:
         stored = 2 * len(adapter.modules) + len(adapter.whole)
         raise IncompatibleTensorsError(
@@ -233,7 +234,7 @@ def _told(module: Module, what: str) -> Iterator[str]:
         yield f"{part.name}  {part.shape}: {what}"
 
 
-def _parts(update: _Update) -> list[TensorInfo]:
+def _parts(update: Update) -> list[TensorInfo]:
     module = update.module
     if update.bias:
         assert module.bias is not None
@@ -241,18 +242,10 @@ def _parts(update: _Update) -> list[TensorInfo]:
     return [module.a, module.b]
 
 
-def _factors(update: _Update) -> Factors:
-    parts = [_values(part) for part in _parts(update)]
+def _factors(update: Update) -> Factors:
+    parts = [read_whole(part) for part in _parts(update)]
     if update.bias:
         return Factors(parts[0].reshape(-1, 1), np.ones((1, 1)), update.module.scale)
     a, b = parts
     left, right = (a.T, b.T) if update.transposed else (b, a)
     return Factors(left, right, update.module.scale)
-
-
-def _values(info: TensorInfo) -> Factor:
-    source = StoredTensor(info)
-    values = source[: source.size]
-    wide = rounded(values, accumulation_dtype([values.dtype]))
-    found: Factor = wide.reshape(info.shape).copy()
-    return found

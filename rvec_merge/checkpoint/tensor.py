@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rvec_merge.arithmetic.dtypes import Array
+from rvec_merge.arithmetic.dtypes import Array, accumulation_dtype, rounded
 from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.errors import CheckpointError
 
@@ -46,6 +46,13 @@ def map_file(path: Path) -> Array:
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, np.uint8)
+
+
+def whole(info: TensorInfo) -> Array:
+    """A stored tensor of weights, in its shape: float32, or float64 where it is."""
+    source = StoredTensor(info)
+    values = source[: source.size]
+    return np.array(rounded(values, accumulation_dtype([values.dtype]))).reshape(info.shape)
 
 
 class StoredTensor:

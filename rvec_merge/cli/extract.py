@@ -25,8 +25,9 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **given: Any) ->
 
     The vector is grpo − sft itself: the recipe's scale, weights, masks and control stay in the
     recipe. `compact` is lossless and small, for `rvec merge`; `dense` loads wherever a model
-    does, stock mergekit included; `lora` is a PEFT adapter, and lossy. RECIPE is a file or a
-    bundled recipe's name; it and VECTOR may be repos on the Hub: hf://REPO_ID[@revision].
+    does, stock mergekit included; `lora` is a PEFT adapter: exact where both donors are adapters
+    on one base, lossy with --rank. RECIPE is a file or a bundled recipe's name; it and VECTOR may
+    be repos on the Hub: hf://REPO_ID[@revision].
     """
     settings = ExtractSettings(**given)
     if len(paths) != (1 if settings.named else 2):

@@ -4,63 +4,39 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass
 from io import StringIO
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rvec_merge.arithmetic.dtypes import FLOAT64, rounded
-from rvec_merge.arithmetic.threads import one_thread_each
+from rvec_merge.arithmetic.dtypes import FLOAT32
+from rvec_merge.arithmetic.kernel import Source
+from rvec_merge.arithmetic.updates import Factors, LowRank, Zeros
 from rvec_merge.checkpoint.header import TensorInfo, read_header
-from rvec_merge.checkpoint.tensor import StoredTensor
+from rvec_merge.checkpoint.tensor import whole
 from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.errors import CheckpointError, RecipeError, said_by
 from rvec_merge.files.atomic import new_folder
-from rvec_merge.vector.blocks import DeltaReader, Window, windows_of
+from rvec_merge.vector import stacked
 from rvec_merge.vector.inputs import DonorPair, Vector
+from rvec_merge.vector.lora_report import LoraReport, measured
 from rvec_merge.vector.output import write_text
 from rvec_merge.vector.provenance import record_extraction
 
 _ADAPTER = "adapter_model.safetensors"
 
 
-@dataclass(frozen=True)
-class ModuleResidual:
-    """What an adapter misses of one tensor.
-
-    Attributes:
-        norm: 2-norm of the exact delta.
-        residual: norm of (delta − adapter), relative to ``norm``; 1 where the adapter has none.
-    """
-
-    tensor: str
-    norm: float
-    residual: float
-
-
-@dataclass(frozen=True)
-class LoraReport:
-    """An adapter's rank and losses.
-
-    Attributes:
-        rank: of every adapted module, or less where a module is smaller.
-        residual: over all tensors, adapted or not.
-        modules: every tensor whose delta is not zero.
-    """
-
-    rank: int
-    residual: float
-    modules: tuple[ModuleResidual, ...]
-
-
 def extract_lora(
-    vector: Vector, out: Path, *, rank: int, hash_files: bool = False, overwrite: bool = False
+    vector: Vector,
+    out: Path,
+    *,
+    rank: int | None = None,
+    hash_files: bool = False,
+    overwrite: bool = False,
 ) -> LoraReport:
-    """Write a rank-``rank`` adapter of ``grpo − sft`` to the new folder ``out``.
+    """Write an adapter of ``grpo − sft`` to the new folder ``out``.
+
+    Without a rank, donors that are adapters on one base become one adapter, which loses nothing:
+    see ``stacked``. With one, the vector is approximated:
 
     Adapts the linear modules of the layers. Embeddings, norms and biases are left out: mergekit
     would save the grpo donor's own, which on another target replaces weights instead of moving
@@ -78,19 +54,17 @@ def extract_lora(
             [f"{vector.label} holds only their difference"],
             "name both donors: --grpo A --sft B.",
         )
+    if rank is None:
+        return stacked.extract(vector, out, hash_files=hash_files, overwrite=overwrite)
     modules = [n.removesuffix(".weight") for n in vector.shapes if _is_linear(n, vector)]
     with new_folder(out, vector.roots, overwrite=overwrite) as folder:
         ranks = _run_mergekit(vector, folder, modules, rank)
         check_written(folder, _wanted(vector, ranks))
         config = _adapter_config(vector.sft_name, ranks)
         write_text(folder / "adapter_config.json", json.dumps(config, indent=2) + "\n")
-        report = _report(rank, vector, read_header(folder / _ADAPTER)[0])
-        facts = {
-            "rank": rank,
-            "relative_residual": report.residual,
-            "tensors": [asdict(module) for module in report.modules],
-        }
-        record_extraction(folder, "lora", vector.donors(hash_files=hash_files), facts)
+        adapter = read_header(folder / _ADAPTER)[0]
+        report = measured(rank, vector, lambda n: _approximation(n, vector.shapes[n], adapter))
+        record_extraction(folder, "lora", vector.donors(hash_files=hash_files), report.facts)
     return report
 
 
@@ -160,44 +134,11 @@ def _adapter_config(base: str, ranks: Mapping[str, int]) -> dict[str, Any]:
     return config
 
 
-def _report(rank: int, pair: DonorPair, adapter: Mapping[str, TensorInfo]) -> LoraReport:
-    """Compare the adapter, as written, with the exact deltas."""
-    reader = DeltaReader(pair)
-    residuals = []
-    with one_thread_each():
-        for name in pair.shapes:
-            approximation = _Approximation(name, adapter)
-            squares = lost = 0.0
-            for window in windows_of(name, pair.shapes[name]):
-                exact = reader.values(window).astype(np.float64)
-                squares += float(np.square(exact).sum())
-                lost += float(np.square(exact - approximation[window]).sum())
-            if squares:
-                residuals.append(ModuleResidual(name, sqrt(squares), sqrt(lost / squares)))
-    squares = sum(r.norm**2 for r in residuals)
-    lost = sum((r.norm * r.residual) ** 2 for r in residuals)
-    return LoraReport(rank, sqrt(lost / squares) if squares else 0.0, tuple(residuals))
-
-
-class _Approximation:
-    """``B · A`` of one tensor, by windows; zero where the adapter has none."""
-
-    def __init__(self, name: str, adapter: Mapping[str, TensorInfo]) -> None:
-        module = f"base_model.model.{name.removesuffix('.weight')}"
-        factors = [adapter.get(f"{module}.lora_{side}.weight") for side in "AB"]
-        self._factors = [_loaded(info) for info in factors if info is not None]
-
-    def __getitem__(self, window: Window) -> NDArray[np.float64]:
-        if not self._factors:
-            return np.zeros(())
-        a, b = self._factors
-        columns = a.shape[1]
-        first, last = window.start // columns, -(-window.stop // columns)
-        rows: NDArray[np.float64] = (b[first:last] @ a).reshape(-1)
-        return rows[window.start - first * columns : window.stop - first * columns]
-
-
-def _loaded(info: TensorInfo) -> NDArray[np.float64]:
-    source = StoredTensor(info)
-    found: NDArray[np.float64] = rounded(source[: source.size], FLOAT64).copy()
-    return found.reshape(info.shape)
+def _approximation(name: str, shape: tuple[int, ...], adapter: Mapping[str, TensorInfo]) -> Source:
+    """``B · A`` of one tensor; zero where the adapter has none."""
+    module = f"base_model.model.{name.removesuffix('.weight')}"
+    factors = [adapter.get(f"{module}.lora_{side}.weight") for side in "AB"]
+    a, b = factors
+    if a is None or b is None:
+        return Zeros(shape)
+    return LowRank(lambda: Factors(whole(b), whole(a), 1.0), shape, FLOAT32)

@@ -92,7 +92,6 @@ def test_an_output_is_replaced_only_when_asked(vector, triple, tmp_path):
         (["out"], "Give RECIPE OUT"),
         (["--grpo", "a", "out"], "Name both donors"),
         (["--grpo", "a", "--sft", "b", "--vector", "c", "out"], "Name both donors"),
-        (["--vector", "c", "--format", "lora", "out"], "needs --rank"),
         (["--vector", "c", "--rank", "3", "out"], "--rank belongs to --format lora"),
         (["--vector", "c", "--pair", "p", "out"], "there is no recipe"),
         (["--vector", ".", "--shard-size", "big", "out"], "is no size"),
