@@ -47,7 +47,7 @@ def sizes(triple: dict[str, Path], work: Path) -> dict[str, Any]:
     encoders = {"default": Encoder(), "zstd-3": Encoder(3)}
 
     def block(window: Any) -> tuple[Any, list[int]]:
-        bits = reader.values(window).numpy().view(np.uint32)
+        bits = reader.values(window).view(np.uint32)
         # The high half alone: what the exact remainder adds to the entropy is left out.
         counts = np.bincount(bits >> 16, minlength=1 << 16)
         return counts, [len(encoder.encode(bits).data) for encoder in encoders.values()]

@@ -1,5 +1,7 @@
 """`rvec experiment`: the whole controlled experiment, from one plan."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from rvec_merge.experiment.settings import Changes, RunSettings
 
 if TYPE_CHECKING:
     from rvec_merge.cli.console import PlainConsole
+    from rvec_merge.experiment.cost import Cost
     from rvec_merge.experiment.plan import Plan
     from rvec_merge.experiment.planned import Outline
     from rvec_merge.results.summary import Summary
@@ -21,11 +24,23 @@ if TYPE_CHECKING:
 @click.command("experiment", short_help="Evaluate a vector beside its controls, and judge it.")
 @click.argument("plan", shell_complete=completion.plans)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Results folder; resumes one.")
-@click.option("--dry-run", is_flag=True, help="Print the cells and stop; needs no dataset.")
+@click.option("--dry-run", is_flag=True, help="Print cells and cost and stop; needs no dataset.")
+@click.option(
+    "--tokens-per-second",
+    type=click.FloatRange(min=0, min_open=True),
+    help="With --dry-run: how fast your machine writes, for the hours.",
+)
 @options(Changes)
 @options(RunSettings)
 @quiet_option
-def command(plan: str, out: Path | None, dry_run: bool, quiet: bool, **given: Any) -> None:
+def command(
+    plan: str,
+    out: Path | None,
+    dry_run: bool,
+    tokens_per_second: float | None,
+    quiet: bool,
+    **given: Any,
+) -> None:
     """Evaluate target, donors, vector and controls, and say whether the vector helped.
 
     PLAN is a YAML file, a bundled plan's name such as tiny, or shared results whose plan is run:
@@ -35,13 +50,20 @@ def command(plan: str, out: Path | None, dry_run: bool, quiet: bool, **given: An
     from rvec_merge.cli.console import PlainConsole
     from rvec_merge.cli.echo import echo
     from rvec_merge.cli.progress import watch
+    from rvec_merge.experiment.cost import cost_of
 
+    if dry_run:  # what is not in the cache is counted from known sizes, and not fetched
+        os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
     changes, settings = sorted_into("experiment", given, Changes, RunSettings)
     console = PlainConsole()
     experiment = evidence.prepare(plan, changes, dry=dry_run)
-    show_outline(
-        console, experiment.plan, experiment.estimate() if dry_run else experiment.outline()
-    )
+    outline = experiment.estimate() if dry_run else experiment.outline()
+    show_outline(console, experiment.plan, outline)
+    if dry_run:
+        cost = cost_of(experiment.plan, experiment.recipe, outline.tokens)
+        show_cost(console, experiment.plan, cost, outline.unbudgeted, tokens_per_second)
+    elif tokens_per_second is not None:
+        raise click.UsageError("--tokens-per-second goes with --dry-run.")
     for caution in experiment.cautions():
         echo(f"Warning: {caution}", err=True)
     if dry_run:
@@ -96,3 +118,41 @@ def show_outline(console: "PlainConsole", plan: "Plan", outline: "Outline") -> N
     if outline.estimated:
         named = ", ".join(outline.estimated)
         console.print(f"Counted from known sizes, because their items are not here: {named}.")
+
+
+def show_cost(
+    console: "PlainConsole",
+    plan: "Plan",
+    cost: "Cost",
+    unbudgeted: Sequence[str],
+    rate: float | None,
+) -> None:
+    """Print what a plan takes: tokens, memory, and hours, by a rate or by what was measured."""
+    from rvec_merge.cli.sizes import size_text
+    from rvec_merge.experiment.cost import MEASURED
+
+    if cost.tokens:
+        without = f", without {', '.join(unbudgeted)}" if unbudgeted else ""
+        console.print(f"{cost.tokens:,} tokens of outputs, at most{without}.")
+    if cost.parameters is not None and cost.weights is not None:
+        by = ", by its name" if cost.stated else ""
+        console.print(
+            f"The target has {cost.parameters:,} parameters{by}: {size_text(cost.weights)} of "
+            f"weights in {plan.precision}, beside the cache of keys and values."
+        )
+    if not cost.tokens:
+        return
+    if rate is not None:
+        console.print(f"At {rate:,.0f} tokens/s: {_time(cost.tokens / rate / 3600)}.")
+    elif cost.parameters is not None:
+        for known in MEASURED:
+            said = _time(known.hours(cost.tokens, cost.parameters))
+            console.print(
+                f"{said} by what a model of {known.parameters / 1e6:,.0f} million parameters did "
+                f"({known.where}: {known.tokens_per_second:,.0f} tokens/s), divided by parameters: "
+                "a guess. --tokens-per-second takes what you measured."
+            )
+
+
+def _time(hours: float) -> str:
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:,.0f} minutes"

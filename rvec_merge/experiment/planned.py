@@ -1,7 +1,7 @@
 """An experiment as its plan asks for it: cells, items and outcomes, before and after they run."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from rvec_merge.stats.significance import Outcomes
 from rvec_merge.tasks.answer.judge import METRICS
 from rvec_merge.tasks.known_sizes import known_sizes
 from rvec_merge.tasks.outputs import describe, outcomes
+from rvec_merge.tasks.tasks_index import stated_budget
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Outline:
         estimated: variants whose items are not here; they count with the known sizes of their
             clean sets, or not at all.
         budgets: by task, the tokens that an output may have, where that is known.
+        tokens: of all outputs together, at most, without those of ``unbudgeted`` tasks.
+        unbudgeted: tasks that write nothing (they score given answers), or state no budget.
     """
 
     sweep: tuple[Cell, ...]
@@ -42,6 +45,8 @@ class Outline:
     generations: int
     estimated: tuple[str, ...] = ()
     budgets: Mapping[str, int] = field(default_factory=dict)
+    tokens: int = 0
+    unbudgeted: tuple[str, ...] = ()
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -70,7 +75,7 @@ class Experiment:
         report = tuple(c for c in report_cells(self.plan, scale) if self._possible(c))
         both = dict.fromkeys(sweep + report)
         sizes = {c.variant: self.size(c.variant) for c in both if self._exists(c)}
-        return Outline(sweep, report, self._outputs(both, sizes), (), self._budgets(both))
+        return self._outlined(sweep, report, sizes, set())
 
     def estimate(self) -> Outline:
         """The cells at any scale, where the items of some may be missing; see ``Outline``."""
@@ -83,9 +88,25 @@ class Experiment:
         sizes = {
             v: self._known(v) if v in missing else self.size(v) for v in {c.variant for c in both}
         }
-        total = self._outputs(both, sizes)
+        return self._outlined(tuple(sweep), tuple(report), sizes, missing)
+
+    def _outlined(
+        self,
+        sweep: tuple[Cell, ...],
+        report: tuple[Cell, ...],
+        sizes: Mapping[str, int],
+        missing: Set[str],
+    ) -> Outline:
+        both = dict.fromkeys(sweep + report)
+        outputs = {c: sizes.get(c.variant, 0) * self.plan.task(c.task).samples for c in both}
         budgets = self._budgets(c for c in both if c.variant not in missing)
-        return Outline(tuple(sweep), tuple(report), total, tuple(sorted(missing)), budgets)
+        for task in {c.task for c in both} - budgets.keys() if missing else ():
+            stated = self.plan.generation_of(task).max_gen_toks or stated_budget(task)
+            budgets |= {task: stated} if stated else {}
+        tokens = sum(count * budgets.get(c.task, 0) for c, count in outputs.items())
+        total, unseen = sum(outputs.values()), tuple(sorted(missing))
+        rest = tuple(dict.fromkeys(c.task for c in both if c.task not in budgets))
+        return Outline(sweep, report, total, unseen, budgets, tokens, rest)
 
     def _budgets(self, cells: Iterable[Cell]) -> dict[str, int]:
         tasks = dict.fromkeys(c.task for c in cells if c.variant == c.task)
@@ -94,9 +115,6 @@ class Experiment:
             for task in tasks
         }
         return {task: tokens for task, tokens in found.items() if tokens is not None}
-
-    def _outputs(self, cells: Iterable[Cell], sizes: Mapping[str, int]) -> int:
-        return sum(sizes.get(c.variant, 0) * self.plan.task(c.task).samples for c in cells)
 
     def outcomes(self, cell: Cell, result: CellResult, part: str) -> Outcomes:
         """A cell's outcomes on the items of one part: ``choose`` or ``report``."""

@@ -12,12 +12,18 @@ from rvec_merge.recipe.resources import folder
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """One name for ``--tasks``. ``group`` is the group that lists it, if one does."""
+    """One name for ``--tasks``.
+
+    Attributes:
+        group: the group that lists it, if one does.
+        budget: tokens that an output may have, as its file says.
+    """
 
     name: str
     kind: str
     summary: str
     group: str | None
+    budget: int | None = None
 
 
 class _Loader(yaml.SafeLoader):
@@ -41,6 +47,12 @@ def _summary(config: Mapping[str, Any], text: str) -> str:
     return str(told) if told else first.lstrip("# ") if first.startswith("#") else ""
 
 
+def stated_budget(name: str) -> int | None:
+    """Tokens that an output of a task of ours may have; of a group, the most of its tasks'."""
+    within = [e for e in list_tasks() if name in (e.name, e.group)]
+    return max((e.budget for e in within if e.budget is not None), default=None)
+
+
 def list_tasks(root: Path | None = None) -> list[TaskEntry]:
     """Every task and group below ``root`` (default: ours), by name."""
     configs = []
@@ -59,5 +71,6 @@ def list_tasks(root: Path | None = None) -> list[TaskEntry]:
         if kind not in config:
             continue
         name = config[kind]
-        entries.append(TaskEntry(name, kind, _summary(config, text), groups.get(name)))
+        budget = (config.get("generation_kwargs") or {}).get("max_gen_toks")
+        entries.append(TaskEntry(name, kind, _summary(config, text), groups.get(name), budget))
     return sorted(entries, key=lambda entry: entry.name)

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -207,6 +208,27 @@ def test_a_dry_run_prints_the_cells_and_writes_nothing(
     assert f"{len(finished.log.finished)} cells" in done.output
     assert "forced steps" in done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_says_what_it_takes(plan_file: Callable[..., Path], tmp_path: Path) -> None:
+    done = invoke(plan_file(), "--dry-run", "--tokens-per-second", "100")
+    tokens = int(re.search(r"([\d,]+) tokens of outputs, at most", done.output)[1].replace(",", ""))
+    outputs = int(re.search(r"([\d,]+) outputs", done.output)[1].replace(",", ""))
+    assert tokens == outputs * 72  # rvec_tiny's budget
+    assert "821,376 parameters: 3.29 MB of weights in float32" in done.output
+    assert f"At 100 tokens/s: {tokens / 6000:,.0f} minutes." in done.output
+    guessed = invoke(plan_file(), "--dry-run")
+    assert "million parameters did" in guessed.output
+    assert "a guess." in guessed.output
+    wrong = invoke(plan_file(), "-o", tmp_path / "out", "--tokens-per-second", "100")
+    assert wrong.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_papers_plan_is_costed_without_data_or_models() -> None:
+    said = " ".join(invoke("paper-1.5b", "--dry-run").output.split())
+    assert "1,500,000,000 parameters, by its name: 6 GB of weights in float32" in said
+    assert "hours by what a model of 135 million parameters did" in said
 
 
 def test_running_what_models_write_is_asked_for(
