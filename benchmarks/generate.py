@@ -45,12 +45,36 @@ class Size:
     num_key_value_heads: int
     intermediate_size: int
     vocab_size: int = 151936
+    experts: int = 0
+
+    @property
+    def config(self) -> Any:
+        """transformers' config; with experts, a mixture of them in every layer."""
+        from transformers import Qwen2Config, Qwen3MoeConfig
+
+        settings = {
+            **{name: value for name, value in vars(self).items() if name != "experts"},
+            "tie_word_embeddings": True,
+            "dtype": "bfloat16",
+        }
+        if not self.experts:
+            return Qwen2Config(architectures=["Qwen2ForCausalLM"], **settings)
+        return Qwen3MoeConfig(
+            architectures=["Qwen3MoeForCausalLM"],
+            num_experts=self.experts,
+            num_experts_per_tok=2,
+            moe_intermediate_size=self.intermediate_size,
+            head_dim=self.hidden_size // self.num_attention_heads,
+            **settings,
+        )
 
 
 SIZES = {
     "0.03b": Size(384, 8, 6, 2, 1536, 32000),
     "0.5b": Size(896, 24, 14, 2, 4864),
     "1.5b": Size(1536, 28, 12, 2, 8960),
+    "moe-1.5b": Size(1024, 12, 16, 4, 2048, experts=16),
+    "10k": Size(16, 834, 2, 1, 16, 2048),
 }
 
 
@@ -64,14 +88,7 @@ def generate(
     Args:
         sparse: headers alone; the weights are zeros that take no disk.
     """
-    from transformers import Qwen2Config
-
-    config = Qwen2Config(
-        **vars(SIZES[size]),
-        tie_word_embeddings=True,
-        architectures=["Qwen2ForCausalLM"],
-        dtype="bfloat16",
-    )
+    config = SIZES[size].config
     shapes = _shapes(config)
     folders = {role: folder / role for role in ROLES}
     for path in folders.values():
@@ -96,15 +113,28 @@ def found_or_generated(folder: Path | None, work: Path, size: str) -> dict[str, 
 
 
 def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
-    from transformers import Qwen2ForCausalLM
+    from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = Qwen2ForCausalLM(config)
+        model = AutoModelForCausalLM.from_config(config)
     return {
-        name: tuple(weight.shape)
+        part: tuple(shape)
         for name, weight in model.state_dict().items()
         if name != "lm_head.weight"  # tied
+        for part, shape in _stored(name, tuple(weight.shape))
     }
+
+
+def _stored(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """A parameter as checkpoints store it: each expert's by itself."""
+    place, _, leaf = name.rpartition(".")
+    if not place.endswith(".experts"):
+        yield name, shape
+        return
+    parts = ("gate_proj", "up_proj") if leaf == "gate_up_proj" else (leaf,)
+    for expert in range(shape[0]):
+        for part in parts:
+            yield f"{place}.{expert}.{part}.weight", (shape[1] // len(parts), shape[2])
 
 
 def _write(

@@ -25,6 +25,7 @@ only ratios are claimed.
 SECTIONS = {
     "hook": ("What the plugin costs at `import torch`", ["autoload.py"]),
     "merge": ("Merging", ["merge.py", "--runs", "{runs}"]),
+    "inputs": ("Other inputs", ["inputs.py", "--runs", "{runs}"]),
     "architectures": ("Architectures, tiny", ["architectures.py"]),
     "hub": ("Models in the Hub's cache", ["hub.py", "--runs", "{runs}"]),
     "preflight": ("`rvec check`", ["preflight.py", "--runs", "{runs}"]),
