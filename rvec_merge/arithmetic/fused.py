@@ -4,10 +4,12 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import cache
 from threading import Lock
+from typing import Any
 
 import llvmlite.binding as llvm
 
 from rvec_merge.arithmetic.ir import SUMS, Signature, module_of
+from rvec_merge.arithmetic.ir_product import Product, product_module
 
 _LOCK = Lock()
 
@@ -40,10 +42,24 @@ def measure(
     return list(sums)
 
 
+def multiply(
+    product: Product, left: int, right: int, out: int, scale: float, shape: tuple[int, int, int]
+) -> None:
+    """Write ``scale · left @ right`` to ``out``.
+
+    Args:
+        left, right, out: the addresses of what ``product_module`` says.
+        shape: rows, columns and rank.
+    """
+    with _LOCK:
+        kernel = _product(product)
+    kernel(left, right, out, scale, *shape)
+
+
 def assembly(signature: Signature) -> str:
     """The processor's instructions for a kernel."""
     with _LOCK:
-        return str(_machine().emit_assembly(_optimised(signature)))
+        return str(_machine().emit_assembly(_optimised(module_of(signature))))
 
 
 def _compiled(signature: Signature) -> Callable[..., int]:
@@ -53,19 +69,29 @@ def _compiled(signature: Signature) -> Callable[..., int]:
 
 @cache
 def _made(signature: Signature) -> Callable[..., int]:
-    engine = llvm.create_mcjit_compiler(_optimised(signature), _machine())
-    engine.finalize_object()
     coefficients = sum(part.used for part in signature.parts)
     kinds = [ctypes.c_void_p] * (len(signature.inputs) + 1) + [ctypes.c_double] * coefficients
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *kinds, ctypes.c_int64)
+    return _callable(module_of(signature), [*kinds, ctypes.c_int64])
+
+
+@cache
+def _product(product: Product) -> Callable[..., int]:
+    kinds = [ctypes.c_void_p] * 3 + [ctypes.c_double] + [ctypes.c_int64] * 3
+    return _callable(product_module(product), kinds)
+
+
+def _callable(text: str, kinds: Sequence[Any]) -> Callable[..., int]:
+    engine = llvm.create_mcjit_compiler(_optimised(text), _machine())
+    engine.finalize_object()
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *kinds)
     function = prototype(engine.get_function_address("kernel"))
     function.engine = engine  # type: ignore[attr-defined]  # which owns the code
     return function
 
 
-def _optimised(signature: Signature) -> llvm.ModuleRef:
+def _optimised(text: str) -> llvm.ModuleRef:
     machine = _machine()
-    module = llvm.parse_assembly(module_of(signature))
+    module = llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = options.loop_interleaving = options.loop_unrolling = True

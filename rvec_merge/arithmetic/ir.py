@@ -101,7 +101,7 @@ def _merging(signature: Signature, function: Any) -> None:
             total = difference if total is None else b.fadd(total, difference)
         return [b.or_(bad, _store(b, total, out, index, signature.out))]
 
-    (bad,) = _loop(b, count, [_BIT(0)], body)
+    (bad,) = loop(b, count, [_BIT(0)], body)
     b.ret(b.zext(bad, _I32))
 
 
@@ -124,7 +124,7 @@ def _measuring(signature: Signature, function: Any) -> None:
         grown += [b.uitofp(counted, _DOUBLE) for counted in (moved, missed)]
         return [b.fadd(one, more) for one, more in zip(sums, grown, strict=True)]
 
-    for place, value in enumerate(_loop(b, count, [_DOUBLE(0)] * SUMS, body)):
+    for place, value in enumerate(loop(b, count, [_DOUBLE(0)] * SUMS, body)):
         b.store(value, b.gep(sums, [_I64(place)], source_etype=_DOUBLE))
     b.ret(_I32(0))
 
@@ -135,9 +135,7 @@ def _arguments(signature: Signature, function: Any) -> tuple[Any, Any, Any, Any]
     return given[:inputs], given[inputs], given[inputs + 1 : -1], given[-1]
 
 
-def _loop(
-    b: Any, count: Any, first: Sequence[Any], body: Callable[..., Sequence[Any]]
-) -> list[Any]:
+def loop(b: Any, count: Any, first: Sequence[Any], body: Callable[..., Sequence[Any]]) -> list[Any]:
     """A loop over ``count`` elements that carries values on; returns the last ones."""
     before, within, after = b.block, b.append_basic_block(), b.append_basic_block()
     b.cbranch(b.icmp_signed(">", count, _I64(0)), within, after)
@@ -145,17 +143,18 @@ def _loop(
     index = b.phi(_I64)
     carried = [b.phi(value.type) for value in first]
     grown = body(index, *carried)
+    latch = b.block  # another one, where the body has a loop of its own
     following = b.add(index, _I64(1), flags=["nuw", "nsw"])
     index.add_incoming(_I64(0), before)
-    index.add_incoming(following, within)
+    index.add_incoming(following, latch)
     b.cbranch(b.icmp_signed("<", following, count), within, after)
     b.position_at_end(after)
     last = [b.phi(value.type) for value in first]
     for phi, end, begun, next_ in zip(carried, last, first, grown, strict=True):
         phi.add_incoming(begun, before)
-        phi.add_incoming(next_, within)
+        phi.add_incoming(next_, latch)
         end.add_incoming(begun, before)
-        end.add_incoming(next_, within)
+        end.add_incoming(next_, latch)
     return last
 
 

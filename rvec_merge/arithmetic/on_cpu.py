@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from rvec_merge.arithmetic import fused
 from rvec_merge.arithmetic.dtypes import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Array, DType
 from rvec_merge.arithmetic.ir import Kind, Part, Signature
+from rvec_merge.arithmetic.ir_product import Product
 
 Inputs = Sequence[tuple[Array, Array | None]]  # each delta's plus and minus
 _KINDS: dict[DType, Kind] = {BFLOAT16: "BF16", FLOAT16: "F16", FLOAT32: "F32", FLOAT64: "F64"}
@@ -40,6 +43,19 @@ def measure_block(
     signature, inputs = _signature(target, deltas, coefficients, out, dtype, measures=True)
     used = [c for c in coefficients if c != 0]
     return fused.measure(signature, _places([*inputs, out]), used, out.size)
+
+
+def multiply(left: Array, right: Array, scale: float, dtype: DType) -> Array:
+    """``scale · left @ right``, each element summed over the rank in float64 and rounded once.
+
+    Shapes: (rows, rank) and (rank, columns), in float64 and contiguous; the rank is 1 or more.
+    Dtypes: ``dtype`` is float32 where the factors hold values of float32, else float64.
+    """
+    out = np.empty((left.shape[0], right.shape[1]), dtype)
+    shape = (*out.shape, left.shape[1])
+    product = Product(wide=dtype == FLOAT64)
+    fused.multiply(product, _place(left), _place(right), _place(out), scale, shape)
+    return out
 
 
 def _signature(

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from rvec_merge.arithmetic.dtypes import FLOAT32, Array, DType, accumulation_dtype, rounded
 from rvec_merge.arithmetic.kernel import Delta, Source
+from rvec_merge.arithmetic.on_cpu import multiply
 
 Factor: TypeAlias = NDArray[np.floating[Any]]
-_TILE = 1 << 15  # elements of float64 that stay in the second cache while the rank is walked
 
 
 @dataclass(frozen=True)
@@ -65,23 +65,9 @@ class LowRank:
         factors = self._factors
         columns = factors.right.shape[1]
         first, last = start // columns, -(-stop // columns)
-        out = np.empty((last - first, columns), self.dtype)
-        step = max(1, _TILE // columns)
-        for low in range(first, last, step):
-            high = min(low + step, last)
-            _multiply(factors, low, high, out[low - first : high - first])
+        left = np.ascontiguousarray(factors.left[first:last], np.float64)
+        out = multiply(left, factors.right, factors.scale, self.dtype)
         return out.reshape(-1)[start - first * columns : stop - first * columns]
-
-
-def _multiply(factors: Factors, low: int, high: int, out: Factor) -> None:
-    left = factors.left[low:high].astype(np.float64)
-    total = np.multiply(left[:, :1], factors.right[:1])
-    term = np.empty_like(total)
-    for k in range(1, left.shape[1]):
-        np.multiply(left[:, k : k + 1], factors.right[k], out=term)
-        total += term
-    total *= factors.scale
-    out[...] = total
 
 
 class Sum:

@@ -8,7 +8,7 @@ import torch
 
 from rvec_merge.arithmetic import fused
 from rvec_merge.arithmetic.ir import Part, Signature
-from rvec_merge.arithmetic.on_cpu import merge_block
+from rvec_merge.arithmetic.on_cpu import merge_block, multiply
 from rvec_merge.arithmetic.on_device import DeviceKernel
 from rvec_merge.arithmetic.tensors import array_of, numpy_dtype
 
@@ -174,3 +174,20 @@ def test_a_nan_with_every_bit_set_is_seen():
     for values in (torch.tensor([-1], dtype=torch.int32), torch.tensor([0x7FFFFFFF]).int()):
         target = values.view(torch.float32)
         assert not run(merge_block, target, [], [], torch.empty(1, dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 16])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 513), (2, 1536)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_is_summed_in_order_and_rounded_once(shape, rank, dtype):
+    generator = np.random.default_rng(rank)
+    rows, columns = shape
+    left, right = (
+        generator.standard_normal(size).astype(dtype).astype(np.float64)
+        for size in ((rows, rank), (rank, columns))
+    )
+    total = left[:, :1] * right[:1]
+    for k in range(1, rank):
+        total = total + left[:, k : k + 1] * right[k]
+    found = multiply(left, right, 0.37, np.dtype(dtype))
+    assert np.array_equal(found, (total * 0.37).astype(dtype))

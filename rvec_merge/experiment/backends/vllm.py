@@ -150,7 +150,7 @@ class Engine:
         self._llm = llm
         self.tokenizer = tokenizer
         self.lm = SweepVLLM(llm, tokenizer, seed)
-        self._changes = False
+        self._changes = self._spoiled = False
         self._state: State | None = None
         self._effect: Effect | None = None
 
@@ -163,7 +163,13 @@ class Engine:
     def become(self, state: State) -> Effect | None:
         if not self._changes or state == self._state:
             return self._effect
-        self._state = self._effect = None
+        if self._spoiled:
+            raise EnvironmentProblem(
+                "A vLLM engine is not used again after a change of its weights failed.",
+                ["what it holds is neither the old weights nor the new"],
+                "run the same command again: finished cells are kept.",
+            )
+        self._state, self._effect, self._spoiled = None, None, True
         with quiet():
             effects = self._ask("rvec_become", list(astuple(state)))
             forgotten = self._llm.reset_prefix_cache()
@@ -173,6 +179,7 @@ class Engine:
                 [f"workers: {effects}", f"cache of prompts forgotten: {forgotten}"],
                 "run the same command again: finished cells are kept.",
             )
+        self._spoiled = False
         self._effect = None if effects[0] is None else Effect(**effects[0])
         self._state = state
         return self._effect
