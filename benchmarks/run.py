@@ -25,6 +25,7 @@ only ratios are claimed.
 SECTIONS = {
     "hook": ("What the plugin costs at `import torch`", ["autoload.py"]),
     "merge": ("Merging", ["merge.py", "--runs", "{runs}"]),
+    "linear": ("From 0.5B to 7B", ["linear.py"]),
     "inputs": ("Other inputs", ["inputs.py", "--runs", "{runs}"]),
     "architectures": ("Architectures, tiny", ["architectures.py"]),
     "hub": ("Models in the Hub's cache", ["hub.py", "--runs", "{runs}"]),
