@@ -9,6 +9,7 @@ from rvec_merge.arithmetic.ir import loop
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE, _POINTER = ir.FloatType(), ir.DoubleType(), ir.PointerType()
+_AT_ONCE = 5  # of the rank, for each time that a sum is read and written
 _TILE = 512  # columns whose sums stay in the first cache while the rank is walked
 
 
@@ -62,19 +63,26 @@ def product_module(product: Product) -> str:
 
             loop(b, width, [], begin)
 
-            def further(k: Any) -> list[Any]:
-                factor, place = term(b.add(k, _I64(1)))
+            def further(k: Any, count: int) -> list[Any]:
+                terms = [term(b.add(k, _I64(n))) for n in range(count)]
 
                 def add(j: Any) -> list[Any]:
-                    value = b.load(_at(b, right, b.add(place, j)), typ=_DOUBLE)
-                    so_far = b.load(_at(b, sums, j), typ=_DOUBLE)
-                    more = b.fmul(factor, value, flags=flags)
-                    b.store(b.fadd(so_far, more, flags=flags), _at(b, sums, j))
+                    total = b.load(_at(b, sums, j), typ=_DOUBLE)
+                    for factor, place in terms:
+                        value = b.load(_at(b, right, b.add(place, j)), typ=_DOUBLE)
+                        more = b.fmul(factor, value, flags=flags)
+                        total = b.fadd(total, more, flags=flags)
+                    b.store(total, _at(b, sums, j))
                     return []
 
                 return loop(b, width, [], add)
 
-            loop(b, b.sub(rank, _I64(1)), [], further)
+            groups = b.sdiv(b.sub(rank, _I64(1)), _I64(_AT_ONCE))
+            loop(
+                b, groups, [], lambda g: further(b.add(b.mul(g, _I64(_AT_ONCE)), _I64(1)), _AT_ONCE)
+            )
+            done = b.add(b.mul(groups, _I64(_AT_ONCE)), _I64(1))
+            loop(b, b.sub(rank, done), [], lambda k: further(b.add(k, done), 1))
             begun = b.add(b.mul(i, columns), low)
 
             def end(j: Any) -> list[Any]:
