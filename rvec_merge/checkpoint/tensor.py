@@ -29,7 +29,7 @@ class MappedTensor:
     @property
     def origin(self) -> object:
         """Where its values lie: the same for two sources of the same bytes."""
-        return os.path.realpath(self._info.path), self._info.start
+        return _place(self._info)
 
     @property
     def size(self) -> int:
@@ -39,6 +39,11 @@ class MappedTensor:
     def __getitem__(self, window: slice) -> Array:
         """Elements ``start`` to ``stop`` of the flattened tensor."""
         return self._flat[window]
+
+
+def _place(info: TensorInfo) -> tuple[int, int, int]:
+    file = os.stat(info.path)  # whatever links lead there
+    return file.st_dev, file.st_ino, info.start
 
 
 def map_file(path: Path) -> Array:
@@ -72,7 +77,7 @@ class StoredTensor:
     @property
     def origin(self) -> object:
         """Where its values lie: the same for two sources of the same bytes."""
-        return os.path.realpath(self._info.path), self._info.start
+        return _place(self._info)
 
     @property
     def size(self) -> int:
