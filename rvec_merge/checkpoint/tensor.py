@@ -41,8 +41,11 @@ class MappedTensor:
         return self._flat[window]
 
 
-def _place(info: TensorInfo) -> tuple[int, int, int]:
-    file = os.stat(info.path)  # whatever links lead there
+def _place(info: TensorInfo) -> object:
+    try:
+        file = os.stat(info.path)  # whatever links lead there
+    except OSError:  # on the Hub alone
+        return info.path, info.start
     return file.st_dev, file.st_ino, info.start
 
 
