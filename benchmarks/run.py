@@ -75,7 +75,7 @@ def run(command: list[str]) -> str:
     )
     text = done.stdout.strip()
     shown = f"`python benchmarks/{' '.join(command)}`"
-    if text.startswith("#"):
+    if text.startswith(("#", "`python")):
         return text
     if not text.startswith("{"):
         return f"{shown}\n\n```\n{text}\n```"
