@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from rvec_merge.arithmetic.dtypes import FLOAT32, Array, DType, accumulation_dtype, rounded
 from rvec_merge.arithmetic.kernel import Delta, Source
-from rvec_merge.arithmetic.on_cpu import multiply
 
 Factor: TypeAlias = NDArray[np.floating[Any]]
 
@@ -55,6 +54,9 @@ class LowRank:
 
     def __getitem__(self, window: slice) -> Array:
         """Elements ``start`` to ``stop`` of the flattened update."""
+        # Here, since a stock run of another method needs no compiler.
+        from rvec_merge.arithmetic.on_cpu import multiply
+
         start, stop, _ = window.indices(self.size)
         if start >= stop:
             return np.empty(0, self.dtype)
