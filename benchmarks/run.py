@@ -32,9 +32,11 @@ SECTIONS = {
     "preflight": ("`rvec check`", ["preflight.py", "--runs", "{runs}"]),
     "vector": ("The compact vector file", ["vector.py"]),
     "sweep": ("Changing the scale of a resident model", ["sweep.py", "--runs", "{runs}"]),
+    "backend": ("vLLM beside transformers", ["backend.py", "--python", ".venv-vllm/bin/python"]),
     "engine": ("The Ray engine against the local one", ["engine.py"]),
     "scaling": ("Scaling out, simulated", ["scaling.py"]),
 }
+ASKED_FOR = {"backend"}  # needs `make vllm`
 BY_SIZE = {"merge", "hub", "preflight", "vector", "sweep"}  # take --size
 
 
@@ -48,7 +50,7 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     bodies = kept()
-    for name in arguments.names or SECTIONS:
+    for name in arguments.names or [name for name in SECTIONS if name not in ASKED_FOR]:
         title, _ = SECTIONS[name]
         print(f"== {title}", flush=True)
         bodies[title] = section(name, arguments.sizes, arguments.runs)
