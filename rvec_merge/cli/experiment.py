@@ -54,6 +54,8 @@ def command(
 
     if dry_run:  # what is not in the cache is counted from known sizes, and not fetched
         os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+    elif tokens_per_second is not None:
+        raise click.UsageError("--tokens-per-second goes with --dry-run.")
     changes, settings = sorted_into("experiment", given, Changes, RunSettings)
     console = PlainConsole()
     experiment = evidence.prepare(plan, changes, dry=dry_run)
@@ -62,8 +64,6 @@ def command(
     if dry_run:
         cost = cost_of(experiment.plan, experiment.recipe, outline.tokens)
         show_cost(console, experiment.plan, cost, outline.unbudgeted, tokens_per_second)
-    elif tokens_per_second is not None:
-        raise click.UsageError("--tokens-per-second goes with --dry-run.")
     for caution in experiment.cautions():
         echo(f"Warning: {caution}", err=True)
     if dry_run:

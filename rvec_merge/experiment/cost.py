@@ -32,7 +32,7 @@ class Rate:
         return tokens / (self.tokens_per_second * self.parameters / parameters) / 3600
 
 
-# evidence/smollm2/results (its target's cell), and `python benchmarks/backend.py --size 135m`.
+# The target's cell of evidence/smollm2/results.
 MEASURED = (Rate("transformers on an H100, float32, batches of 600", 7000, 134_515_008),)
 
 

@@ -1,12 +1,10 @@
 """Tokenizers that give one id to different tokens: rows of the embeddings would be mixed up."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rvec_merge.checkpoint.vocabulary import (
-    ADDED,
     FILES,
     Vocabulary,
     joined,
@@ -42,10 +40,9 @@ def compare(models: Iterable[Model]) -> Iterator[Finding]:
         return
     first, *others = candidates
     unread = []
-    known: dict[bytes, Vocabulary | None] = {}
     for other in others:
         try:
-            mine, theirs = (_read_once(model.folder, known) for model in (first, other))
+            mine, theirs = (read_vocabulary(model.folder) for model in (first, other))
         except RvecError as error:
             yield error
             continue
@@ -98,18 +95,6 @@ def _without(models: Iterable[Model]) -> Iterator[CheckpointError]:
             "put each model's own tokenizer into its folder; or, where the ids agree, leave "
             "tokenizer and tokenizer_source out of the recipe.",
         )
-
-
-def _read_once(folder: Path, known: dict[bytes, Vocabulary | None]) -> Vocabulary | None:
-    """``read``, once for all folders whose files are the same bytes: the usual case."""
-    digest = hashlib.blake2b()
-    for name in (*FILES[:2], ADDED):
-        if (folder / name).is_file():
-            digest.update(name.encode() + b"\0" + (folder / name).read_bytes())
-    key = digest.digest()
-    if key not in known:
-        known[key] = read_vocabulary(folder)
-    return known[key]
 
 
 def _compare(first: Model, other: Model, a: Vocabulary, b: Vocabulary) -> Iterator[Finding]:
