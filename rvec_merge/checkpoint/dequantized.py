@@ -96,6 +96,11 @@ class Scaled:
         self._factors: Array | None = None
 
     @property
+    def origin(self) -> object:
+        """Where its values lie, as of what it is read from."""
+        return getattr(self._stored, "origin", None)
+
+    @property
     def size(self) -> int:
         """Elements of the matrix."""
         return prod(self.shape)

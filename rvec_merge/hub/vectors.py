@@ -7,7 +7,7 @@ from rvec_merge.checkpoint.dequantized import dequantized
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.checkpoint.weights import Weights
-from rvec_merge.errors import RecipeError
+from rvec_merge.errors import CheckpointError, RecipeError
 from rvec_merge.hub.content import fetch_content
 from rvec_merge.hub.models import folder_of, locate
 from rvec_merge.hub.references import is_hub, named_repo, parse_reference
@@ -108,10 +108,17 @@ def _pair(grpo: Reference, sft: Reference, dequantize: bool) -> Vector:
 def _opened(donor: Reference, dequantize: bool) -> Weights:
     """A donor's checkpoint, with the adapter on it that its name says: ``BASE+ADAPTER``."""
     folder = folder_of(donor)
-    if donor.lora is not None:
-        return read_input(donor, folder).content
     checkpoint = Checkpoint.open(folder)
-    return dequantized(checkpoint) if dequantize else checkpoint
+    weights = dequantized(checkpoint)
+    if donor.lora is not None and (dequantize or weights is checkpoint):
+        return read_input(donor, folder).content
+    if donor.lora is not None:
+        raise CheckpointError(
+            "An adapter's base is in FP8; its stored numbers are not its weights.",
+            [f"{donor}"],
+            "add --dequantize, which reads it as float32 by its scales.",
+        )
+    return weights if dequantize else checkpoint
 
 
 def _pinned(model: str) -> str:

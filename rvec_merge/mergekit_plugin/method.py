@@ -120,9 +120,9 @@ class ReasoningVectorMethod(GroupMergeMethod):
                 f"{name} has no target tensor.", [], "mark one input as the base (base_model)."
             )
         # Here, since a stock run of another method needs no compiler.
-        from rvec_merge.arithmetic.merge_tensor import TensorSource, merge_tensor
+        from rvec_merge.arithmetic.merge_tensor import merge_tensor
 
-        tensors = {entry.id: TensorSource(entry.tensor) for entry in group.entries}
+        tensors = {entry.id: entry.tensor for entry in group.entries}
         with one_thread_each() as threads:
             return merge_tensor(
                 group.base.tensor,

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from rvec_merge.arithmetic.dtypes import Array
-from rvec_merge.arithmetic.updates import Zeros
-from rvec_merge.checkpoint.adapted import Adapted, Update, on_base
+from rvec_merge.checkpoint.adapted import Adapted, on_base
 from rvec_merge.checkpoint.adapter import Adapter, Module
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.tensor import whole
@@ -21,6 +20,7 @@ from rvec_merge.vector.lora_report import LoraReport, measured
 from rvec_merge.vector.provenance import record_extraction
 
 _FILE = "adapter_model.safetensors"
+_MOST = 1e-6  # relative: a scale that was folded in is rounded once
 
 
 def extract(
@@ -37,8 +37,7 @@ def extract(
         RecipeError: the donors are not adapters on one base, or add more than products.
         OutputError: ``out`` exists or cannot be written.
     """
-    base, updates = _updates(pair)
-    parts = {name: [(u.module, sign) for u, sign in found] for name, found in updates.items()}
+    base, parts = _parts(pair)
     tensors: dict[str, Array] = {}
     ranks: dict[str, int] = {}
     scales: dict[str, float] = {}
@@ -54,13 +53,19 @@ def extract(
         save_file(tensors, folder / _FILE, metadata={"format": "pt"})
         check_written(folder, {n: Wanted(v.shape, v.dtype) for n, v in tensors.items()})
         _write_config(pair, base, ranks, scales, folder)
-        made = on_base(base, Adapter.open(folder))
-        report = measured(max(ranks.values()), pair, lambda name: _added(made, name))
+        made = DonorPair("adapter", "base", on_base(base, Adapter.open(folder)), base)
+        report = measured(max(ranks.values()), pair, lambda name: made.delta(name).plus)
+        if report.residual > _MOST:
+            raise RecipeError(
+                "The two adapters as one are not what they are apart.",
+                [f"relative residual {report.residual:.2g}"],
+                "keep the vector as it is: --format compact.",
+            )
         record_extraction(folder, "lora", pair.donors(hash_files=hash_files), report.facts)
     return report
 
 
-def _updates(pair: DonorPair) -> tuple[Weights, dict[str, list[tuple[Update, int]]]]:
+def _parts(pair: DonorPair) -> tuple[Weights, dict[str, list[tuple[Module, int]]]]:
     """The base that both are on, and what each adds to a tensor of it, with its sign."""
     bases = [w.base if isinstance(w, Adapted) else w for w in (pair.grpo, pair.sft)]
     one = len({base.root.resolve() for base in bases}) == 1
@@ -70,7 +75,7 @@ def _updates(pair: DonorPair) -> tuple[Weights, dict[str, list[tuple[Update, int
             [f"grpo: {pair.grpo_name}", f"sft:  {pair.sft_name}"],
             "say how much is to be kept: --rank R; or keep all of it: --format compact.",
         )
-    updates: dict[str, list[tuple[Update, int]]] = {}
+    parts: dict[str, list[tuple[Module, int]]] = {}
     more: list[str] = []
     for weights, sign in ((pair.grpo, 1), (pair.sft, -1)):
         if not isinstance(weights, Adapted):
@@ -79,14 +84,20 @@ def _updates(pair: DonorPair) -> tuple[Weights, dict[str, list[tuple[Update, int
         for name, update in weights.updates.items():
             if update.bias or update.module.embedding:
                 more.append(f"{name}: {'a bias' if update.bias else 'an embedding'}")
-            updates.setdefault(name, []).append((update, sign))
+            parts.setdefault(name, []).append((update.module, sign))
     if more:
         raise RecipeError(
             "The donors' adapters add more than products to the layers.",
             shortened(more),
             "keep all of it in a vector file: --format compact.",
         )
-    return bases[0], updates
+    if not parts:
+        raise RecipeError(
+            "The donors' adapters change no layer.",
+            [f"grpo: {pair.grpo_name}", f"sft:  {pair.sft_name}"],
+            "name adapters that were trained.",
+        )
+    return bases[0], parts
 
 
 def _stack(parts: Sequence[tuple[Module, int]], scale: float) -> tuple[Array, Array]:
@@ -127,9 +138,3 @@ def _write_config(
     if "ForCausalLM" in named or "LMHead" in named:
         settings["task_type"] = "CAUSAL_LM"
     peft.LoraConfig(**settings).save_pretrained(str(folder))
-
-
-def _added(made: Adapted, name: str) -> Any:
-    if name not in made.updates:
-        return Zeros(made.tensors[name].shape)
-    return made.source(name).update  # type: ignore[attr-defined]  # a sum's

@@ -171,3 +171,23 @@ def test_mergekits_planner_cannot_read_it(
     )
     with pytest.raises(RvecError, match="quantized"):
         rv.merge(recipe, tmp_path / "out", dequantize=True)
+
+
+def test_a_base_in_fp8_behind_an_adapter_is_asked_for_too_and_cancels(
+    make_triple_here: dict[str, Path], tmp_path: Path
+) -> None:
+    from tests.preflight.mutations import adapter
+
+    base = make_triple_here["sft"]
+    quantize(base, "block")
+    adapter(tmp_path / "lora", str(base))
+    pair = {"grpo": str(tmp_path / "lora"), "sft": str(base)}
+    with pytest.raises(RvecError, match=r"(?s)base is in FP8.*--dequantize"):
+        rv.extract(None, tmp_path / "v", **pair)
+    assert not (tmp_path / "v").exists()
+    rv.extract(None, tmp_path / "v", dequantize=True, **pair)
+    found = rv.inspect(tmp_path / "v").rows
+    (row,) = (row for row in found if row.measured.nonzero)
+    # B · A of ones, of rank 2 and alpha 4: the base is not in it, nor its rounding.
+    assert row.label == "model.layers.0.self_attn.q_proj.weight"
+    assert row.measured.norm == pytest.approx(4 * 32, rel=1e-12)
