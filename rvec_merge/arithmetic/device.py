@@ -16,7 +16,8 @@ def device_named(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=torch.device(name))
+        device = torch.device(name)
+        torch.empty(1, device=device)
     # torch has an error of its own for every device that is not there.
     except Exception as error:
         raise EnvironmentProblem(
@@ -24,4 +25,4 @@ def device_named(name: str) -> str:
             [*str(error).strip().splitlines()[:1], f"CUDA devices: {torch.cuda.device_count()}"],
             "use --device cpu; `rvec doctor` lists the devices.",
         ) from None
-    return name
+    return "cpu" if device.type == "cpu" else name

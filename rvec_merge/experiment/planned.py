@@ -99,21 +99,20 @@ class Experiment:
     ) -> Outline:
         both = dict.fromkeys(sweep + report)
         outputs = {c: sizes.get(c.variant, 0) * self.plan.task(c.task).samples for c in both}
-        budgets = self._budgets(c for c in both if c.variant not in missing)
-        for task in {c.task for c in both} - budgets.keys() if missing else ():
-            stated = self.plan.generation_of(task).max_gen_toks or stated_budget(task)
-            budgets |= {task: stated} if stated else {}
+        budgets = self._budgets(both, missing)
         tokens = sum(count * budgets.get(c.task, 0) for c, count in outputs.items())
         total, unseen = sum(outputs.values()), tuple(sorted(missing))
         rest = tuple(dict.fromkeys(c.task for c in both if c.task not in budgets))
         return Outline(sweep, report, total, unseen, budgets, tokens, rest)
 
-    def _budgets(self, cells: Iterable[Cell]) -> dict[str, int]:
-        tasks = dict.fromkeys(c.task for c in cells if c.variant == c.task)
-        found = {
-            task: self.book.budget(task, self.plan.generation_of(task).max_gen_toks)
-            for task in tasks
-        }
+    def _budgets(self, cells: Iterable[Cell], missing: Set[str]) -> dict[str, int]:
+        found: dict[str, int | None] = {}
+        for task in dict.fromkeys(c.task for c in cells if c.variant == c.task):
+            given = self.plan.generation_of(task).max_gen_toks
+            if task in missing:
+                found[task] = given or stated_budget(task)
+            else:
+                found[task] = self.book.budget(task, given)
         return {task: tokens for task, tokens in found.items() if tokens is not None}
 
     def outcomes(self, cell: Cell, result: CellResult, part: str) -> Outcomes:

@@ -69,9 +69,11 @@ def why_not_streamable(recipe: Recipe, folders: Mapping[Reference, Path]) -> str
     config = recipe.config
     if not recipe.is_reasoning_vector:
         return f"merge_method {config.merge_method} is mergekit's own"
-    if config.asks_for_tokenizer and not config.rows_of_target:
+    if not config.asks_for_tokenizer:
+        return None
+    if not config.rows_of_target:
         return "the recipe asks for a tokenizer that is not the target's"
-    if config.rows_of_target and shared_rows(recipe, folders) is None:
+    if shared_rows(recipe, folders) is None:
         return "the inputs' tokenizers could not be compared, or give one token two ids"
     return None
 
@@ -186,15 +188,19 @@ def _of_shared_rows(
     tensor: ResolvedTensor, found: Mapping[Reference, Stored]
 ) -> dict[Reference, Stored]:
     """The inputs, those with a vocabulary of their own by the rows that all of them have."""
-    heights = {r: stored.model.names[stored.name].shape[:1] for r, stored in found.items()}
-    made = dict(found)
-    for reference, stored in found.items():
-        rows, (height,) = tensor.inputs[reference].rows, heights[tensor.target] or (0,)
-        if rows is not None:
-            least = min(height for (height,) in heights.values())
-            kept = tuple((low, min(high, least)) for low, high in rows if low < least)
-            made[reference] = replace(stored, rows=(kept, height))
-    return made
+    own = {r: rows for r in found if (rows := tensor.inputs[r].rows) is not None}
+    if not own:
+        return dict(found)
+    heights = {r: stored.model.names[stored.name].shape[0] for r, stored in found.items()}
+    least, height = min(heights.values()), heights[tensor.target]
+    kept = {
+        r: tuple((low, min(high, least)) for low, high in rows if low < least)
+        for r, rows in own.items()
+    }
+    return {
+        r: replace(stored, rows=(kept[r], height)) if r in kept else stored
+        for r, stored in found.items()
+    }
 
 
 def _agreed(name: str, sources: Mapping[Reference, Source], here: bool) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,13 @@ def _summary(config: Mapping[str, Any], text: str) -> str:
 
 def stated_budget(name: str) -> int | None:
     """Tokens that an output of a task of ours may have; of a group, the most of its tasks'."""
-    within = [e for e in list_tasks() if name in (e.name, e.group)]
+    within = [e for e in _ours() if name in (e.name, e.group)]
     return max((e.budget for e in within if e.budget is not None), default=None)
+
+
+@cache  # two hundred small files
+def _ours() -> list[TaskEntry]:
+    return list_tasks()
 
 
 def list_tasks(root: Path | None = None) -> list[TaskEntry]:
