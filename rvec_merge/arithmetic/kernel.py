@@ -6,7 +6,7 @@ once on some devices and twice on others). It was run on x86 CPUs and on an H100
 bits; no other device was tried.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +36,22 @@ class Source(Protocol):
     def size(self) -> int: ...
 
     def __getitem__(self, window: slice, /) -> Array: ...
+
+
+def by_rows(
+    window: slice, size: int, columns: int, rows: Callable[[int, int], Array], dtype: DType
+) -> Array:
+    """A window of what can be made by whole rows alone.
+
+    Args:
+        size, columns: elements of all of it, and of a row.
+        rows: gives rows from the first to before the second, in memory of their own.
+    """
+    start, stop, _ = window.indices(size)
+    if start >= stop:
+        return np.empty(0, dtype)
+    first, last = start // columns, -(-stop // columns)
+    return rows(first, last).reshape(-1)[start - first * columns : stop - first * columns]
 
 
 @dataclass(frozen=True)

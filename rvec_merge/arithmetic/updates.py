@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvec_merge.arithmetic.dtypes import FLOAT32, Array, DType, accumulation_dtype, rounded
-from rvec_merge.arithmetic.kernel import Delta, Source
+from rvec_merge.arithmetic.kernel import Delta, Source, by_rows
 
 Factor: TypeAlias = NDArray[np.floating[Any]]
 
@@ -54,22 +54,20 @@ class LowRank:
 
     def __getitem__(self, window: slice) -> Array:
         """Elements ``start`` to ``stop`` of the flattened update."""
+        columns = self.shape[1] if len(self.shape) > 1 else 1  # a bias is a column
+        return by_rows(window, self.size, columns, self._rows, self.dtype)
+
+    def _rows(self, first: int, last: int) -> Array:
         # Here, since a stock run of another method needs no compiler.
         from rvec_merge.arithmetic.on_cpu import multiply
 
-        start, stop, _ = window.indices(self.size)
-        if start >= stop:
-            return np.empty(0, self.dtype)
         if self._factors is None:
             found = self._load()
             right = np.ascontiguousarray(found.right, np.float64)
             self._factors = replace(found, right=right)
         factors = self._factors
-        columns = factors.right.shape[1]
-        first, last = start // columns, -(-stop // columns)
         left = np.ascontiguousarray(factors.left[first:last], np.float64)
-        out = multiply(left, factors.right, factors.scale, self.dtype)
-        return out.reshape(-1)[start - first * columns : stop - first * columns]
+        return multiply(left, factors.right, factors.scale, self.dtype)
 
 
 class Sum:

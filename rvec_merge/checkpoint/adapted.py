@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,9 @@ from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.arithmetic.updates import Factors, LowRank, Sum
 from rvec_merge.checkpoint.adapter import Adapter, Module
 from rvec_merge.checkpoint.info import TensorInfo
-from rvec_merge.checkpoint.tensor import StoredTensor
-from rvec_merge.checkpoint.tensor import whole as read_whole
+from rvec_merge.checkpoint.tensor import StoredTensor, read_whole
 from rvec_merge.checkpoint.vocabulary import EMBEDDINGS, HEADS
-from rvec_merge.checkpoint.weights import Weights
+from rvec_merge.checkpoint.weights import View, Weights
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened
 from rvec_merge.files.marks import ADAPTER_FILE
 
@@ -35,7 +33,7 @@ class Update:
 
 
 @dataclass(frozen=True)
-class Adapted:
+class Adapted(View):
     """A base with an adapter on it; see ``weights.Weights``.
 
     A weight that the adapter changes is a float32 source (float64 where the base is): the base's
@@ -49,25 +47,9 @@ class Adapted:
         whole: tensors that replace the base's.
     """
 
-    base: Weights
     adapter: Adapter
     updates: Mapping[str, Update]
     whole: Mapping[str, TensorInfo]
-
-    @property
-    def root(self) -> Path:
-        """The base's folder: its config and its tokenizer are the model's."""
-        return self.base.root
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The base's config."""
-        return self.base.config
-
-    @property
-    def pickled(self) -> bool:
-        """Whether the base is."""
-        return self.base.pickled
 
     @property
     def paths(self) -> Sequence[Path]:

@@ -1,18 +1,17 @@
 """FP8 weights with their scales, read as the float32 that they stand for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, prod
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from rvec_merge.arithmetic.dtypes import FLOAT8, FLOAT32, Array, is_weight
-from rvec_merge.arithmetic.kernel import Source
+from rvec_merge.arithmetic.kernel import Source, by_rows
 from rvec_merge.checkpoint.info import TensorInfo
-from rvec_merge.checkpoint.weights import Weights
+from rvec_merge.checkpoint.weights import View, Weights
 
 _SCALES = ("_scale_inv", "_scale")  # behind a weight's name; both are what it is multiplied by
 _ACTIVATIONS = (".input_scale", ".activation_scale")  # of what is computed, not of what is stored
@@ -21,41 +20,20 @@ Block: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Dequantized:
+class Dequantized(View):
     """A checkpoint in FP8 with its scales, as float32; see ``weights.Weights``.
 
     As DeepSeek and Qwen publish them (one scale for each block of 128 × 128), with one for a whole
     tensor, or with one for each row: ``value · scale``, rounded once, to float32.
 
     Attributes:
-        stored: the checkpoint.
+        base: the checkpoint.
         scales: of each weight that has any.
         block: rows and columns that share a scale.
     """
 
-    stored: Weights
     scales: Mapping[str, TensorInfo]
     block: Block
-
-    @property
-    def root(self) -> Path:
-        """The checkpoint's folder."""
-        return self.stored.root
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The checkpoint's config."""
-        return self.stored.config
-
-    @property
-    def pickled(self) -> bool:
-        """A safetensors checkpoint is not."""
-        return False
-
-    @property
-    def paths(self) -> Sequence[Path]:
-        """The weight files."""
-        return self.stored.paths
 
     @cached_property
     def tensors(self) -> Mapping[str, TensorInfo]:
@@ -63,16 +41,16 @@ class Dequantized:
         scales = {info.name for info in self.scales.values()}
         return {
             name: self._info(info)
-            for name, info in self.stored.tensors.items()
+            for name, info in self.base.tensors.items()
             if name not in scales and not name.endswith(_ACTIVATIONS)
         }
 
     def source(self, name: str) -> Source:
         """One tensor, for one thread to read."""
-        stored = self.stored.source(name)
+        stored = self.base.source(name)
         if name not in self.scales:
             return stored
-        return Scaled(stored, self.stored.source(self.scales[name].name), self.block)
+        return Scaled(stored, self.base.source(self.scales[name].name), self.block)
 
     def _info(self, info: TensorInfo) -> TensorInfo:
         scale = self.scales.get(info.name)
@@ -106,15 +84,14 @@ class Scaled:
         return prod(self.shape)
 
     def __getitem__(self, window: slice) -> Array:
-        start, stop, _ = window.indices(self.size)
-        if start >= stop:
-            return np.empty(0, FLOAT32)
+        return by_rows(window, self.size, self.shape[-1], self._scaled, FLOAT32)
+
+    def _scaled(self, first: int, last: int) -> Array:
         columns = self.shape[-1]
-        first, last = start // columns, -(-stop // columns)
         values = self._stored[first * columns : last * columns].astype(FLOAT32)
         rows = values.reshape(-1, columns)
         rows *= self._of_rows(first, last)
-        return values[start - first * columns : stop - first * columns]
+        return rows
 
     def _of_rows(self, first: int, last: int) -> Array:
         """The factors of some rows, (rows, columns) or what broadcasts to it."""

@@ -56,7 +56,7 @@ def map_file(path: Path) -> Array:
     return np.frombuffer(mapped, np.uint8)
 
 
-def whole(info: TensorInfo) -> Array:
+def read_whole(info: TensorInfo) -> Array:
     """A stored tensor of weights, in its shape: float32, or float64 where it is."""
     source = StoredTensor(info)
     values = source[: source.size]

@@ -1,6 +1,7 @@
 """What every input is, wherever its values come from: names, shapes, dtypes, bytes, sources."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,6 +46,37 @@ class Weights(Protocol):
     def source(self, name: str) -> Source:
         """One tensor, for one thread to read."""
         ...
+
+
+@dataclass(frozen=True)
+class View:
+    """What a way of reading a checkpoint has from it; its tensors and sources are its own.
+
+    Attributes:
+        base: what is read.
+    """
+
+    base: Weights
+
+    @property
+    def root(self) -> Path:
+        """The checkpoint's folder: its config and its tokenizer are the model's."""
+        return self.base.root
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The checkpoint's config."""
+        return self.base.config
+
+    @property
+    def pickled(self) -> bool:
+        """Whether the checkpoint is."""
+        return self.base.pickled
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The checkpoint's weight files."""
+        return self.base.paths
 
 
 def are_here(weights: Weights) -> bool:

@@ -12,7 +12,7 @@ from rvec_merge.arithmetic.dtypes import FLOAT32
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.arithmetic.updates import Factors, LowRank, Zeros
 from rvec_merge.checkpoint.header import TensorInfo, read_header
-from rvec_merge.checkpoint.tensor import whole
+from rvec_merge.checkpoint.tensor import read_whole
 from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.errors import CheckpointError, RecipeError, said_by
 from rvec_merge.files.atomic import new_folder
@@ -141,4 +141,4 @@ def _approximation(name: str, shape: tuple[int, ...], adapter: Mapping[str, Tens
     a, b = factors
     if a is None or b is None:
         return Zeros(shape)
-    return LowRank(lambda: Factors(whole(b), whole(a), 1.0), shape, FLOAT32)
+    return LowRank(lambda: Factors(read_whole(b), read_whole(a), 1.0), shape, FLOAT32)

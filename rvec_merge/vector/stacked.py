@@ -10,7 +10,7 @@ from rvec_merge.arithmetic.dtypes import Array
 from rvec_merge.checkpoint.adapted import Adapted, on_base
 from rvec_merge.checkpoint.adapter import Adapter, Module
 from rvec_merge.checkpoint.header import Checkpoint
-from rvec_merge.checkpoint.tensor import whole
+from rvec_merge.checkpoint.tensor import read_whole
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.errors import RecipeError, shortened
@@ -102,8 +102,8 @@ def _parts(pair: DonorPair) -> tuple[Weights, dict[str, list[tuple[Module, int]]
 
 def _stack(parts: Sequence[tuple[Module, int]], scale: float) -> tuple[Array, Array]:
     """The factors (rank, in) and (out, rank) of a sum of products, all times ``scale``."""
-    left = [whole(module.b) * (sign * module.scale / scale) for module, sign in parts]
-    right = [whole(module.a) for module, _ in parts]
+    left = [read_whole(module.b) * (sign * module.scale / scale) for module, sign in parts]
+    right = [read_whole(module.a) for module, _ in parts]
     a, b = np.concatenate(right), np.concatenate(left, axis=1)
     return np.ascontiguousarray(a), np.ascontiguousarray(b)
 
