@@ -8,8 +8,9 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.checkpoint.header import read_header, read_json
+from rvec_merge.checkpoint.header import read_header
 from rvec_merge.checkpoint.info import TensorInfo
+from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError, shortened, why
 from rvec_merge.files.marks import ADAPTER_FILE
 

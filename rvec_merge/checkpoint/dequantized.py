@@ -11,7 +11,7 @@ import numpy as np
 from rvec_merge.arithmetic.dtypes import FLOAT8, FLOAT32, Array, is_weight
 from rvec_merge.arithmetic.kernel import Source, by_rows
 from rvec_merge.checkpoint.info import TensorInfo
-from rvec_merge.checkpoint.weights import View, Weights
+from rvec_merge.checkpoint.weights import View, Weights, layers
 
 _SCALES = ("_scale_inv", "_scale")  # behind a weight's name; both are what it is multiplied by
 _ACTIVATIONS = (".input_scale", ".activation_scale")  # of what is computed, not of what is stored
@@ -124,6 +124,11 @@ def dequantized(checkpoint: Weights) -> Weights:
             return checkpoint
         scales[name] = found
     return Dequantized(checkpoint, scales, block)
+
+
+def is_scaled(weights: Weights) -> bool:
+    """Whether weights are FP8 with scales, and stand for the float32 that they mean."""
+    return any(isinstance(layer, Dequantized) for layer in layers(weights))
 
 
 def _block(config: Mapping[str, Any]) -> Block:

@@ -14,6 +14,7 @@ from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.dtypes import DTYPES
 from rvec_merge.checkpoint.dtypes import NAMED as DTYPE_NAMES
 from rvec_merge.checkpoint.info import TensorInfo as TensorInfo
+from rvec_merge.checkpoint.model_config import REFETCH, config_of, read_json
 from rvec_merge.checkpoint.no_weights import no_weights
 from rvec_merge.checkpoint.tensor import MappedTensor, StoredTensor, map_file
 from rvec_merge.checkpoint.weight_files import (
@@ -25,13 +26,11 @@ from rvec_merge.checkpoint.weight_files import (
     pickled,
 )
 from rvec_merge.errors import CheckpointError, why
-from rvec_merge.files.json_object import read_object
 from rvec_merge.files.plain_folder import check_plain
 
 HEADER_LIMIT = 25_000_000  # bytes of one file's header; the Hub's client has the same limit
 MOST_TENSORS = 250_000  # of one checkpoint; the largest that are shared have a third of it
 _DIMENSIONS = 64  # as many as torch allows
-_REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pretrained."
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,7 @@ class Checkpoint:
     @cached_property
     def config(self) -> dict[str, Any]:
         """``config.json`` as written; empty if there is none."""
-        path = self.root / "config.json"
-        return read_json(path) if path.is_file() else {}
+        return config_of(self.root)
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -138,7 +136,7 @@ def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
         raise CheckpointError(
             f"{path.name} is not a readable safetensors file.",
             [f"{path}", why(error)],
-            _REFETCH,
+            REFETCH,
         ) from None
     return tensors, metadata
 
@@ -215,21 +213,12 @@ def unknown_dtype(name: str, kind: str, where: object) -> CheckpointError:
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        CheckpointError: the file is not JSON, holds something else than an object, or too much.
-    """
-    return read_object(path, CheckpointError, _REFETCH)
-
-
 def _first_files(root: Path, allow_pickle: bool) -> tuple[str, ...]:
     """See ``weight_files.first_files``; at least one."""
     if not root.is_dir():
         raise CheckpointError("A checkpoint does not exist.", [f"{root}"], "correct the path.")
     names = {path.name for path in root.iterdir() if path.is_file()}
-    config = read_json(root / "config.json") if "config.json" in names else {}
+    config = config_of(root)
     firsts = first_files(names, config)
     if firsts and firsts[0] in PICKLED and not allow_pickle:
         raise pickled(root, firsts)
@@ -248,7 +237,7 @@ def _indexed(root: Path, index: Path) -> dict[Path, set[str]]:
     """The shards, each with the names that the index gives it."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
-        raise CheckpointError(f"{index.name} has no weight_map.", [f"{index}"], _REFETCH)
+        raise CheckpointError(f"{index.name} has no weight_map.", [f"{index}"], REFETCH)
     files: dict[Path, set[str]] = {}
     for name, file in weight_map.items():
         # A plain file name: Hub caches link files to a shared store, so resolving says nothing.
@@ -261,10 +250,10 @@ def _indexed(root: Path, index: Path) -> dict[Path, set[str]]:
         files.setdefault(root / file, set()).add(name)
     for path in files:
         if not os.path.isfile(path):  # Path.is_file raises where a name is too long for the system
-            raise CheckpointError("A shard that the index names is missing.", [f"{path}"], _REFETCH)
+            raise CheckpointError("A shard that the index names is missing.", [f"{path}"], REFETCH)
         if _is_pickled(path) and index.name not in PICKLED:
             raise CheckpointError(
-                "A safetensors index names a pickled file.", [f"{index}", f"{path}"], _REFETCH
+                "A safetensors index names a pickled file.", [f"{index}", f"{path}"], REFETCH
             )
     return files
 
@@ -286,7 +275,7 @@ def _unpickled(path: Path) -> dict[str, TensorInfo]:
             "convert it to safetensors where you trust it.",
         ) from None
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise CheckpointError(f"{path.name} is no plain state dict.", [f"{path}"], _REFETCH)
+        raise CheckpointError(f"{path.name} is no plain state dict.", [f"{path}"], REFETCH)
     return {
         str(name): TensorInfo(str(name), _dtype(path, name, t), tuple(t.shape), path, -1, t.nbytes)
         for name, t in state.items()

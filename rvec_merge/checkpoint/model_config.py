@@ -3,11 +3,35 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from rvec_merge.errors import CheckpointError
+from rvec_merge.files.json_object import read_object
+
+REFETCH = "fetch the checkpoint again, or convert it with transformers' save_pretrained."
 _LAYER_LIMIT = 10_000  # transformers makes a list of them, whatever a config says
 _DTYPE = re.compile(r'("(?:torch_)?dtype"\s*:\s*")[^"]*(")')
 _DTYPE_KEYS = ("dtype", "torch_dtype")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        CheckpointError: the file is not JSON, holds something else than an object, or too much.
+    """
+    return read_object(path, CheckpointError, REFETCH)
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """``config.json`` as written; empty if there is none.
+
+    Raises:
+        CheckpointError: see ``read_json``.
+    """
+    path = folder / "config.json"
+    return read_json(path) if path.is_file() else {}
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

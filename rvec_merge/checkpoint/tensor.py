@@ -3,6 +3,7 @@
 import mmap
 import os
 import weakref
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ class StoredTensor:
         self._info = info
         self._buffer = bytearray()
         self._window = (0, 0)
-        self._file: int | None = None
+        self._file: FileIO | None = None
 
     @property
     def origin(self) -> object:
@@ -106,15 +107,15 @@ class StoredTensor:
             self._buffer = bytearray(high - low)
         view = memoryview(self._buffer)[: high - low]
         if self._file is None:
-            self._file = os.open(self._info.path, os.O_RDONLY)
-            weakref.finalize(self, os.close, self._file)
-        place = self._info.start + low
+            self._file = self._info.path.open("rb", buffering=0)
+            weakref.finalize(self, self._file.close)
+        self._file.seek(self._info.start + low)
         while view:
-            count = os.preadv(self._file, [view], place)
+            count = self._file.readinto(view)
             if not count:
                 raise CheckpointError(
                     f"{self._info.path.name} ends early.",
                     [f"{self._info.path}", f"{self._info.name} lacks {len(view)} bytes"],
                     "fetch the checkpoint again.",
                 )
-            view, place = view[count:], place + count
+            view = view[count:]

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rvec_merge.checkpoint.header import read_json
+from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError
 
 FILES = ("tokenizer.json", "vocab.json", "tokenizer.model")

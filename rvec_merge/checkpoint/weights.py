@@ -1,6 +1,6 @@
 """What every input is, wherever its values come from: names, shapes, dtypes, bytes, sources."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,6 +77,14 @@ class View:
     def paths(self) -> Sequence[Path]:
         """The checkpoint's weight files."""
         return self.base.paths
+
+
+def layers(weights: Weights) -> Iterator[Weights]:
+    """What is read, from the outermost view to what is stored."""
+    yield weights
+    while isinstance(weights, View):
+        weights = weights.base
+        yield weights
 
 
 def are_here(weights: Weights) -> bool:

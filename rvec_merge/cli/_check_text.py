@@ -83,7 +83,7 @@ def _print_plan(
 ) -> None:
     width = max(len("output"), *(len(model.label) for model in report.models))
     for model in report.models:
-        stored = sum(info.nbytes for info in (model.tensors or {}).values())
+        stored = sum(info.nbytes for info in model.tensors.values())
         text = f"{model.label:{width}}  {model.reference}  ({size_text(stored)})"
         console.print(text, soft_wrap=True)
     for table in facts.scales:

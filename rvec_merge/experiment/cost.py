@@ -60,10 +60,7 @@ def cost_of(plan: Plan, recipe: Recipe, tokens: int) -> Cost:
         seen = see_local(target, "target")
     except RvecError:
         seen = None
-    if seen is not None and seen.tensors is not None:
-        counted = sum(prod(info.shape) for info in seen.tensors.values())
-    else:
-        counted = 0
+    counted = sum(prod(info.shape) for info in seen.tensors.values()) if seen else 0
     named = _STATED.search(target.model.path)
     parameters = counted or (round(float(named[1]) * 1e9) if named else None)
     weights = None if parameters is None else parameters * NAMED[plan.precision].itemsize

@@ -14,7 +14,8 @@ from rvec_merge.experiment.sameness import differing
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import CellResult
 from rvec_merge.experiment.tasks import TaskBook
-from rvec_merge.preflight import Model, prompts, see_local
+from rvec_merge.plan.inputs import Input
+from rvec_merge.preflight import prompts, see_local
 from rvec_merge.preflight.models import see_models
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.yaml import load_yaml
@@ -149,7 +150,7 @@ class Experiment:
         Of inputs that are here; those on the Hub alone are not looked at.
         """
         seen = see_models(self.recipe.config, see_local, False) if self.plan.donors else ()
-        models = {model.reference: model for model in seen if isinstance(model, Model)}
+        models = {model.reference: model for model in seen if isinstance(model, Input)}
         lines = prompts.differences(models)
         if not lines:
             return []

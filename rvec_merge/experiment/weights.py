@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,10 +19,9 @@ from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.others import norm_ratio
 from rvec_merge.experiment.states import DONORS, donor_of, has_one_scale
-from rvec_merge.hub.models import open_inputs
 from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, plan_merge
 from rvec_merge.plan.planned import PlannedTensor
-from rvec_merge.preflight import examine
+from rvec_merge.preflight import examine, see_local
 from rvec_merge.recipe.read import Recipe
 
 _CPU = torch.device("cpu")
@@ -176,10 +176,10 @@ class StateWeights:
 
 
 def _planned(recipe: Recipe, allowed: Sequence[str]) -> MergePlan:
-    report = examine(recipe, None, allowed=allowed)
+    report = examine(recipe, None, allowed=allowed, resolver=partial(see_local, mapped=True))
     report.raise_errors()
     try:
-        return plan_merge(recipe, report.tensors, open_inputs(recipe, mapped=True))
+        return plan_merge(recipe, report.tensors, report.inputs)
     except NotStreamable as reason:
         raise not_in_memory([recipe.source, str(reason)]) from None
 

@@ -73,9 +73,7 @@ def folder_of(reference: Reference) -> Path:
     return path if path.is_dir() else locate(reference.model)
 
 
-def open_inputs(
-    recipe: Recipe, *, allow_pickle: bool = False, mapped: bool = False
-) -> dict[Reference, Input]:
+def open_inputs(recipe: Recipe, *, allow_pickle: bool = False) -> dict[Reference, Input]:
     """Every model of a recipe with its headers, those of the Hub fetched; see ``plan.inputs``.
 
     Raises:
@@ -84,8 +82,6 @@ def open_inputs(
     # mergekit's own list is a set's, in another order each time.
     references = sorted(recipe.config.referenced_models(), key=str)
     return {
-        reference: read_input(
-            reference, folder_of(reference), allow_pickle=allow_pickle, mapped=mapped
-        )
+        reference: read_input(reference, folder_of(reference), allow_pickle=allow_pickle)
         for reference in references
     }

@@ -5,15 +5,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.checkpoint.dequantized import Dequantized, dequantized
+from rvec_merge.checkpoint.dequantized import dequantized
 from rvec_merge.checkpoint.dtypes import DTYPES
-from rvec_merge.checkpoint.header import (
-    Checkpoint,
-    TensorInfo,
-    read_header,
-    read_json,
-    unknown_dtype,
-)
+from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_header, unknown_dtype
+from rvec_merge.checkpoint.model_config import config_of
 from rvec_merge.checkpoint.no_weights import no_weights
 from rvec_merge.checkpoint.weight_files import (
     PICKLED,
@@ -32,7 +27,8 @@ from rvec_merge.hub.layout import SMALL_FILES, limit_of
 from rvec_merge.hub.limits import check_count, check_headers, plain_index, read_repo_json
 from rvec_merge.hub.references import HubReference, named_repo
 from rvec_merge.hub.snapshot import Snapshot, cached_file, client, is_offline, open_snapshot
-from rvec_merge.preflight import Model, see_local
+from rvec_merge.plan.inputs import Input
+from rvec_merge.preflight import see_local
 from rvec_merge.recipe.reference import Reference
 from rvec_merge.vector.format import DTYPES as UNPACKED
 from rvec_merge.vector.format import read_head
@@ -40,7 +36,7 @@ from rvec_merge.vector.format import read_head
 _BAD = "do not use this repo; its author should save it again."
 
 
-def see(reference: Reference, label: str, allow_pickle: bool = False) -> Model | None:
+def see(reference: Reference, label: str, allow_pickle: bool = False) -> Input | None:
     """See an input wherever it is: in a folder, in the Hub's cache, or on the Hub.
 
     Raises:
@@ -57,27 +53,23 @@ def hub_reference(reference: Reference) -> HubReference | None:
     return None if Path(reference.model.path).exists() else named_repo(str(reference.model))
 
 
-def _see_remote(reference: Reference, hub: HubReference, label: str, allow_pickle: bool) -> Model:
+def _see_remote(reference: Reference, hub: HubReference, label: str, allow_pickle: bool) -> Input:
     snapshot = open_snapshot(hub)
     folder = fetch_files(snapshot, small_files(snapshot))
-    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    config = config_of(folder)
     if VECTOR_FILE in snapshot.files:
-        return Model(reference, label, folder, _compact(snapshot, folder), config, compact=True)
+        return Input(reference, folder, Checkpoint(folder, _compact(snapshot, folder), {}), label)
     if not weight_files(snapshot, folder):
         found = [name for name in PICKLED if name in snapshot.files]
         if not found:
             raise no_weights(folder, str(hub))
         if not allow_pickle:
             raise pickled(hub, found)
-        return Model(reference, label, folder, None, config, pickled=True)
+        return Input(reference, folder, None, label)
     headers = headers_of(snapshot, folder).values()
     tensors = {name: info for header in headers for name, info in header.items()}
-    firsts = first_files(snapshot.files, config)
-    weights = dequantized(Checkpoint(folder, tensors, {}))
-    scaled = isinstance(weights, Dequantized)
-    return Model(
-        reference, label, folder, weights.tensors, config, first_files=firsts, scaled=scaled
-    )
+    headers_alone = Checkpoint(folder, tensors, {}, first_files=first_files(snapshot.files, config))
+    return Input(reference, folder, dequantized(headers_alone), label)
 
 
 def small_files(snapshot: Snapshot) -> list[str]:
@@ -108,8 +100,7 @@ def weight_files(snapshot: Snapshot, folder: Path) -> dict[str, list[str]]:
 
     Each with the names that the index gives it; none where there is no index.
     """
-    path = folder / "config.json"
-    firsts = first_files(snapshot.files, read_json(path) if path.is_file() else {})
+    firsts = first_files(snapshot.files, config_of(folder))
     if not firsts or firsts[0] in PICKLED:
         return {}
     if not is_index(first := firsts[0]):

@@ -12,7 +12,7 @@ from rvec_merge.hub.content import fetch_content
 from rvec_merge.hub.models import folder_of, locate
 from rvec_merge.hub.references import is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import pinned
-from rvec_merge.plan.inputs import read_input
+from rvec_merge.plan.inputs import with_adapter
 from rvec_merge.preflight.donors import check_alike
 from rvec_merge.recipe.pairs import Pair
 from rvec_merge.recipe.read import Recipe
@@ -107,18 +107,17 @@ def _pair(grpo: Reference, sft: Reference, dequantize: bool) -> Vector:
 
 def _opened(donor: Reference, dequantize: bool) -> Weights:
     """A donor's checkpoint, with the adapter on it that its name says: ``BASE+ADAPTER``."""
-    folder = folder_of(donor)
-    checkpoint = Checkpoint.open(folder)
+    checkpoint = Checkpoint.open(folder_of(donor))
     weights = dequantized(checkpoint)
-    if donor.lora is not None and (dequantize or weights is checkpoint):
-        return read_input(donor, folder).content
-    if donor.lora is not None:
-        raise CheckpointError(
-            "An adapter's base is in FP8; its stored numbers are not its weights.",
-            [f"{donor}"],
-            "add --dequantize, which reads it as float32 by its scales.",
-        )
-    return weights if dequantize else checkpoint
+    if donor.lora is None:
+        return weights if dequantize else checkpoint
+    if dequantize or weights is checkpoint:
+        return with_adapter(donor, weights)
+    raise CheckpointError(
+        "An adapter's base is in FP8; its stored numbers are not its weights.",
+        [f"{donor}"],
+        "add --dequantize, which reads it as float32 by its scales.",
+    )
 
 
 def _pinned(model: str) -> str:

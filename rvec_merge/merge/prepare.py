@@ -4,16 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.errors import Problems, RecipeError
 from rvec_merge.hub.recipes import fetch_models
 from rvec_merge.hub.remote import hub_reference, see
 from rvec_merge.merge.settings import Settings
-from rvec_merge.plan.inputs import Input, read_input
-from rvec_merge.plan.local import adapter_here
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, plan_merge
 from rvec_merge.preflight import PreflightReport, examine, see_local
-from rvec_merge.preflight.models import Model, Resolver
+from rvec_merge.preflight.models import Resolver
 from rvec_merge.recipe.read import Recipe
 
 
@@ -54,14 +52,15 @@ def prepare(
         return Prepared(report, reason="the inputs' tensors could not be seen")
     problems = Problems()
     with problems.noted():
-        inputs = {model.reference: _input(model, settings) for model in report.models}
         layers: dict[str, int] = {}
         if recipe.config.is_sliced:
             from rvec_merge.plan.by_mergekit import layer_counts
 
             layers = layer_counts(recipe, trusted)
         try:
-            return Prepared(report, plan_merge(recipe, report.tensors, inputs, config=layers))
+            return Prepared(
+                report, plan_merge(recipe, report.tensors, report.inputs, config=layers)
+            )
         except NotStreamable as reason:
             _refuse_compact(report.models, str(reason))
             return Prepared(report, reason=str(reason))
@@ -80,16 +79,7 @@ def fetch_inputs(recipe: Recipe, out: Path | None, settings: Settings) -> None:
         fetch_models(recipe)
 
 
-def _input(model: Model, settings: Settings) -> Input:
-    headers = Checkpoint(model.folder, model.tensors or {}, {}, model.pickled)
-    seen = Input(model.reference, headers)
-    adapter = model.reference.lora
-    if not seen.here or (adapter is not None and adapter_here(adapter) is None):
-        return seen
-    return read_input(model.reference, model.folder, allow_pickle=settings.allow_pickle)
-
-
-def _refuse_compact(models: Iterable[Model], reason: str) -> None:
+def _refuse_compact(models: Iterable[Input], reason: str) -> None:
     """A compact vector's deltas are known to our executor alone.
 
     Raises:

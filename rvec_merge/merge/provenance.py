@@ -8,14 +8,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rvec_merge import __version__
 from rvec_merge.arithmetic.effect import Effect
-from rvec_merge.checkpoint.header import Checkpoint, read_json
+from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError
-from rvec_merge.files.hashes import file_sha256, known_sha256
 from rvec_merge.files.marks import MERGE_FILE
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.read import Recipe
-from rvec_merge.vector.provenance import describe, revision_of
+from rvec_merge.vector.provenance import describe
 
 
 class _Strict(BaseModel):
@@ -135,18 +134,9 @@ def read_provenance(folder: Path) -> Provenance:
 
 
 def _input(found: Input, *, hash_files: bool) -> InputRecord:
-    if isinstance(found.content, Checkpoint):
-        seen = describe(found.reference, found.content, hash_files=hash_files)
-        files = {name: InputFile(**file.model_dump()) for name, file in seen.files.items()}
-        return InputRecord(
-            reference=seen.reference, revision=seen.revision, license=seen.license, files=files
-        )
-    files = {
-        path.name: InputFile(
-            bytes=path.stat().st_size,
-            sha256=file_sha256(path) if hash_files else known_sha256(path),
-        )
-        for path in found.files
-    }
-    revision = revision_of(found.folder)
-    return InputRecord(reference=str(found.reference), revision=revision, license=None, files=files)
+    assert found.weights is not None
+    seen = describe(found.reference, found.weights, hash_files=hash_files)
+    files = {name: InputFile(**file.model_dump()) for name, file in seen.files.items()}
+    return InputRecord(
+        reference=seen.reference, revision=seen.revision, license=seen.license, files=files
+    )

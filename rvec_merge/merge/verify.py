@@ -15,7 +15,7 @@ from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.checkpoint.weight_files import refuse_second_set
 from rvec_merge.errors import CheckpointError, RecipeError, RvecError
 from rvec_merge.files.hashes import file_sha256
-from rvec_merge.hub.models import folder_of, open_inputs
+from rvec_merge.hub.models import open_inputs
 from rvec_merge.hub.recipes import fetch_models
 from rvec_merge.hub.snapshot import no_downloads
 from rvec_merge.merge.provenance import Provenance, read_provenance
@@ -28,7 +28,6 @@ from rvec_merge.plan.merge_plan import (
     why_by_mergekit,
 )
 from rvec_merge.plan.planned import PlannedTensor
-from rvec_merge.preflight import see_local
 from rvec_merge.recipe.read import Recipe, parse_recipe
 
 
@@ -123,17 +122,11 @@ def verify(
 
 def _plan(recipe: Recipe) -> MergePlan:
     fetch_models(recipe)
-    models = {}
-    for reference in recipe.config.referenced_models():
-        folder_of(reference)
-        seen = see_local(reference, "input")
-        if seen is not None and seen.tensors is not None:
-            models[reference] = seen
+    found = open_inputs(recipe)
     try:
         with no_downloads():
-            by_mergekit = why_by_mergekit(recipe, models) is not None
-            tensors = resolve(recipe, models, by_mergekit=by_mergekit)
-            return plan_merge(recipe, tensors, open_inputs(recipe))
+            by_mergekit = why_by_mergekit(recipe, found) is not None
+            return plan_merge(recipe, resolve(recipe, found, by_mergekit=by_mergekit), found)
     except NotStreamable as reason:
         raise RecipeError(
             "Only a streamed merge can be recomputed.",
@@ -165,7 +158,7 @@ def _changed(recorded: Provenance, inputs: Iterable[Input]) -> Iterator[str]:
         if record.reference not in now:
             yield f"{record.reference}: not in the recipe"
             continue
-        files = {path.name: path for path in now[record.reference].files}
+        files = {path.name: path for path in now[record.reference].weight_files}
         for name, known in record.files.items():
             path = files.get(name)
             if path is None:

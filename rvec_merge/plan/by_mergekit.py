@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import RecipeError, RvecError, said_by, shortened
 from rvec_merge.mergekit_plugin.stock_run import own_plan
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.local import is_compact
-from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Seen
+from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Place, Reference
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def resolve_by_mergekit(
-    recipe: Recipe, models: Mapping[Reference, Seen], *, trust_remote_code: bool = False
+    recipe: Recipe, models: Mapping[Reference, Input], *, trust_remote_code: bool = False
 ) -> list[ResolvedTensor]:
     """Resolve slices, filters, gradients and overrides exactly as ``mergekit-yaml`` would.
 
@@ -175,7 +176,7 @@ def _as_data(output: Any, task: Any, out_dtype: str | None) -> ResolvedTensor:
 
 
 def _complete(
-    resolved: Sequence[ResolvedTensor], models: Mapping[Reference, Seen]
+    resolved: Sequence[ResolvedTensor], models: Mapping[Reference, Input]
 ) -> list[ResolvedTensor]:
     """The plan with what mergekit fuses or renames on the way: the stored tensors that it reads."""
     made = {reference: _made(model, reference, resolved) for reference, model in models.items()}
@@ -194,10 +195,10 @@ def _complete(
 
 
 def _made(
-    model: Seen, reference: Reference, resolved: Sequence[ResolvedTensor]
+    model: Input, reference: Reference, resolved: Sequence[ResolvedTensor]
 ) -> dict[str, list[str]]:
     """By the name of each tensor that mergekit makes of stored ones, their names."""
-    tensors = model.tensors or {}
+    tensors = model.tensors
     inputs = [tensor.inputs[reference] for tensor in resolved if reference in tensor.inputs]
     absent = {wanted.names[0] for wanted in inputs if wanted.find(tensors) is None}
     if not absent:
@@ -245,7 +246,7 @@ def _theirs(reference: Reference) -> "ModelReference":
 
 
 @contextmanager
-def _showing(models: Mapping[Reference, Seen]) -> Iterator[None]:
+def _showing(models: Mapping[Reference, Input]) -> Iterator[None]:
     """Tell mergekit which tensors there are, and in which files.
 
     It takes an index where transformers takes the file beside it, asks the Hub again for what the
@@ -262,7 +263,7 @@ def _showing(models: Mapping[Reference, Seen]) -> Iterator[None]:
     for reference, model in named.items():
         if reference.lora is not None and reference not in guessed:
             continue
-        paths = {name: info.path.name for name, info in (model.tensors or {}).items()}
+        paths = {name: info.path.name for name, info in model.tensors.items()}
         if reference in loaders and loaders[reference].index.tensor_paths == paths:
             continue
         names: dict[str, list[str]] = {}

@@ -19,7 +19,8 @@ from rvec_merge.checkpoint.vocabulary import (
     is_head,
     shared_ids,
 )
-from rvec_merge.plan.resolved import InputTensor, ResolvedTensor, Seen
+from rvec_merge.plan.inputs import Input
+from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
 from rvec_merge.recipe.settings import Resolver
@@ -44,12 +45,12 @@ def is_constant(info: TensorInfo) -> bool:
     )
 
 
-def is_tied_head(name: str, model: Seen) -> bool:
+def is_tied_head(name: str, model: Input) -> bool:
     """Whether a name is that of an output head which the config ties to the embeddings."""
     return is_head(name) and bool(tied(model.config))
 
 
-def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[ResolvedTensor]:
+def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Input]) -> list[ResolvedTensor]:
     """The output is what the target stores; each tensor meets the donors' of the same name.
 
     A constant that models compute is copied from the target. A tied output head that some inputs
@@ -64,9 +65,9 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Seen]) -> list[R
     config, target = recipe.config, recipe.config.target
     resolver = Resolver(config)
     seen = models[target]
-    stored = seen.tensors or {}
+    stored = seen.tensors
     depths = Depths(stored, seen.config)
-    others = {r: other_names(stored, models[r].tensors or {}) for r in resolver.inputs}
+    others = {r: other_names(stored, models[r].tensors) for r in resolver.inputs}
     heads = _heads(resolver.inputs, models, others)
     runs = {r: _runs(stored, models[r], others[r], seen.config) for r in resolver.inputs}
     shared = shared_rows(recipe, {r: model.folder for r, model in models.items()})
@@ -110,12 +111,12 @@ def shared_rows(recipe: Recipe, folders: Mapping[Reference, Path]) -> Ranges | N
 
 def _runs(
     target: Mapping[str, TensorInfo],
-    donor: Seen,
+    donor: Input,
     renamed: Mapping[str, str],
     config: Mapping[str, Any],
 ) -> dict[str, Run]:
     """Where the target's tensors are in a donor that stores them in another form."""
-    theirs = donor.tensors or {}
+    theirs = donor.tensors
     read = {*renamed.values(), *target}
     return regrouped(
         {n: i for n, i in target.items() if n not in renamed and n not in theirs},
@@ -136,14 +137,14 @@ def other_names(
 
 def _heads(
     inputs: Sequence[Reference],
-    models: Mapping[Reference, Seen],
+    models: Mapping[Reference, Input],
     others: Mapping[Reference, Mapping[str, str]],
 ) -> dict[str, tuple[str, ...]]:
     """Output heads that some inputs store and others tie, and the embeddings read instead."""
     tensors = {}
     for reference in inputs:
         ours = {theirs: name for name, theirs in others[reference].items()}
-        stored = models[reference].tensors or {}
+        stored = models[reference].tensors
         tensors[reference] = {ours.get(name, name): info for name, info in stored.items()}
     stated = {n: info for found in tensors.values() for n, info in found.items() if is_head(n)}
     heads: dict[str, tuple[str, ...]] = {}

@@ -1,23 +1,26 @@
-"""The models a plan names: their local folders, and where each of their tensors lies."""
+"""The models a plan names, as far as they are here: small files, headers, sources."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from rvec_merge.arithmetic.dtypes import DType
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.adapted import check_base
 from rvec_merge.checkpoint.adapted import on_base as adapted
 from rvec_merge.checkpoint.adapter import Adapter
+from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.info import TensorInfo
+from rvec_merge.checkpoint.model_config import config_of
 from rvec_merge.checkpoint.sources import Cast
-from rvec_merge.checkpoint.weights import Weights, are_here
+from rvec_merge.checkpoint.weights import Weights, are_here, layers
 from rvec_merge.errors import CheckpointError
+from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.plan.local import adapter_here
 from rvec_merge.recipe.reference import Reference
 from rvec_merge.vector.inputs import open_folder
-from rvec_merge.vector.read import CompactVector
 
 
 @dataclass(frozen=True)
@@ -26,65 +29,101 @@ class Input:
 
     Attributes:
         reference: as the recipe names it.
-        content: its tensors and where their values come from.
+        folder: where its small files (config, tokenizer, card) lie.
+        weights: its tensors, and where their values come from; None where no header is at hand.
+            Of a model on the Hub, the headers alone may be here.
+        label: what errors call it: its role, and its pair where there are several.
     """
 
     reference: Reference
-    content: Weights
+    folder: Path
+    weights: Weights | None = field(repr=False)
+    label: str = "input"
 
     @property
-    def folder(self) -> Path:
-        """Where its small files lie."""
-        return self.content.root
+    def name(self) -> str:
+        """Role and reference."""
+        return f"{self.label} {self.reference}"
 
     @property
-    def names(self) -> Mapping[str, TensorInfo]:
-        """Its tensors' names."""
-        return self.content.tensors
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """The weight files."""
-        return self.content.paths
+    def is_vector(self) -> bool:
+        """It is a difference already, not a model."""
+        return self.label.startswith("vector")
 
     @cached_property
-    def here(self) -> bool:
-        """Whether its weight files are on this machine; of some on the Hub, headers alone are."""
-        return are_here(self.content)
+    def compact(self) -> bool:
+        """It is a compact vector file, whose deltas are exact."""
+        return (self.folder / VECTOR_FILE).is_file()
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Every tensor by name, from the headers; none where they are not at hand."""
+        return {} if self.weights is None else self.weights.tensors
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """``config.json``; empty if there is none."""
+        return config_of(self.folder) if self.weights is None else self.weights.config
 
     @property
     def pickled(self) -> bool:
         """Whether only torch can read its weights."""
-        return self.content.pickled
+        return self.weights is not None and self.weights.pickled
+
+    @property
+    def first_files(self) -> tuple[str, ...]:
+        """Which of its weight files loaders would open; see ``weight_files.first_files``."""
+        stored = list(layers(self.weights))[-1] if self.weights is not None else None
+        return stored.first_files if isinstance(stored, Checkpoint) else ()
+
+    @cached_property
+    def here(self) -> bool:
+        """Whether its weight files are on this machine."""
+        return self.weights is not None and are_here(self.weights)
+
+    @property
+    def weight_files(self) -> Sequence[Path]:
+        """The files that its values come from."""
+        return () if self.weights is None else self.weights.paths
 
     def source(self, name: str, dtype: DType | None = None) -> Source:
         """A tensor, for one thread to read; rounded to ``dtype`` as mergekit's ``dtype`` asks.
 
-        A compact vector's deltas are exact and are never rounded: ``dtype`` is about checkpoints.
+        A compact vector's deltas are never rounded: ``dtype`` is about checkpoints.
         """
-        source = self.content.source(name)
-        exact = isinstance(self.content, CompactVector)
-        return source if exact or dtype in (None, source.dtype) else Cast(source, dtype)
-
-    def nbytes(self, name: str) -> int:
-        """The bytes that are read for a tensor."""
-        return self.content.tensors[name].nbytes
+        assert self.weights is not None
+        source = self.weights.source(name)
+        return source if self.compact or dtype in (None, source.dtype) else Cast(source, dtype)
 
 
 def read_input(
-    reference: Reference, folder: Path, *, allow_pickle: bool = False, mapped: bool = False
+    reference: Reference,
+    folder: Path,
+    label: str = "input",
+    *,
+    allow_pickle: bool = False,
+    mapped: bool = False,
 ) -> Input:
     """Read the headers of a model that lies in ``folder``, and of the adapter that is put on it.
 
     Raises:
         CheckpointError: they cannot be read, or the adapter is another model's.
     """
-    base = open_folder(folder, allow_pickle=allow_pickle, mapped=mapped)
-    if reference.lora is None:
-        return Input(reference, base)
+    weights = open_folder(folder, allow_pickle=allow_pickle, mapped=mapped)
+    if reference.lora is not None:
+        weights = with_adapter(reference, weights)
+    return Input(reference, folder, weights, label)
+
+
+def with_adapter(reference: Reference, base: Weights) -> Weights:
+    """The adapter of a reference on its base.
+
+    Raises:
+        CheckpointError: it is not there, cannot be read, or is another model's.
+    """
     adapter = Adapter.open(adapter_folder(reference))
     check_base(adapter, reference.model.path, base)
-    return Input(reference, adapted(base, adapter))
+    return adapted(base, adapter)
 
 
 def adapter_folder(reference: Reference) -> Path:

@@ -20,7 +20,7 @@ from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.plan.by_names import resolve_by_names, shared_rows
 from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.planned import PlannedTensor, Stored
-from rvec_merge.plan.resolved import ResolvedTensor, Seen
+from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
@@ -78,7 +78,7 @@ def why_not_streamable(recipe: Recipe, folders: Mapping[Reference, Path]) -> str
     return None
 
 
-def why_by_mergekit(recipe: Recipe, models: Mapping[Reference, Seen]) -> str | None:
+def why_by_mergekit(recipe: Recipe, models: Mapping[Reference, Input]) -> str | None:
     """Why mergekit plans the recipe, and its definitions decide what the output holds; or None."""
     if recipe.config.models is None:
         return "the recipe has slices or modules"
@@ -91,7 +91,7 @@ def why_by_mergekit(recipe: Recipe, models: Mapping[Reference, Seen]) -> str | N
 
 def resolve(
     recipe: Recipe,
-    models: Mapping[Reference, Seen],
+    models: Mapping[Reference, Input],
     *,
     by_mergekit: bool,
     trust_remote_code: bool = False,
@@ -147,10 +147,10 @@ def plan_merge(
 def _planned(tensor: ResolvedTensor, inputs: Mapping[Reference, Input]) -> PlannedTensor:
     found: dict[Reference, Stored] = {}
     for reference, wanted in tensor.inputs.items():
-        name = next((name for name in wanted.names if name in inputs[reference].names), None)
+        name = next((name for name in wanted.names if name in inputs[reference].tensors), None)
         if name is not None:
             found[reference] = Stored(inputs[reference], name, dtype_named(wanted.dtype))
-        elif wanted.run is not None and wanted.run.find(inputs[reference].names):
+        elif wanted.run is not None and wanted.run.find(inputs[reference].tensors):
             first, dtype = wanted.run.names[0], dtype_named(wanted.dtype)
             found[reference] = Stored(inputs[reference], first, dtype, wanted.run)
         elif not wanted.optional:
@@ -191,7 +191,7 @@ def _of_shared_rows(
     own = {r: rows for r in found if (rows := tensor.inputs[r].rows) is not None}
     if not own:
         return dict(found)
-    heights = {r: stored.model.names[stored.name].shape[0] for r, stored in found.items()}
+    heights = {r: stored.model.tensors[stored.name].shape[0] for r, stored in found.items()}
     least, height = min(heights.values()), heights[tensor.target]
     kept = {
         r: tuple((low, min(high, least)) for low, high in rows if low < least)

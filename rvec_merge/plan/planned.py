@@ -45,8 +45,8 @@ class Stored:
     def nbytes(self) -> int:
         """The bytes that are read for it."""
         if self.run is None:
-            return self.model.nbytes(self.name)
-        return prod(self.run.shape) * self.model.names[self.name].dtype.itemsize
+            return self.model.tensors[self.name].nbytes
+        return prod(self.run.shape) * self.model.tensors[self.name].dtype.itemsize
 
 
 @dataclass(frozen=True)

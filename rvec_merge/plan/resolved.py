@@ -2,29 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.checkpoint.places import Run
 from rvec_merge.checkpoint.vocabulary import Ranges
 from rvec_merge.recipe.reference import Reference
-
-
-class Seen(Protocol):
-    """An input whose headers were read."""
-
-    @property
-    def folder(self) -> Path: ...
-
-    @property
-    def tensors(self) -> Mapping[str, TensorInfo] | None: ...
-
-    @property
-    def config(self) -> Mapping[str, Any]: ...
-
-    @property
-    def pickled(self) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from rvec_merge.checkpoint.card import read_metadata
 from rvec_merge.checkpoint.model_config import effective
 from rvec_merge.errors import Notice, shortened
 from rvec_merge.files.marks import EXTRACTION_FILE
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.resolved import ResolvedTensor
-from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
 from rvec_merge.recipe.config import METHOD, RecipeConfig
 from rvec_merge.recipe.reference import Reference
 
 
-def about_inputs(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Notice]:
+def about_inputs(config: RecipeConfig, models: Mapping[Reference, Input]) -> Iterator[Notice]:
     """Descent and dtypes of the inputs."""
     if config.merge_method == METHOD:
         yield from _descent(list(models.values()))
@@ -69,14 +69,14 @@ def about_inputs(config: RecipeConfig, models: Mapping[Reference, Model]) -> Ite
 
 def about_plan(
     config: RecipeConfig,
-    models: Mapping[Reference, Model],
+    models: Mapping[Reference, Input],
     resolved: Sequence[ResolvedTensor],
 ) -> Iterator[Notice]:
     """Scales that rounding would eat, and gradients that reach weights outside the layers."""
     if config.merge_method != METHOD:
         return
     scales = sorted({c for tensor in resolved for c in coefficients(tensor).values()})
-    stored = [info.dtype for m in models.values() for info in (m.tensors or {}).values()]
+    stored = [info.dtype for m in models.values() for info in m.tensors.values()]
     written = output_dtype(config, config.out_dtype, stored)
     if config.out_dtype is None:
         yield _no_out_dtype(config, models, f"{written}")
@@ -107,7 +107,7 @@ def about_plan(
                 )
 
 
-def _moved(target: Model, resolved: Sequence[ResolvedTensor]) -> set[str]:
+def _moved(target: Input, resolved: Sequence[ResolvedTensor]) -> set[str]:
     """Layers whose kind (sliding or full attention, say) changes with their place."""
     places = {
         (place(wanted.names[0])[0], place(tensor.name)[0])
@@ -124,7 +124,7 @@ def _moved(target: Model, resolved: Sequence[ResolvedTensor]) -> set[str]:
     }
 
 
-def _no_out_dtype(config: RecipeConfig, models: Mapping[Reference, Model], written: str) -> Notice:
+def _no_out_dtype(config: RecipeConfig, models: Mapping[Reference, Input], written: str) -> Notice:
     target = models[config.target].config
     stated = config.dtype or target.get("dtype") or target.get("torch_dtype")
     as_it_says = f"its config.json will say {stated}, in which transformers loads it by default"
@@ -135,7 +135,7 @@ def _no_out_dtype(config: RecipeConfig, models: Mapping[Reference, Model], writt
     )
 
 
-def stated_bases(model: Model) -> set[str]:
+def stated_bases(model: Input) -> set[str]:
     """What a model says it was made from: in its card's ``base_model``, or ``_name_or_path``."""
     found = [model.config.get("_name_or_path")]
     given = read_metadata(model.folder).get("base_model")
@@ -143,7 +143,7 @@ def stated_bases(model: Model) -> set[str]:
     return {one for one in found if isinstance(one, str) and one}
 
 
-def _descent(models: list[Model]) -> Iterator[Notice]:
+def _descent(models: list[Input]) -> Iterator[Notice]:
     donors = [m for m in models if m.label != "target" and not m.is_vector]
     if len(donors) == len(models) or not donors:
         return
@@ -165,8 +165,8 @@ def _descent(models: list[Model]) -> Iterator[Notice]:
         )
 
 
-def _dtypes(model: Model) -> tuple[str, ...]:
-    found = {f"{info.dtype}" for info in (model.tensors or {}).values()}
+def _dtypes(model: Input) -> tuple[str, ...]:
+    found = {f"{info.dtype}" for info in model.tensors.values()}
     return tuple(sorted(found))
 
 

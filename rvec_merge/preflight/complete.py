@@ -7,8 +7,8 @@ from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.checkpoint.vocabulary import EMBEDDINGS
 from rvec_merge.errors import Finding, IncompatibleTensorsError, Notice, shortened
 from rvec_merge.plan.by_names import is_constant, is_tied_head
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.resolved import ResolvedTensor
-from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading
 from rvec_merge.recipe.reference import Reference
 
@@ -17,7 +17,7 @@ _CHUNK = 1 << 22  # bytes
 
 
 def check(
-    known: Mapping[Reference, Model],
+    known: Mapping[Reference, Input],
     resolved: Sequence[ResolvedTensor],
     found: Reading,
     sliced: bool,
@@ -35,7 +35,7 @@ def check(
         read = found.read[reference]
         layers = {_layer(name) for name in read}
         left[reference] = []
-        for name, info in (model.tensors or {}).items():
+        for name, info in model.tensors.items():
             if name in read or name in outputs or (sliced and _layer(name) not in {*layers, None}):
                 continue
             if is_constant(info):
@@ -51,17 +51,17 @@ def check(
         )
 
 
-def architecture(known: Mapping[Reference, Model]) -> str:
+def architecture(known: Mapping[Reference, Input]) -> str:
     """The target's class, whose definition mergekit takes or infers."""
     named = next(iter(known.values())).config.get("architectures") or ["?"]
     return f"architecture: {named[0]}"
 
 
 def _told(
-    known: Mapping[Reference, Model], left: Mapping[Reference, Sequence[str]]
+    known: Mapping[Reference, Input], left: Mapping[Reference, Sequence[str]]
 ) -> Iterator[Finding]:
     """Whose fault it is: mergekit's plan, where every input has what it leaves out."""
-    stores = [{*(m.tensors or {})} for m in known.values() if not m.is_vector]
+    stores = [{*m.tensors} for m in known.values() if not m.is_vector]
     everywhere = set.intersection(*stores) if stores else set()
     missed = list(dict.fromkeys(n for names in left.values() for n in names if n in everywhere))
     if missed:
@@ -93,10 +93,10 @@ def _layer(name: str) -> str | None:
     return found and found.group()
 
 
-def _equals_embeddings(info: TensorInfo, model: Model) -> bool:
+def _equals_embeddings(info: TensorInfo, model: Input) -> bool:
     return any(
         (other.shape, other.dtype) == (info.shape, info.dtype) and _same_bytes(info, other)
-        for other in (model.tensors or {}).values()
+        for other in model.tensors.values()
         if other.name.endswith(EMBEDDINGS)
     )
 

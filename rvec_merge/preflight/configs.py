@@ -13,7 +13,7 @@ from rvec_merge.errors import (
     RecipeError,
     RvecError,
 )
-from rvec_merge.preflight.models import Model
+from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.reference import Reference
 
@@ -57,7 +57,7 @@ _IGNORED = frozenset(
 
 def check(
     config: RecipeConfig,
-    models: Mapping[Reference, Model],
+    models: Mapping[Reference, Input],
     *,
     by_mergekit: bool,
     trust_remote_code: bool = False,
@@ -85,12 +85,12 @@ def check(
         yield from _against(readable[0], other, config.is_sliced, allowed)
 
 
-def compare(first: Model, other: Model, allowed: Collection[str] = ()) -> Iterator[Finding]:
+def compare(first: Input, other: Input, allowed: Collection[str] = ()) -> Iterator[Finding]:
     """Settings in which two models differ; see ``check``."""
     yield from _against(first, other, False, allowed)
 
 
-def _alone(model: Model, by_mergekit: bool, trust_remote_code: bool) -> Iterator[Finding]:
+def _alone(model: Input, by_mergekit: bool, trust_remote_code: bool) -> Iterator[Finding]:
     if not model.config:
         yield CheckpointError(
             "A model has no config.json.",
@@ -116,7 +116,7 @@ def _alone(model: Model, by_mergekit: bool, trust_remote_code: bool) -> Iterator
         )
 
 
-def _readable(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
+def _readable(model: Input, trust_remote_code: bool) -> Iterator[Finding]:
     """Whether transformers can read a config, as mergekit needs it to."""
     from transformers import CONFIG_MAPPING
 
@@ -149,7 +149,7 @@ def _readable(model: Model, trust_remote_code: bool) -> Iterator[Finding]:
 
 
 def _against(
-    first: Model, other: Model, sliced: bool, allowed: Collection[str]
+    first: Input, other: Input, sliced: bool, allowed: Collection[str]
 ) -> Iterator[Finding]:
     a, b = dict(flat(first.config)), dict(flat(other.config))
     if not any(_differing(a, b, sliced)):
@@ -183,7 +183,7 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any], sliced: bool) -> Iter
         yield key
 
 
-def _decisive(first: Model, other: Model, differing: Mapping[str, str]) -> RvecError:
+def _decisive(first: Input, other: Input, differing: Mapping[str, str]) -> RvecError:
     keys = sorted({key.rpartition(".")[2] for key in differing})
     facts = [first.name, other.name, *differing.values()]
     if not ALLOWABLE.issuperset(keys):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from math import prod, sqrt
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ import numpy as np
 from rvec_merge.arithmetic.dtypes import FLOAT64, Array, is_floating_point, rounded
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.header import TensorInfo
-from rvec_merge.errors import CheckpointError, Finding, NonFiniteError, Notice, RecipeError
-from rvec_merge.plan.inputs import Input, read_input
+from rvec_merge.errors import Finding, NonFiniteError, Notice, RecipeError
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.planned import Stored
 from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
 from rvec_merge.preflight import same_model
-from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.scales import place
 from rvec_merge.recipe.reference import Reference
 
@@ -96,7 +95,7 @@ class _Donor:
 
 
 def compare_weights(
-    models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
+    models: Mapping[Reference, Input], resolved: Sequence[ResolvedTensor]
 ) -> tuple[list[Closeness], list[Finding]]:
     """How far each donor is from the target, and what that says about it.
 
@@ -105,19 +104,15 @@ def compare_weights(
     donors = {ref: _Donor() for ref, m in models.items() if m.label != "target" and not m.compact}
     alike = {(a, b) for a in models for b in models if str(a) < str(b)}
     broken: dict[str, list[str]] = {}
-    opened = cache(lambda reference: read_input(reference, models[reference].folder))
     for tensor in resolved:
         samples: dict[Reference, Array] = {}
         matrix = False
         for reference, wanted in tensor.inputs.items():
             model = models[reference]
-            info = wanted.find(model.tensors or {})
+            info = wanted.find(model.tensors)
             if info is None or model.compact or not is_floating_point(info.dtype):
                 continue
-            if info.start < 0 and not model.pickled:  # it is made of others as it is read
-                values = _sampled(_made(opened(reference), wanted, info))
-            else:
-                values = sample(info)
+            values = sample(_source(model, wanted, info))
             bad = int(np.count_nonzero(~np.isfinite(values)))
             if bad:
                 broken.setdefault(model.name, []).append(f"{info.name}: {bad} of {len(values)}")
@@ -138,23 +133,21 @@ def compare_weights(
     return list(closeness.values()), findings
 
 
-def sample(info: TensorInfo) -> Array:
-    """Up to ``SAMPLE`` elements of a stored tensor, spread over it, the same ones every time.
+def sample(source: Source) -> Array:
+    """Up to ``SAMPLE`` elements of a tensor, spread over it, the same ones every time.
 
     Dtypes: float64, so that sums over all tensors stay exact enough to tell 0 from small.
     """
-    runs = _stretches(prod(info.shape))
-    return rounded(np.concatenate([_read(info, *run) for run in runs]), FLOAT64)
-
-
-def _sampled(source: Source) -> Array:
-    """``sample`` of a tensor that is read through others."""
     runs = _stretches(source.size)
     taken = [source[start : start + length].copy() for start, length in runs]
     return rounded(np.concatenate(taken), FLOAT64)
 
 
-def _made(model: Input, wanted: InputTensor, info: TensorInfo) -> Source:
+def _source(model: Input, wanted: InputTensor, info: TensorInfo) -> Source:
+    if model.pickled:
+        from rvec_merge.arithmetic.tensors import array_of
+
+        return array_of(_unpickled(info.path)[info.name].reshape(-1))
     return Stored(model, info.name, None, wanted.run).source()
 
 
@@ -164,24 +157,6 @@ def _stretches(count: int) -> list[tuple[int, int]]:
         return [(0, count)]
     length = SAMPLE // RUNS
     return [((count - length) * run // (RUNS - 1), length) for run in range(RUNS)]
-
-
-def _read(info: TensorInfo, start: int, length: int) -> Array:
-    if info.start < 0:
-        from rvec_merge.arithmetic.tensors import array_of
-
-        return array_of(_unpickled(info.path)[info.name].reshape(-1)[start : start + length])
-    size = info.dtype.itemsize
-    if not length:
-        return np.empty(0, info.dtype)
-    with info.path.open("rb") as file:
-        file.seek(info.start + start * size)
-        data = bytearray(file.read(length * size))
-    if len(data) != length * size:
-        raise CheckpointError(
-            f"{info.path.name} ends early.", [f"{info.path}", info.name], "fetch it again."
-        )
-    return np.frombuffer(data, info.dtype)
 
 
 @cache
@@ -196,7 +171,7 @@ def _equal(a: Array | None, b: Array | None) -> bool:
     return a is None or b is None or np.array_equal(a, b)
 
 
-def _closeness(model: Model, donor: _Donor) -> Closeness:
+def _closeness(model: Input, donor: _Donor) -> Closeness:
     def pairs(sums: Mapping[str, _Sums]) -> dict[str, tuple[float, float]]:
         return {name: (each.distance, each.cosine) for name, each in sums.items()}
 
@@ -220,7 +195,7 @@ def _broken(broken: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
 
 
 def _copies(
-    models: Mapping[Reference, Model],
+    models: Mapping[Reference, Input],
     alike: set[tuple[Reference, Reference]],
 ) -> Iterator[Finding]:
     for a, b in sorted(alike, key=str):
@@ -239,7 +214,7 @@ def _copies(
             )
 
 
-def _judge(model: Model, close: Closeness) -> Iterator[Finding]:
+def _judge(model: Input, close: Closeness) -> Iterator[Finding]:
     if model.is_vector:
         if close.cosine > SHARED_COSINE:
             yield Notice(

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import Notice, RvecError, combined
+from rvec_merge.plan.inputs import Input
 from rvec_merge.preflight import configs, tokenizers
-from rvec_merge.preflight.models import Model
 
 LOG = logging.getLogger(__name__)
 
@@ -21,8 +21,7 @@ def check_alike(grpo: Weights, sft: Weights) -> None:
         IncompatibleTensorsError: they differ in what no vector can carry.
     """
     first, other = (
-        Model(cast("Any", c.root), label, c.root, c.tensors, c.config)
-        for label, c in (("grpo", grpo), ("sft", sft))
+        Input(cast("Any", c.root), c.root, c, label) for label, c in (("grpo", grpo), ("sft", sft))
     )
     found = [*tokenizers.compare([first, other])]
     if first.config and other.config and first.config != other.config:

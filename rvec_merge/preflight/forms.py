@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from rvec_merge.arithmetic.dtypes import is_floating_point, is_weight
+from rvec_merge.checkpoint.dequantized import is_scaled
 from rvec_merge.errors import CheckpointError, RvecError, shortened
-from rvec_merge.preflight.models import Model
+from rvec_merge.plan.inputs import Input
 
 # By the names of the tensors that the formats add.
 _FORMATS = (
@@ -28,7 +29,7 @@ _SAVE_INNER = (
 
 
 def why_no_weights(
-    model: Model, *, by_mergekit: bool, dequantize: bool = False
+    model: Input, *, by_mergekit: bool, dequantize: bool = False
 ) -> RvecError | None:
     """The one error that says what an input's tensors are instead of its weights; None if plain.
 
@@ -43,15 +44,16 @@ def why_no_weights(
     )
 
 
-def _quantized(model: Model, dequantize: bool) -> Iterator[RvecError]:
-    if model.compact or (model.scaled and dequantize):
+def _quantized(model: Input, dequantize: bool) -> Iterator[RvecError]:
+    scaled = model.weights is not None and is_scaled(model.weights)
+    if model.compact or (scaled and dequantize):
         return  # a compact vector's deltas are exact, whatever its donors were
     facts = []
     stated = model.config.get("quantization_config")
     if stated is not None:
         kind = stated.get("quant_method", "?") if isinstance(stated, dict) else "?"
         facts.append(f"quant_method: {kind}")
-    if model.scaled:
+    if scaled:
         facts.append("FP8 with scales, one for each tensor, row or block")
     else:
         facts += _quantized_tensors(model)
@@ -60,13 +62,13 @@ def _quantized(model: Model, dequantize: bool) -> Iterator[RvecError]:
             "A model is quantized; its stored numbers are not its weights.",
             [model.name, *facts],
             "use the checkpoint in bfloat16, float16 or float32."
-            if not model.scaled
+            if not scaled
             else "use the checkpoint in bfloat16, or --dequantize, which reads it as float32.",
         )
 
 
-def _quantized_tensors(model: Model) -> Iterator[str]:
-    tensors = (model.tensors or {}).values()
+def _quantized_tensors(model: Input) -> Iterator[str]:
+    tensors = model.tensors.values()
     if any(len(info.shape) > 1 and not is_weight(info.dtype) for info in tensors):
         for form, pattern in _FORMATS:
             added = next((info.name for info in tensors if pattern.search(info.name)), None)
@@ -79,8 +81,8 @@ def _quantized_tensors(model: Model) -> Iterator[str]:
             return
 
 
-def _wrapped(model: Model) -> Iterator[RvecError]:
-    names = list(model.tensors or {})
+def _wrapped(model: Input) -> Iterator[RvecError]:
+    names = list(model.tensors)
     for prefix, wrapper in _WRAPPERS.items():
         # The wrappers of single modules stand in the middle; no model has parts named like those.
         carrying = [n for n in names if n.startswith(prefix) or (prefix[0] == "_" and prefix in n)]
@@ -92,8 +94,8 @@ def _wrapped(model: Model) -> Iterator[RvecError]:
             )
 
 
-def _emptied(model: Model) -> Iterator[RvecError]:
-    tensors = model.tensors or {}
+def _emptied(model: Input) -> Iterator[RvecError]:
+    tensors = model.tensors
     empty = [name for name, info in tensors.items() if info.shape == (0,)]
     if empty and not model.compact:
         yield CheckpointError(

@@ -1,83 +1,51 @@
 """A recipe's inputs, seen without reading weights: folder, config, tensors."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rvec_merge.checkpoint.dequantized import Dequantized, dequantized
-from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_json
+from rvec_merge.checkpoint.model_config import config_of, read_json
 from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
 from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.plan.inputs import read_input
+from rvec_merge.plan.inputs import Input, read_input
 from rvec_merge.plan.local import adapter_here, cached_snapshot, is_path
 from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
 from rvec_merge.recipe.reference import Reference
 
-
-@dataclass(frozen=True)
-class Model:
-    """One input, as far as it can be seen without reading weights.
-
-    Attributes:
-        reference: mergekit's reference to it.
-        label: what errors call it: its role, and its pair where there are several.
-        folder: where its small files (config, tokenizer, card) lie.
-        tensors: every tensor by name, from the headers; None where they are not at hand.
-        config: ``config.json``.
-        compact: it is a compact vector file.
-        pickled: its weights are pickled, and only mergekit can read them.
-        first_files: see ``weight_files.first_files``.
-        scaled: its weights are FP8 with scales, and stand here as the float32 that they mean.
-    """
-
-    reference: Reference
-    label: str
-    folder: Path
-    tensors: Mapping[str, TensorInfo] | None = field(repr=False)
-    config: Mapping[str, Any] = field(repr=False)
-    compact: bool = False
-    pickled: bool = False
-    first_files: tuple[str, ...] = ()
-    scaled: bool = False
-
-    @property
-    def is_vector(self) -> bool:
-        """It is a difference already, not a model."""
-        return self.label.startswith("vector")
-
-    @property
-    def name(self) -> str:
-        """Role and reference."""
-        return f"{self.label} {self.reference}"
-
-
 # Sees an input; None where it cannot without a download.
-Resolver: TypeAlias = Callable[[Reference, str, bool], Model | None]
+Resolver: TypeAlias = Callable[[Reference, str, bool], Input | None]
 
 
-def see_local(reference: Reference, label: str, allow_pickle: bool = False) -> Model | None:
+def see_local(
+    reference: Reference, label: str, allow_pickle: bool = False, *, mapped: bool = False
+) -> Input | None:
     """See an input that lies in a folder, or in the Hub's cache.
+
+    Args:
+        mapped: see ``checkpoint.header.Checkpoint``.
 
     Raises:
         CheckpointError: the folder does not exist or holds no readable checkpoint.
     """
-    path = Path(reference.model.path)
-    if path.is_dir():
-        return _see(reference, label, path, allow_pickle)
-    if is_path(reference.model.path):
+    path, adapter = Path(reference.model.path), reference.lora
+    folder = path if path.is_dir() else cached_snapshot(reference)
+    if folder is None and is_path(reference.model.path):
         raise CheckpointError(
             "A model does not exist.",
             [],
             "correct the path; one that begins with . or / is never a Hub id.",
         )
-    folder = cached_snapshot(reference)
     if folder is None:
         return None
-    if not _has_weights(folder):  # some cached snapshots hold the config alone
-        return Model(reference, label, folder, None, _config(folder))
-    return _see(reference, label, folder, allow_pickle)
+    adapted = adapter is None or is_path(adapter.path) or adapter_here(adapter) is not None
+    # Some cached snapshots hold the config alone.
+    if adapted and (folder == path or _has_weights(folder)):
+        found = read_input(reference, folder, label, allow_pickle=allow_pickle, mapped=mapped)
+    else:
+        found = Input(reference, folder, None, label)
+    _ = found.config  # or an error, of this input
+    return found
 
 
 def labels(config: RecipeConfig) -> dict[Reference, str]:
@@ -100,7 +68,7 @@ def labels(config: RecipeConfig) -> dict[Reference, str]:
 
 def see_models(
     config: RecipeConfig, resolver: Resolver, allow_pickle: bool
-) -> Iterator[Model | Finding]:
+) -> Iterator[Input | Finding]:
     """Every input of a recipe, or what keeps it from being seen."""
     unseen = []
     for reference, label in labels(config).items():
@@ -110,7 +78,7 @@ def see_models(
             facts = [f"{label}: {reference}", *error.facts]
             yield type(error)(error.headline, facts, error.fix)
             continue
-        if model is None or model.tensors is None:
+        if model is None or model.weights is None:
             unseen.append(f"{label}: {reference}")
         if model is not None:
             yield model
@@ -122,46 +90,9 @@ def see_models(
         )
 
 
-def _see(reference: Reference, label: str, folder: Path, allow_pickle: bool) -> Model:
-    if (folder / VECTOR_FILE).is_file():
-        from rvec_merge.vector.read import CompactVector
-
-        vector = CompactVector.open(folder)
-        deltas = {name: _delta_info(vector, name) for name in vector.names}
-        return Model(reference, label, folder, deltas, vector.config, compact=True)
-    checkpoint = Checkpoint.open(folder, allow_pickle=allow_pickle)
-    weights = dequantized(checkpoint)
-    tensors = weights.tensors
-    if reference.lora is not None:
-        if not is_path(reference.lora.path) and adapter_here(reference.lora) is None:
-            return Model(reference, label, folder, None, checkpoint.config)
-        tensors = read_input(reference, folder, allow_pickle=allow_pickle).content.tensors
-    return Model(
-        reference,
-        label,
-        folder,
-        tensors,
-        checkpoint.config,
-        pickled=checkpoint.pickled,
-        scaled=isinstance(weights, Dequantized),
-        first_files=checkpoint.first_files,
-    )
-
-
-def _delta_info(vector: Any, name: str) -> TensorInfo:
-    """A packed tensor under the shape and dtype it unpacks to; the bytes are the packed ones."""
-    tensor, payload = vector.source(name), vector.payloads[name]
-    return TensorInfo(name, tensor.dtype, tensor.shape, payload.path, payload.start, payload.nbytes)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    return read_json(path) if path.is_file() else {}
-
-
 def _has_weights(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir() if path.is_file()}
-    firsts = first_files(names, _config(folder))
+    firsts = first_files(names, config_of(folder))
     if not firsts and VECTOR_FILE in names:
         return any(folder.glob("vector*.safetensors"))
     if not firsts or not is_index(firsts[0]):

@@ -17,8 +17,8 @@ from rvec_merge.arithmetic.dtypes import (
 )
 from rvec_merge.checkpoint.dtypes import dtype_named
 from rvec_merge.errors import Finding, RecipeError
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.resolved import ResolvedTensor
-from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Row
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
 from rvec_merge.recipe.config import METHOD, RecipeConfig
@@ -73,7 +73,7 @@ def check_filters(config: RecipeConfig, resolved: Sequence[ResolvedTensor]) -> I
 
 def measure(
     config: RecipeConfig,
-    models: Mapping[Reference, Model],
+    models: Mapping[Reference, Input],
     resolved: Sequence[ResolvedTensor],
     rows: Sequence[Row],
 ) -> PlanFacts:
@@ -128,7 +128,7 @@ def _options(resolved: Sequence[ResolvedTensor]) -> Iterator[str]:
     yield from (f"control {control}" for control in controls)
 
 
-def _speed(models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]) -> float:
+def _speed(models: Mapping[Reference, Input], resolved: Sequence[ResolvedTensor]) -> float:
     """Elements per second of this plan's arithmetic, on one thread."""
     from rvec_merge.arithmetic.loop import BlockLoop
     from rvec_merge.arithmetic.threads import one_thread_each
@@ -137,7 +137,7 @@ def _speed(models: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
     tensor = max(resolved, key=lambda t: t.parameters["density"] < 1)
     stored = {}
     for reference, wanted in tensor.inputs.items():
-        info = wanted.find(models[reference].tensors or {})
+        info = wanted.find(models[reference].tensors)
         known = info is not None and is_weight(info.dtype)
         stored[reference] = np.ones(_PROBE, info.dtype if info is not None and known else FLOAT32)
     made = deltas(tensor.name, stored, tensor.target, tensor.parameters)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rvec_merge.checkpoint.header import read_json
+from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import Notice, RvecError
-from rvec_merge.preflight.models import Model
+from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.config import METHOD, RecipeConfig
 from rvec_merge.recipe.reference import Reference
 
@@ -28,7 +28,7 @@ _STAMPS = {"transformers_version", "_from_model_config"}
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Notice]:
+def check(config: RecipeConfig, models: Mapping[Reference, Input]) -> Iterator[Notice]:
     """Tokenizers, chat templates and generation configs of donors that differ from the target's."""
     lines = differences(models) if config.merge_method == METHOD else []
     if lines:
@@ -40,7 +40,7 @@ def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[N
         )
 
 
-def differences(models: Mapping[Reference, Model]) -> list[str]:
+def differences(models: Mapping[Reference, Input]) -> list[str]:
     """What differs, in a line each: ``grpo: generation_config.temperature 0.6, target (none)``."""
     target = next((m for m in models.values() if m.label == "target"), None)
     if target is None:
@@ -60,7 +60,7 @@ def differences(models: Mapping[Reference, Model]) -> list[str]:
     return lines
 
 
-def _prompting(model: Model) -> dict[str, Any]:
+def _prompting(model: Input) -> dict[str, Any]:
     """What decides how a model is prompted, beside its vocabulary; what is unset is left out."""
     settings = _read(model.folder / "tokenizer_config.json")
     generation = _read(model.folder / "generation_config.json")

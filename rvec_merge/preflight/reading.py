@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from rvec_merge.checkpoint.header import TensorInfo
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.resolved import ResolvedTensor
-from rvec_merge.preflight.models import Model
 from rvec_merge.recipe.reference import Reference
 
 # One tensor: where each input has it; None where it lacks it.
@@ -27,7 +27,7 @@ class Reading:
     read: Mapping[Reference, set[str]]
 
 
-def reading(known: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]) -> Reading:
+def reading(known: Mapping[Reference, Input], resolved: Sequence[ResolvedTensor]) -> Reading:
     """What is read for a plan."""
     rows = list(_rows(known, resolved))
     read: dict[Reference, set[str]] = {reference: set() for reference in known}
@@ -42,8 +42,8 @@ def reading(known: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
     return Reading(rows, read)
 
 
-def _rows(known: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]) -> Iterator[Row]:
-    tensors = {reference: model.tensors or {} for reference, model in known.items()}
+def _rows(known: Mapping[Reference, Input], resolved: Sequence[ResolvedTensor]) -> Iterator[Row]:
+    tensors = {reference: model.tensors for reference, model in known.items()}
     for tensor in resolved:
         direct: dict[Reference, TensorInfo | None] = {}
         parts: dict[Reference, Sequence[str]] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvec_merge.errors import Finding, Notice, OutputError, Problems, RvecError, combined
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.merge_plan import resolve, why_by_mergekit
 from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import (
@@ -18,7 +19,7 @@ from rvec_merge.preflight import (
     tensors,
     tokenizers,
 )
-from rvec_merge.preflight.models import Model, Resolver, see_local, see_models
+from rvec_merge.preflight.models import Resolver, see_local, see_models
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
 
@@ -35,11 +36,16 @@ class PreflightReport:
         facts: sizes and times of the plan; None where there is none.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[Input, ...]
     errors: tuple[RvecError, ...]
     warnings: tuple[Notice, ...]
     tensors: tuple[ResolvedTensor, ...]
     facts: plan.PlanFacts | None
+
+    @property
+    def inputs(self) -> dict[Reference, Input]:
+        """The models by reference."""
+        return {model.reference: model for model in self.models}
 
     def raise_errors(self) -> None:
         """Raise what stands in the way, if anything does; several errors as one that lists them."""
@@ -68,14 +74,14 @@ def examine(
         resolver: how an input is seen; None from it leaves that input unchecked, with a warning.
         stock: it is mergekit that merges, by a plan of its own.
     """
-    models: dict[Reference, Model] = {}
+    models: dict[Reference, Input] = {}
     findings: list[Finding] = []
     for seen in see_models(recipe.config, resolver, allow_pickle):
-        if isinstance(seen, Model):
+        if isinstance(seen, Input):
             models[seen.reference] = seen
         else:
             findings.append(seen)
-    visible = {reference: m for reference, m in models.items() if m.tensors is not None}
+    visible = {reference: m for reference, m in models.items() if m.weights is not None}
     by_mergekit = stock or why_by_mergekit(recipe, visible) is not None
     odd = {
         reference: error
@@ -124,7 +130,7 @@ def examine(
 
 def _output_findings(
     out: Path,
-    models: Mapping[Reference, Model],
+    models: Mapping[Reference, Input],
     facts: plan.PlanFacts | None,
     overwrite: bool,
 ) -> Iterator[Finding]:

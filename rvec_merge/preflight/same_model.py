@@ -8,14 +8,14 @@ from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import Finding, Notice, RecipeError
 from rvec_merge.files.hashes import known_sha256
 from rvec_merge.files.marks import EXTRACTION_FILE
-from rvec_merge.preflight.models import Model
+from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
 from rvec_merge.recipe.reference import Reference
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Finding]:
+def check(config: RecipeConfig, models: Mapping[Reference, Input]) -> Iterator[Finding]:
     """One checkpoint under two names, the target among the donors, a vector in a model's place."""
     if config.merge_method != METHOD:
         return
@@ -75,7 +75,7 @@ def clash_error(
     )
 
 
-def same(a: Any, b: Any, models: Mapping[Reference, Model]) -> str:
+def same(a: Any, b: Any, models: Mapping[Reference, Input]) -> str:
     """Why two references are one checkpoint; '' if nothing shows that they are."""
     if a == b:
         return f"both are {b}"
@@ -107,9 +107,9 @@ def _known_hash(file: TensorInfo) -> str | None:
     return lines[1] if len(lines) > 1 and _SHA256.fullmatch(lines[1]) else None
 
 
-def _files(model: Model) -> dict[str, TensorInfo]:
+def _files(model: Input) -> dict[str, TensorInfo]:
     """One tensor of each weight file."""
-    return {info.sha256 or info.path.name: info for info in (model.tensors or {}).values()}
+    return {info.sha256 or info.path.name: info for info in model.tensors.values()}
 
 
 def _same_file(a: TensorInfo, b: TensorInfo) -> bool:

@@ -13,9 +13,9 @@ from rvec_merge.errors import (
     shortened,
 )
 from rvec_merge.plan.by_names import is_constant
+from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight import complete
-from rvec_merge.preflight.models import Model
 from rvec_merge.preflight.reading import Reading, Row
 from rvec_merge.preflight.scales import place
 from rvec_merge.recipe.config import RecipeConfig
@@ -26,7 +26,7 @@ HEAD = "lm_head.weight"
 
 def check(
     config: RecipeConfig,
-    models: Mapping[Reference, Model],
+    models: Mapping[Reference, Input],
     resolved: Sequence[ResolvedTensor],
     found: Reading,
     by_mergekit: bool,
@@ -36,7 +36,7 @@ def check(
     Args:
         by_mergekit: it was mergekit that planned, and its definitions may leave something out.
     """
-    known = {ref: model for ref, model in models.items() if model.tensors is not None}
+    known = {ref: model for ref, model in models.items() if model.weights is not None}
     yield from _check_ties(known)
     if not known:
         return
@@ -56,7 +56,7 @@ def check(
 
 
 def _renamed(
-    known: Mapping[Reference, Model], resolved: Sequence[ResolvedTensor]
+    known: Mapping[Reference, Input], resolved: Sequence[ResolvedTensor]
 ) -> Iterator[Notice]:
     """Inputs that have the target's tensors under other names, or in another form."""
     target = next(iter(known.values())).tensors or {}
@@ -88,10 +88,10 @@ def _renamed(
 
 
 def _by_name(
-    known: Mapping[Reference, Model], read: Mapping[Reference, Collection[str]]
+    known: Mapping[Reference, Input], read: Mapping[Reference, Collection[str]]
 ) -> list[Row]:
     """What any input stores and no plan reads, the constants aside."""
-    stored = {reference: model.tensors or {} for reference, model in known.items()}
+    stored = {reference: model.tensors for reference, model in known.items()}
     names = {
         name: None
         for reference, tensors in stored.items()
@@ -129,7 +129,7 @@ def differ_in_rows(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 def _check_missing(
-    rows: Sequence[Row], known: Mapping[Reference, Model], sliced: bool
+    rows: Sequence[Row], known: Mapping[Reference, Input], sliced: bool
 ) -> Iterator[Finding]:
     lines, nowhere = [], []
     for name, found in rows:
@@ -163,7 +163,7 @@ def _check_missing(
 
 
 def _check_shapes(
-    rows: Sequence[Row], known: Mapping[Reference, Model], aligned: bool
+    rows: Sequence[Row], known: Mapping[Reference, Input], aligned: bool
 ) -> Iterator[Finding]:
     first = next(iter(known))
     for other in list(known)[1:]:
@@ -178,19 +178,19 @@ def _check_shapes(
             yield shape_error(known[first].name, known[other].name, differing, len(rows))
 
 
-def _needs_head(model: Model) -> bool:
+def _needs_head(model: Input) -> bool:
     """Whether a model that writes text stores nothing that could be its output head."""
     named = str(model.config.get("architectures"))
     heads = ("head", "embed_out", "output", "decoder", "proj")
-    outside = (name for name in model.tensors or {} if not place(name)[0].isdigit())
+    outside = (name for name in model.tensors if not place(name)[0].isdigit())
     return "ForCausalLM" in named and not any(h in n for n in outside for h in heads)
 
 
-def _check_ties(known: Mapping[Reference, Model]) -> Iterator[Finding]:
+def _check_ties(known: Mapping[Reference, Input]) -> Iterator[Finding]:
     stored = {
         reference
         for reference, model in known.items()
-        if any(name.endswith(HEAD) and bare(name) == HEAD for name in model.tensors or {})
+        if any(name.endswith(HEAD) and bare(name) == HEAD for name in model.tensors)
     }
     stated = {m.config.get("tie_word_embeddings") for m in known.values()}
     if len(stated) == 1 and len(stored) == len(known):

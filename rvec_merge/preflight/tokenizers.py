@@ -12,7 +12,7 @@ from rvec_merge.checkpoint.vocabulary import (
     shared_ids,
 )
 from rvec_merge.errors import CheckpointError, Finding, IncompatibleTensorsError, Notice, RvecError
-from rvec_merge.preflight.models import Model
+from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.config import METHOD, RecipeConfig
 from rvec_merge.recipe.reference import Reference
 
@@ -20,7 +20,7 @@ _EXAMPLES = 3
 _OTHERS = ("vocab.txt", "*.model", "*.tiktoken", "tekken.json")  # not compared
 
 
-def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Finding]:
+def check(config: RecipeConfig, models: Mapping[Reference, Input]) -> Iterator[Finding]:
     """Compare every model's token ids with the target's, from its files alone.
 
     With a ``tokenizer`` in the recipe rows are moved, or left out, by each model's own.
@@ -33,7 +33,7 @@ def check(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[F
     yield from compare(models.values())
 
 
-def compare(models: Iterable[Model]) -> Iterator[Finding]:
+def compare(models: Iterable[Input]) -> Iterator[Finding]:
     """Compare the token ids of the first model with the others'."""
     candidates = [m for m in models if not m.is_vector or _files(m)]
     if len(candidates) < 2 or not any(map(_files, candidates)):
@@ -59,7 +59,7 @@ def compare(models: Iterable[Model]) -> Iterator[Finding]:
         )
 
 
-def _left_out(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterator[Notice]:
+def _left_out(config: RecipeConfig, models: Mapping[Reference, Input]) -> Iterator[Notice]:
     """What becomes of rows that are not every input's, where nothing is moved."""
     folders = {model.folder: model for r, model in models.items() if r != config.target}
     target = models.get(config.target)
@@ -81,7 +81,7 @@ def _left_out(config: RecipeConfig, models: Mapping[Reference, Model]) -> Iterat
         )
 
 
-def _without(models: Iterable[Model]) -> Iterator[CheckpointError]:
+def _without(models: Iterable[Input]) -> Iterator[CheckpointError]:
     """Of a model that has none, transformers makes an empty one: no row would be the model's."""
     lacking = [
         model.name
@@ -97,7 +97,7 @@ def _without(models: Iterable[Model]) -> Iterator[CheckpointError]:
         )
 
 
-def _compare(first: Model, other: Model, a: Vocabulary, b: Vocabulary) -> Iterator[Finding]:
+def _compare(first: Input, other: Input, a: Vocabulary, b: Vocabulary) -> Iterator[Finding]:
     lines = []
     kinds = (
         ("tokens", a.tokens, b.tokens),
@@ -143,11 +143,11 @@ def _id(tokens: Mapping[str, int], token: str) -> str:
     return str(tokens.get(token, "(none)"))
 
 
-def _files(model: Model) -> list[Path]:
+def _files(model: Input) -> list[Path]:
     return [path for name in FILES if (path := model.folder / name).is_file()]
 
 
-def _same_bytes(a: Model, b: Model) -> bool:
+def _same_bytes(a: Input, b: Input) -> bool:
     """Whether both have the same tokenizer file, byte for byte; the usual case, and a cheap one."""
     for name in FILES:
         mine, theirs = a.folder / name, b.folder / name

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from rvec_merge.checkpoint.card import CARD
-from rvec_merge.checkpoint.header import read_json
+from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError, RvecError
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.layout import RECIPE, TAGS, Kind, KindName

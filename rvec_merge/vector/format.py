@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from rvec_merge.arithmetic.dtypes import FLOAT32, FLOAT64
-from rvec_merge.checkpoint.header import read_json
+from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError
 from rvec_merge.files.marks import VECTOR_FILE
 

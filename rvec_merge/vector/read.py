@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from rvec_merge.arithmetic.dtypes import Array
-from rvec_merge.checkpoint.header import TensorInfo, read_header, read_json
+from rvec_merge.checkpoint.header import TensorInfo, read_header
+from rvec_merge.checkpoint.model_config import config_of
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, why
 from rvec_merge.files.marks import VECTOR_FILE
@@ -240,8 +241,7 @@ class CompactVector:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The ``config.json`` beside the vector; empty if there is none."""
-        path = self.root / "config.json"
-        return read_json(path) if path.is_file() else {}
+        return config_of(self.root)
 
     def verify(self) -> None:
         """Compare every payload, byte for byte, with what the head says of it.

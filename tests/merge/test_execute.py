@@ -34,7 +34,7 @@ def save(folder: Path, tensors: dict[str, torch.Tensor]) -> Input:
 
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors")
-    return Input(folder.name, Checkpoint.open(folder))
+    return Input(folder.name, folder, Checkpoint.open(folder))
 
 
 def plan(root: Path, triples: dict[str, tuple[torch.Tensor, ...]], dtype, **shared) -> MergePlan:

@@ -184,7 +184,7 @@ def test_a_sample_is_spread_over_the_whole_tensor(tmp_path: Path) -> None:
 
     values = torch.arange(3 * SAMPLE + 7, dtype=torch.float32)
     save_file({"a": values}, tmp_path / "model.safetensors")
-    got = sample(Checkpoint.open(tmp_path).tensors["a"])
+    got = sample(Checkpoint.open(tmp_path).source("a"))
     assert len(got) == len(set(got.tolist())) == SAMPLE
     assert (got[0], got[-1]) == (0, float(values[-1]))
     gaps = (got[1:] - got[:-1] != 1).sum()
