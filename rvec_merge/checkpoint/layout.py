@@ -86,15 +86,14 @@ def lay_out(tensors: Sequence[Written], shard_size: int) -> list[Shard]:
     return [_shard(name, group) for name, group in zip(names, groups, strict=True)]
 
 
-def write_index(folder: Path, tensors: Sequence[Written], shards: Sequence[Shard]) -> None:
-    """Write the index that sharded checkpoints have; nothing for a single file."""
-    if len(shards) == 1:
-        return
-    content = {
-        "metadata": {"total_size": sum(tensor.nbytes for tensor in tensors)},
-        "weight_map": {name: shard.name for shard in shards for name in shard.offsets},
-    }
-    (folder / INDEX).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def write_index(folder: Path, files: Mapping[str, str], total_size: int) -> None:
+    """Write the index that says which file holds which tensor.
+
+    Args:
+        total_size: bytes of all tensors.
+    """
+    index = {"metadata": {"total_size": total_size}, "weight_map": files}
+    (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def _shard(name: str, tensors: Sequence[Written]) -> Shard:

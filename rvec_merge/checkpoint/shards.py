@@ -7,7 +7,6 @@ from typing import Any
 
 from rvec_merge.arithmetic.dtypes import DType
 from rvec_merge.checkpoint.dtypes import CODES
-from rvec_merge.checkpoint.weight_files import INDEX
 
 _WIDEST = 10**15  # bytes; no offset has more digits
 _COPY = 1 << 22  # bytes
@@ -80,16 +79,6 @@ class ShardWriter:
         path = self._folder / f"{self._stem}-{len(self._shards) + 1:05d}.part"
         self._shards.append(_Shard(path, -(-(8 + room) // 8) * 8))
         return self._shards[-1]
-
-
-def write_index(folder: Path, files: Mapping[str, str], total_size: int) -> None:
-    """Write the index that says which file holds which tensor.
-
-    Args:
-        total_size: bytes of all tensors.
-    """
-    index = {"metadata": {"total_size": total_size}, "weight_map": files}
-    (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 class _Shard:

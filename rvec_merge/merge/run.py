@@ -140,7 +140,9 @@ def _streamed(
             workers=settings.workers,
             progress=watcher.advance,
         )
-        write_index(folder, plan.tensors, shards)
+        if len(shards) > 1:
+            files = {name: shard.name for shard in shards for name in shard.offsets}
+            write_index(folder, files, plan.nbytes)
         check_written(folder, plan.wanted)
         write_card(recipe, out.name, effect, folder)
         provenance = record(

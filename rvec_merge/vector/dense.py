@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from rvec_merge.arithmetic.dtypes import BFLOAT16, FLOAT32, FLOAT64, Array, DType, rounded
+from rvec_merge.checkpoint.layout import write_index
 from rvec_merge.checkpoint.model_config import read_json
-from rvec_merge.checkpoint.shards import ShardWriter, write_index
+from rvec_merge.checkpoint.shards import ShardWriter
 from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows

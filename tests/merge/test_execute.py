@@ -69,7 +69,9 @@ def run(root: Path, made: MergePlan, shard_size=0, workers=2):
     out.mkdir()
     shards = lay_out(made.tensors, shard_size)
     effect = engine.execute(made, shards, out, device=CPU, workers=workers)
-    write_index(out, made.tensors, shards)
+    if len(shards) > 1:
+        files = {name: shard.name for shard in shards for name in shard.offsets}
+        write_index(out, files, made.nbytes)
     return load_tensors(out), effect
 
 

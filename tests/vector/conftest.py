@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rvec_merge.checkpoint.shards import write_index
+from rvec_merge.checkpoint.layout import write_index
 from rvec_merge.vector.codec import BLOCK
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors

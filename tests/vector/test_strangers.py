@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.checkpoint.shards import write_index
+from rvec_merge.checkpoint.layout import write_index
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
 from rvec_merge.vector.read import CompactVector
