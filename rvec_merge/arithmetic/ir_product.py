@@ -1,5 +1,6 @@
-"""A product of two factors, element by element, as LLVM's instructions."""
+"""A product of two factors, some rows and columns at a time, as LLVM's instructions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ from rvec_merge.arithmetic.ir import loop
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE, _POINTER = ir.FloatType(), ir.DoubleType(), ir.PointerType()
-_AT_ONCE = 5  # of the rank, for each time that a sum is read and written
-_TILE = 512  # columns whose sums stay in the first cache while the rank is walked
+# Rows and columns whose sums are kept in registers while the rank is walked: twelve of a processor
+# with sixteen of 256 bits, and six of one with 512 bits.
+_ROWS, _LANES = 6, 8
 
 
 @dataclass(frozen=True)
@@ -29,78 +31,92 @@ def product_module(product: Product) -> str:
     """The text of a module with one function, ``kernel``.
 
     It takes ``left`` (rows, rank), ``right`` (rank, columns) and ``out`` (rows, columns), the first
-    two in float64, then rows, columns and rank, at least 1, and the scale; it returns 0. Each
-    element is summed in float64 over the rank, in ascending order.
+    two in float64, then the scale, rows, columns and rank, at least 1; it returns 0. Each element
+    is summed in float64 over the rank, in ascending order.
     """
     module = ir.Module("rvec_merge")
     kinds = [_POINTER, _POINTER, _POINTER, _DOUBLE, _I64, _I64, _I64]
     function = ir.Function(module, ir.FunctionType(_I32, kinds), "kernel")
-    left, right, out, scale, rows, columns, rank = function.args
     for argument in function.args[:3]:
         argument.add_attribute("noalias")
     b = ir.IRBuilder(function.append_basic_block())
-    sums = b.alloca(_DOUBLE, _I64(_TILE))
-    flags = () if product.wide else ("contract",)
-
-    def tile(number: Any) -> list[Any]:
-        low = b.mul(number, _I64(_TILE))
-        left_over = b.sub(columns, low)
-        width = b.select(b.icmp_signed("<", left_over, _I64(_TILE)), left_over, _I64(_TILE))
-
-        def row(i: Any) -> list[Any]:
-            own = b.mul(i, rank)
-
-            def term(k: Any) -> tuple[Any, Any]:
-                factor = b.load(_at(b, left, b.add(own, k)), typ=_DOUBLE)
-                return factor, b.add(b.mul(k, columns), low)
-
-            first, start = term(_I64(0))
-
-            def begin(j: Any) -> list[Any]:
-                value = b.load(_at(b, right, b.add(start, j)), typ=_DOUBLE)
-                b.store(b.fmul(first, value), _at(b, sums, j))
-                return []
-
-            loop(b, width, [], begin)
-
-            def further(k: Any, count: int) -> list[Any]:
-                terms = [term(b.add(k, _I64(n))) for n in range(count)]
-
-                def add(j: Any) -> list[Any]:
-                    total = b.load(_at(b, sums, j), typ=_DOUBLE)
-                    for factor, place in terms:
-                        value = b.load(_at(b, right, b.add(place, j)), typ=_DOUBLE)
-                        more = b.fmul(factor, value, flags=flags)
-                        total = b.fadd(total, more, flags=flags)
-                    b.store(total, _at(b, sums, j))
-                    return []
-
-                return loop(b, width, [], add)
-
-            groups = b.sdiv(b.sub(rank, _I64(1)), _I64(_AT_ONCE))
-            loop(
-                b, groups, [], lambda g: further(b.add(b.mul(g, _I64(_AT_ONCE)), _I64(1)), _AT_ONCE)
-            )
-            done = b.add(b.mul(groups, _I64(_AT_ONCE)), _I64(1))
-            loop(b, b.sub(rank, done), [], lambda k: further(b.add(k, done), 1))
-            begun = b.add(b.mul(i, columns), low)
-
-            def end(j: Any) -> list[Any]:
-                value = b.fmul(b.load(_at(b, sums, j), typ=_DOUBLE), scale)
-                kind = _DOUBLE if product.wide else _FLOAT
-                rounded = value if product.wide else b.fptrunc(value, _FLOAT)
-                b.store(rounded, b.gep(out, [b.add(begun, j)], source_etype=kind))
-                return []
-
-            return loop(b, width, [], end)
-
-        return loop(b, rows, [], row)
-
-    tiles = b.sdiv(b.add(columns, _I64(_TILE - 1)), _I64(_TILE))
-    loop(b, tiles, [], tile)
+    kernel = _Kernel(b, product.wide, *function.args)
+    groups = b.sdiv(kernel.rows, _I64(_ROWS))
+    loop(b, groups, [], lambda g: kernel.rows_from(b.mul(g, _I64(_ROWS)), _ROWS))
+    done = b.mul(groups, _I64(_ROWS))
+    loop(b, b.sub(kernel.rows, done), [], lambda i: kernel.rows_from(b.add(done, i), 1))
     b.ret(_I32(0))
     return str(module)
 
 
-def _at(b: Any, pointer: Any, index: Any) -> Any:
-    return b.gep(pointer, [index], inbounds=True, source_etype=_DOUBLE)
+@dataclass(frozen=True)
+class _Kernel:
+    """Writes the instructions; the fields are what it writes with, and the function's arguments."""
+
+    b: Any
+    wide: bool
+    left: Any
+    right: Any
+    out: Any
+    scale: Any
+    rows: Any
+    columns: Any
+    rank: Any
+
+    def rows_from(self, first: Any, count: int) -> list[Any]:
+        """All columns of ``count`` rows."""
+        b = self.b
+        strips = b.sdiv(self.columns, _I64(_LANES))
+        loop(b, strips, [], lambda s: self._tile(first, count, b.mul(s, _I64(_LANES)), _LANES))
+        done = b.mul(strips, _I64(_LANES))
+        rest = b.sub(self.columns, done)
+        return loop(b, rest, [], lambda j: self._tile(first, count, b.add(done, j), 1))
+
+    def _tile(self, first: Any, count: int, column: Any, lanes: int) -> list[Any]:
+        b = self.b
+        flags = () if self.wide else ("contract",)
+        rows = [b.add(first, _I64(n)) for n in range(count)]
+
+        def terms(k: Any) -> tuple[Any, Sequence[Any]]:
+            place = b.add(b.mul(k, self.columns), column)
+            values = b.load(self._at(self.right, place), align=8, typ=_kind(_DOUBLE, lanes))
+            factors = [
+                b.load(self._at(self.left, b.add(b.mul(i, self.rank), k)), align=8, typ=_DOUBLE)
+                for i in rows
+            ]
+            return values, [self._spread(factor, lanes) for factor in factors]
+
+        values, factors = terms(_I64(0))
+        begun = [b.fmul(factor, values) for factor in factors]
+
+        def add(k: Any, *sums: Any) -> list[Any]:
+            values, factors = terms(b.add(k, _I64(1)))
+            more = [b.fmul(factor, values, flags=flags) for factor in factors]
+            return [b.fadd(s, m, flags=flags) for s, m in zip(sums, more, strict=True)]
+
+        sums = loop(b, b.sub(self.rank, _I64(1)), begun, add)
+        scale = self._spread(self.scale, lanes)
+        kind = _DOUBLE if self.wide else _FLOAT
+        for row, total in zip(rows, sums, strict=True):
+            value = b.fmul(total, scale)
+            value = value if self.wide else b.fptrunc(value, _kind(_FLOAT, lanes))
+            place = b.add(b.mul(row, self.columns), column)
+            pointer = b.gep(self.out, [place], inbounds=True, source_etype=kind)
+            b.store(value, pointer, align=8 if self.wide else 4)
+        return []
+
+    def _at(self, pointer: Any, index: Any) -> Any:
+        return self.b.gep(pointer, [index], inbounds=True, source_etype=_DOUBLE)
+
+    def _spread(self, value: Any, lanes: int) -> Any:
+        """A value in every lane."""
+        if lanes == 1:
+            return value
+        vector = ir.VectorType(_DOUBLE, lanes)
+        one = self.b.insert_element(ir.Constant(vector, ir.Undefined), value, _I32(0))
+        mask = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
+        return self.b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
+
+
+def _kind(kind: Any, lanes: int) -> Any:
+    return kind if lanes == 1 else ir.VectorType(kind, lanes)

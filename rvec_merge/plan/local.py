@@ -31,10 +31,10 @@ def cached_snapshot(reference: Reference) -> Path | None:
 
 def adapter_here(adapter: Place) -> Path | None:
     """The folder of an adapter, on this machine or in the Hub's cache; None if it is not whole."""
-    from huggingface_hub import try_to_load_from_cache
-
     if is_path(adapter.path):
         return Path(adapter.path) if Path(adapter.path).is_dir() else None
+    from huggingface_hub import try_to_load_from_cache
+
     found = try_to_load_from_cache(adapter.path, ADAPTER_FILE, revision=adapter.revision)
     folder = Path(found).parent if isinstance(found, str) else None
     return folder if folder is not None and any(folder.glob("adapter_model.*")) else None

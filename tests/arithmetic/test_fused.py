@@ -176,8 +176,8 @@ def test_a_nan_with_every_bit_set_is_seen():
         assert not run(merge_block, target, [], [], torch.empty(1, dtype=torch.bfloat16))
 
 
-@pytest.mark.parametrize("rank", [1, 2, 16])
-@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 513), (2, 1536)])
+@pytest.mark.parametrize("rank", [1, 2, 7, 16])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 513), (2, 1536), (13, 9), (6, 8)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_product_is_summed_in_order_and_rounded_once(shape, rank, dtype):
     generator = np.random.default_rng(rank)

@@ -54,6 +54,31 @@ def test_merge_verify_extract_and_inspect_load_no_torch(tmp_path: Path) -> None:
     loads_nothing("extract", "--vector", tmp_path / "vector", "--format", "dense", tmp_path / "d")
 
 
+def test_adapters_load_no_torch(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    family = Path(__file__).parents[2] / "demo/family"
+    for role in ("sft", "grpo"):
+        base = AutoModelForCausalLM.from_pretrained(family / "target")
+        model = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"]))
+        for factor in (p for n, p in model.named_parameters() if "lora_B" in n):
+            factor.data.fill_(0.01 if role == "sft" else 0.02)
+        model.save_pretrained(tmp_path / role)
+    recipe = tmp_path / "recipe.yaml"
+    donors = (
+        f"  - {{model: {tmp_path / r}, parameters: {{role: {r}}}}}\n" for r in ("grpo", "sft")
+    )
+    recipe.write_text(
+        f"merge_method: reasoning_vector\nbase_model: {family / 'target'}\nmodels:\n"
+        + "".join(donors)
+        + "parameters: {scale: 1.0}\nout_dtype: bfloat16\n"
+    )
+    loads_nothing("check", recipe)
+    loads_nothing("merge", recipe, tmp_path / "out")
+    loads_nothing("verify", tmp_path / "out")
+
+
 def test_every_verb_has_help():
     for verb in cli.VERBS:
         result = CliRunner().invoke(cli.rvec, [verb, "--help"])
