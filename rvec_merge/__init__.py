@@ -5,13 +5,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
-
 # Whoever checks a stock mergekit run while it plans. Here, because no room may name one above it.
 STOCK_CHECKS = "rvec_merge.preflight.stock"
 
 # Public name -> module, resolved on first use (PEP 562): importing this package imports nothing.
 _PUBLIC = {
+    "__version__": "rvec_merge.version",
     "RvecError": "rvec_merge.errors",
     "RunSettings": "rvec_merge.experiment.settings",
     "Settings": "rvec_merge.merge.settings",
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from rvec_merge.merge.settings import Settings
     from rvec_merge.mergekit_plugin.method import reasoning_vector
     from rvec_merge.recipe.read import read_recipe
+    from rvec_merge.version import __version__
 
 
 class _Verb(ModuleType):

@@ -14,9 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rvec_merge import __version__
 from rvec_merge.errors import EnvironmentProblem
 from rvec_merge.mergekit_plugin import visibility
+from rvec_merge.version import __version__
 
 PACKAGES = (
     "torch",

@@ -100,3 +100,10 @@ def test_a_package_is_imported_in_its_rooms_alone(package: str, rooms: set[str])
         if re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert found == rooms
+
+
+def test_no_room_needs_the_packages_face() -> None:
+    """But for the name of the checks of a stock run, which stand above the plugin's room."""
+    pattern = re.compile(r"^\s*(?:from rvec_merge import|import rvec_merge$)", re.MULTILINE)
+    found = {n for n, path in modules().items() if n and pattern.search(path.read_text("utf-8"))}
+    assert found == {"mergekit_plugin.stock_run"}

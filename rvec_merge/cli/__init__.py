@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from rvec_merge import __version__
 from rvec_merge.cli.echo import echo
 from rvec_merge.declare import Misuse
 from rvec_merge.errors import RvecError, system_error
+from rvec_merge.version import __version__
 
 # The order is the order of `rvec --help`: look, merge, measure, share.
 VERBS = (

@@ -9,12 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rvec_merge import __version__
 from rvec_merge.hub.bounded import guard_client
 from rvec_merge.hub.errors import OFFLINE, HubError, Unreachable, not_cached
 from rvec_merge.hub.explained import explained
 from rvec_merge.hub.listing import RemoteFile, by_links, keep, listed, recall
 from rvec_merge.hub.references import COMMIT, HubReference
+from rvec_merge.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rvec_merge import __version__
 from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError
@@ -15,6 +14,7 @@ from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.vector.provenance import describe
+from rvec_merge.version import __version__
 
 
 class _Strict(BaseModel):

@@ -5,10 +5,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import rvec_merge
 from rvec_merge.errors import RvecError
 
-_PACKAGE = Path(rvec_merge.__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parent.parent
 FAMILY = "demo/family"  # the embedded family, as bundled recipes name it
 
 

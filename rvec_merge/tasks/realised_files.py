@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rvec_merge import __version__
 from rvec_merge.errors import OutputError
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.files.names import write_below
@@ -13,6 +12,7 @@ from rvec_merge.tasks.foreign import foreign_task
 from rvec_merge.tasks.local_data import SWITCH, digest
 from rvec_merge.tasks.perturb.spec import GENERATOR_VERSION
 from rvec_merge.tasks.variants import Variant, load_variant
+from rvec_merge.version import __version__
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rvec_merge import __version__
 from rvec_merge.checkpoint.card import read_metadata
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.files.hashes import file_sha256, known_sha256
 from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.vector.format import DonorFile, DonorRecord, DonorRole
 from rvec_merge.vector.output import write_text
+from rvec_merge.version import __version__
 
 CREATED_BY = f"rvec-merge {__version__}"
 
