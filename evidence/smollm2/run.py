@@ -53,7 +53,7 @@ def main() -> None:
         _run("rvec", "merge", recipe, str(HOME / "merged"))
     _run("rvec", "verify", str(HOME / "merged"))
     if not (HOME / "stock").is_dir():
-        _run("mergekit-yaml", recipe, str(HOME / "stock"))
+        _stock(recipe)
     if not (HOME / "vector").is_dir():
         _run("rvec", "extract", recipe, str(HOME / "vector"))
     name = "quick" if options.quick else "full" if options.full else "cpu"
@@ -62,6 +62,16 @@ def main() -> None:
     _run("rvec", "experiment", plan, "-o", results, *backend, *changed)
     _run("rvec", "report", results)
     _run("rvec", "card", results, str(HOME / "merged"))
+
+
+def _stock(recipe: str) -> None:
+    """By stock mergekit, which writes the adapted donors beside the output, and no output whole."""
+    partial, donors = HOME / "stock.partial", HOME / "adapted"
+    for leftover in (partial, donors):
+        shutil.rmtree(leftover, ignore_errors=True)
+    _run("mergekit-yaml", recipe, str(partial), "--lora-merge-cache", str(donors))
+    shutil.rmtree(donors)
+    partial.rename(HOME / "stock")
 
 
 def _run(*command: str) -> None:
