@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from rvec_merge.cli.echo import echo
+from rvec_merge.cli.unknown import explained
 from rvec_merge.declare import Misuse
 from rvec_merge.errors import RvecError, system_error
 from rvec_merge.version import __version__
@@ -50,6 +51,8 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader of our output has left; click ends in silence
+        except click.NoSuchOption as error:
+            raise explained(error) from None
         except Misuse as error:
             raise click.UsageError(str(error)) from None
         except OSError as error:

@@ -12,12 +12,12 @@ from rich.text import Text
 from rvec_merge.api.merging import Check
 from rvec_merge.cli.console import PlainConsole
 from rvec_merge.cli.echo import echo
-from rvec_merge.cli.sizes import size_text
 from rvec_merge.errors import told
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.preflight.deep import Closeness
 from rvec_merge.preflight.plan import PlanFacts
 from rvec_merge.preflight.scales import COLUMNS, ScaleTable
+from rvec_merge.shown import size_text
 
 
 def print_text(recipe: str, out: Path | None, found: Check, report: PreflightReport) -> None:

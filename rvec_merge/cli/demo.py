@@ -112,10 +112,11 @@ def scored(name: str, model: Path, below: Path) -> Score:
 
 def evaluate(model: Path) -> dict[int, float]:
     """Each test item's exact match, by lm-eval's own HF model."""
+    from rvec_merge.experiment.machine_facts import one_look_at_the_machine
     from rvec_merge.experiment.quiet import quiet
     from rvec_merge.tasks.variants import scored_by_lm_eval
 
-    with quiet():
+    with quiet(), one_look_at_the_machine():
         results = scored_by_lm_eval(
             "hf",
             model_args={"pretrained": str(model)},
@@ -187,14 +188,15 @@ def show(scores: list[Score]) -> None:
             wording.interval(compared) if changed else "",
             str(compared.n),
         )
-    PlainConsole().print(table)
+    console = PlainConsole()
+    console.print(table)
     gain, control = differences["target + 0.5 v"], differences["target + 0.5 random"]
-    echo(
+    console.print(
         f"\nOn these {gain.n} made-up word problems, adding half of v = grpo − sft changes the "
-        f"target by {wording.change(gain.difference, binary=True)} points\n"
+        f"target by {wording.change(gain.difference, binary=True)} points "
         f"({wording.interval(gain)}); a random update of the same size changes it by "
-        f"{wording.change(control.difference, binary=True)} ({wording.interval(control)}).\n"
-        "It says nothing about large models; demo/README.md says what this vector carries."
+        f"{wording.change(control.difference, binary=True)} ({wording.interval(control)}). "
+        "It says nothing about large models; demo/README.md says what this vector carries.\n"
     )
 
 

@@ -56,6 +56,8 @@ def command(
         os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
     elif tokens_per_second is not None:
         raise click.UsageError("--tokens-per-second goes with --dry-run.")
+    elif out is None:
+        raise click.UsageError("Name the results folder: -o results/NAME.")
     changes, settings = sorted_into("experiment", given, Changes, RunSettings)
     console = PlainConsole()
     experiment = evidence.prepare(plan, changes, dry=dry_run)
@@ -68,8 +70,7 @@ def command(
         echo(f"Warning: {caution}", err=True)
     if dry_run:
         return
-    if out is None:
-        raise click.UsageError("Name the results folder: -o results/NAME.")
+    assert out is not None
     try:
         with watch(console, quiet=quiet) as watching:
             results = evidence.run(experiment, out, settings, watching)
@@ -128,8 +129,8 @@ def show_cost(
     rate: float | None,
 ) -> None:
     """Print what a plan takes: tokens, memory, and hours, by a rate or by what was measured."""
-    from rvec_merge.cli.sizes import size_text
     from rvec_merge.experiment.cost import MEASURED
+    from rvec_merge.shown import size_text
 
     if cost.tokens:
         without = f", without {', '.join(unbudgeted)}" if unbudgeted else ""
@@ -155,4 +156,6 @@ def show_cost(
 
 
 def _time(hours: float) -> str:
-    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:,.0f} minutes"
+    if hours >= 1:
+        return f"{hours:,.1f} hours"
+    return f"{hours * 60:,.0f} minutes" if hours * 60 >= 2 else "Under two minutes"

@@ -12,7 +12,7 @@ from rvec_merge.api.vectors import Extracted, ExtractSettings, write_vector
 from rvec_merge.cli import completion
 from rvec_merge.cli.echo import echo, echo_json
 from rvec_merge.cli.options import json_option, options, quiet_option
-from rvec_merge.cli.sizes import size_text
+from rvec_merge.shown import size_text
 
 
 @click.command(short_help="Write the reasoning vector of a recipe, or of two donors.")

@@ -7,7 +7,7 @@ import click
 
 from rvec_merge.api import vectors as api
 from rvec_merge.cli import completion
-from rvec_merge.cli.echo import echo_json
+from rvec_merge.cli.echo import echo, echo_json
 from rvec_merge.cli.options import json_option, options
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def command(
     --target names another.
     """
     found = api.inspect(*vectors, **given)
+    for doubt in found.doubts():
+        echo(f"Warning: {doubt}", err=True)
     if figure is not None:
         from rvec_merge.vector.plot import plot
 

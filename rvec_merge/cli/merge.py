@@ -9,8 +9,8 @@ from rvec_merge.api import merging
 from rvec_merge.cli import completion
 from rvec_merge.cli.echo import echo, echo_json
 from rvec_merge.cli.options import json_option, options, quiet_option
-from rvec_merge.cli.sizes import size_text
 from rvec_merge.merge.settings import Settings
+from rvec_merge.shown import size_text
 
 if TYPE_CHECKING:
     from rvec_merge.merge.run import Outcome

@@ -7,8 +7,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
-from rvec_merge.cli.sizes import Size, size_text
+from rvec_merge.cli.sizes import Size
 from rvec_merge.declare import Declared, declared
+from rvec_merge.shown import size_text
 
 Decorator = Callable[[Any], Any]
 json_option = click.option("--json", "as_json", is_flag=True, help="Print it all as JSON.")

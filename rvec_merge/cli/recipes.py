@@ -41,7 +41,7 @@ def command(words: tuple[str, ...], show_path: bool, on_hub: bool, as_json: bool
                 {"name": r.name, "what": r.what, "target": r.target, "scale": _scale_text(r.scale)}
                 for r in catalog.bundled()
             ],
-            folded=["target"],
+            wide=["target", "scale"],
         )
 
 
@@ -56,7 +56,7 @@ def _list_hub(as_json: bool) -> None:
     else:
         names = ("name", "target", "likes", "updated")
         rows = [{key: str(row[key] or "") for key in names} for row in found]
-        shelves.print_table(rows, folded=["name", "target"])
+        shelves.print_table(rows)
 
 
 def _scale_text(scale: Any) -> str:

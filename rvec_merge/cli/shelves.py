@@ -9,6 +9,8 @@ import click
 from rvec_merge.cli import completion
 from rvec_merge.cli.echo import echo, echo_json
 
+_WIDE = 110  # columns of a terminal
+
 
 def show(shelf: Any, name: str | None, text: str, *, path: bool, as_json: bool) -> None:
     """Print one file, its path, or what is known of it."""
@@ -49,23 +51,23 @@ def copy(text: str, name: str, out: str | None) -> None:
     echo(f"{path}")
 
 
-def print_table(rows: Sequence[Mapping[str, str]], folded: Sequence[str] = ()) -> None:
-    """A table whose columns are the rows' keys; the first is never broken."""
+def print_table(rows: Sequence[Mapping[str, str]], wide: Sequence[str] = ()) -> None:
+    """A table whose columns are the rows' keys; those in ``wide`` need a wide terminal."""
     from rich import box
     from rich.table import Table
 
     from rvec_merge.cli.console import PlainConsole
 
+    console = PlainConsole()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(rows[0] if rows else ()):
-        if column in folded:
-            table.add_column(column, overflow="fold")
-        else:
-            wide = 14 if column == "scale" else None
-            table.add_column(column, no_wrap=not index, min_width=wide)
+    columns = [c for c in (rows[0] if rows else ()) if console.width >= _WIDE or c not in wide]
+    for index, column in enumerate(columns):
+        longest = max(len(row[column]) for row in rows)
+        least = min(longest, console.width // 2) if index == 0 else None
+        table.add_column(column, overflow="fold", min_width=least)
     for row in rows:
-        table.add_row(*row.values())
-    PlainConsole().print(table)
+        table.add_row(*(row[column] for column in columns))
+    console.print(table)
 
 
 words = click.argument(

@@ -21,11 +21,3 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
         if match is None or float(match[1]) == 0:
             self.fail(f"{value!r} is no size; write e.g. 5GB.", param, ctx)
         return int(float(match[1]) * _UNITS[match[2].upper()])
-
-
-def size_text(count: int) -> str:
-    """A number of bytes, short."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count} B"

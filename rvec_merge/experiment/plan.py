@@ -138,6 +138,7 @@ class Plan(_Strict):
         forced_steps: whether to withhold the answer until the steps are written, where a task
             can count them.
         limit: items per task; None for all.
+        batch_size: sequences at a time; ``auto`` finds what the device holds, for each cell anew.
         chat_template: whether prompts go through the tokenizer's chat template.
         allow: settings in which the inputs' configs may differ, as ``rvec merge --allow``.
         seed: of the items set aside, the bootstrap, sampling, and lm-eval's own draws.
@@ -157,7 +158,7 @@ class Plan(_Strict):
     selection: Selection
     forced_steps: StrictBool = False
     limit: StrictInt | None = Field(default=None, ge=1)
-    batch_size: StrictInt = Field(default=16, ge=1)
+    batch_size: int | Literal["auto"] = 16
     chat_template: StrictBool = True
     allow: tuple[str, ...] = ()
     seed: StrictInt = Field(default=0, ge=0, lt=2**32)
@@ -188,6 +189,13 @@ class Plan(_Strict):
     @classmethod
     def _true_is_the_default(cls, value: Any) -> Any:
         return "target_prompts" if value is True else value
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _is_a_size(cls, value: Any) -> Any:
+        if value == "auto" or (type(value) is int and value >= 1):
+            return value
+        raise ValueError("write a whole number from 1, or auto")
 
     @field_validator("tasks", mode="before")
     @classmethod

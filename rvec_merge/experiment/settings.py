@@ -81,9 +81,9 @@ class Changes:
         str | None, Option("Of the plan, or others: these tasks alone, with commas between.")
     ] = None
     limit: Annotated[int | None, Option("Items per task.", least=1)] = None
-    batch_size: Annotated[str | None, Option("Sequences at a time, or auto.", metavar="N|auto")] = (
-        None
-    )
+    batch_size: Annotated[
+        str | None, Option("Sequences at a time; auto: what a GPU holds.", metavar="N|auto")
+    ] = None
     set_keys: Annotated[
         tuple[str, ...],
         Option(

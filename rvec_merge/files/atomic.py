@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rvec_merge.errors import DISK_FULL, OutputError, why
 from rvec_merge.files.marks import MARKS
+from rvec_merge.shown import size_text
 
 # All that merges and extractions write, mergekit's and `rvec card` included. Other files are
 # somebody's work.
@@ -135,7 +136,7 @@ def check_space(out: Path, needed: int) -> None:
     if needed > free:
         raise OutputError(
             "The disk has no room for the output.",
-            [f"needed: {needed / 1e9:.2f} GB", f"free:   {free / 1e9:.2f} GB in {folder}"],
+            [f"needed: {size_text(needed)}", f"free:   {size_text(free)} in {folder}"],
             "make room, or write to another disk.",
         )
 

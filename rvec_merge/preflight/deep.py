@@ -19,6 +19,7 @@ from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
 from rvec_merge.preflight import same_model
 from rvec_merge.preflight.scales import place
 from rvec_merge.recipe.reference import Reference
+from rvec_merge.vector.inspection import looks_like_a_model
 
 SAMPLE = 1 << 16  # elements of a tensor, in RUNS stretches spread evenly over it
 RUNS = 16
@@ -217,11 +218,8 @@ def _copies(
 def _judge(model: Input, close: Closeness) -> Iterator[Finding]:
     if model.is_vector:
         if close.cosine > SHARED_COSINE:
-            yield Notice(
-                "An input of role vector looks like a model, not like a difference.",
-                (model.name, f"cosine with the target {close.cosine:.3f}"),
-                "Give it as a grpo donor beside its sft donor.",
-            )
+            fact = f"cosine with the target {close.cosine:.3f}"
+            yield looks_like_a_model(model.name, fact)
         return
     if close.cosine < SHARED_COSINE:
         yield Notice(

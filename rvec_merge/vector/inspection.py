@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.tensor import StoredTensor
-from rvec_merge.errors import IncompatibleTensorsError
+from rvec_merge.errors import IncompatibleTensorsError, Notice
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows, windows_of
 from rvec_merge.vector.format import TensorRecord
 from rvec_merge.vector.inputs import DonorPair, PackedVector, Vector
@@ -21,6 +21,8 @@ from rvec_merge.vector.statistics import Measured, measure_values, squares_of
 
 Gram = NDArray[np.float64]
 Sum = TypeVar("Sum", Measured, Gram)
+
+_OF_A_MODEL = 0.1  # the size of a norm layer's weights: near 1 in a model, below 0.01 in a vector
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,34 @@ class Inspection:
             groups.setdefault(row.place, []).append(row)
         return [replace(_group(p.kind, rows), place=p) for p, rows in groups.items()]
 
+    def doubts(self) -> list[Notice]:
+        """That a model was given in a vector's place, if it looks so."""
+        sizes = (
+            row.measured.norm / row.measured.elements**0.5
+            for row in self.rows
+            if "norm" in row.label and not row.matrix
+        )
+        largest = max(sizes, default=0.0)
+        if largest < _OF_A_MODEL:
+            return []
+        fact = f"a norm layer's weights are {largest:.2g} on average; a difference's are near 0"
+        return [looks_like_a_model(self.labels[0], fact)]
+
     def _grouped(self, key: Callable[[Place], str]) -> list[Row]:
         groups: dict[str, list[Row]] = {}
         for row in sorted(self.rows, key=_layers_first):
             assert row.place is not None
             groups.setdefault(key(row.place), []).append(row)
         return [_group(label, rows) for label, rows in groups.items()]
+
+
+def looks_like_a_model(name: str, fact: str) -> Notice:
+    """The warning of a model in a vector's place."""
+    return Notice(
+        "An input of role vector looks like a model, not like a difference.",
+        (name, fact),
+        "Give it as a grpo donor beside its sft donor.",
+    )
 
 
 def inspect_vector(

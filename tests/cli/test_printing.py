@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 import rvec_merge.cli
 from rvec_merge.cli import rvec
+from rvec_merge.shown import size_text
 
 HIDDEN = re.compile(
     "[^\\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]"
@@ -84,6 +85,18 @@ def test_what_the_system_refuses_is_one_error(
         "  No space left on device",
         "Fix: make room, or write to another disk.",
     ]
+
+
+def test_a_model_in_a_vectors_place_is_told(family: dict[str, Path], tmp_path: Path) -> None:
+    assert "Warning" not in run("inspect", "tiny").output
+    told = run("inspect", family["target"]).output
+    assert "An input of role vector looks like a model, not like a difference." in told
+
+
+def test_the_readable_size_of_what_is_small() -> None:
+    assert [size_text(n) for n in (0, 999, 3290, 3_290_744, 5 * 10**9)] == [
+        "0 B", "999 B", "3.29 kB", "3.29 MB", "5 GB",
+    ]  # fmt: skip
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:

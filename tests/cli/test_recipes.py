@@ -24,6 +24,14 @@ def test_lists_every_recipe_with_its_summary_target_and_scale():
     assert "0 → 0 → 0.5 → 0.5" in result.output
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_names_and_what_they_do_are_whole_on_a_narrow_terminal(width):
+    listed = CliRunner().invoke(rvec, ["recipes"], env={"COLUMNS": str(width)}).output
+    assert max(map(len, listed.splitlines())) <= width
+    assert "…" not in listed
+    assert {recipe.name for recipe in bundled()} <= set(listed.split())
+
+
 @pytest.mark.parametrize("name", ["controls/random", "controls/random.yaml"])
 def test_prints_one_recipe_as_it_is(name):
     path = folder("recipes") / "controls" / "random.yaml"

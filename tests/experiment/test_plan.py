@@ -46,6 +46,8 @@ def refused(*arguments: object) -> RvecError:
         ({"scales": []}, PlanError, "scales: names none"),
         ({"limit": True}, PlanError, "limit: write a whole number"),
         ({"limit": "3"}, PlanError, "limit: write a whole number"),
+        ({"batch_size": "Auto"}, PlanError, "batch_size: write a whole number from 1, or auto"),
+        ({"batch_size": True}, PlanError, "batch_size: write a whole number from 1, or auto"),
         ({"chat_template": "off"}, PlanError, "chat_template: write true or false"),
         ({"seed": 2**32}, PlanError, "seed: be less than"),
         ({"generation": {"temperature": 0.5}}, PlanError, "without do_sample: true"),
@@ -111,9 +113,9 @@ def test_an_unknown_task_is_told_with_its_neighbours(
 
 
 def test_no_plan_at_all(tmp_path: Path) -> None:
-    assert "cannot be read" in refused(tmp_path / "none.yaml").headline
+    assert "cannot be read" in refused(tmp_path / "none.yaml", "--dry-run").headline
     (tmp_path / "text.yaml").write_text("scales: [1.0\n")
-    assert "not valid YAML" in refused(tmp_path / "text.yaml").headline
+    assert "not valid YAML" in refused(tmp_path / "text.yaml", "--dry-run").headline
 
 
 @pytest.mark.parametrize(
@@ -217,9 +219,9 @@ def test_a_dry_run_says_what_it_takes(plan_file: Callable[..., Path], tmp_path: 
     assert tokens == outputs * 72  # rvec_tiny's budget
     assert "821,376 parameters: 3.29 MB of weights in float32" in done.output
     assert f"At 100 tokens/s: {tokens / 6000:,.0f} minutes." in done.output
-    guessed = invoke(plan_file(), "--dry-run")
-    assert "million parameters did" in guessed.output
-    assert "a guess." in guessed.output
+    guessed = " ".join(invoke(plan_file(), "--dry-run").output.split())
+    assert "Under two minutes by what a model of 135 million parameters did" in guessed
+    assert "a guess." in guessed
     wrong = invoke(plan_file(), "-o", tmp_path / "out", "--tokens-per-second", "100")
     assert wrong.exit_code == 2
     assert not (tmp_path / "out").exists()
