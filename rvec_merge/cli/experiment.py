@@ -62,7 +62,8 @@ def command(
     console = PlainConsole()
     experiment = evidence.prepare(plan, changes, dry=dry_run)
     outline = experiment.estimate() if dry_run else experiment.outline()
-    show_outline(console, experiment.plan, outline)
+    if not quiet:
+        show_outline(console, experiment.plan, outline)
     if dry_run:
         cost = cost_of(experiment.plan, experiment.recipe, outline.tokens)
         show_cost(console, experiment.plan, cost, outline.unbudgeted, tokens_per_second)
@@ -78,8 +79,9 @@ def command(
         kept = f"Finished cells are kept in {out}: the same command goes on from there."
         echo(f"Interrupted. {kept}", err=True)
         raise click.exceptions.Exit(130) from None
-    show_verdicts(console, results.summary)
-    console.print(f"\n{out / 'summary.md'} has the tables; rvec report {out} draws them.")
+    if not quiet:
+        show_verdicts(console, results.summary)
+        console.print(f"\n{out / 'summary.md'} has the tables; rvec report {out} draws them.")
 
 
 def show_verdicts(console: "PlainConsole", summary: "Summary") -> None:

@@ -72,7 +72,8 @@ class Filing:
             facts, files = answer.facts, answer.files
             if (earlier := self._earlier.get(answer.cell)) is not None:
                 facts, files = joined(earlier, answer)
-            self._add(answer.cell, {**facts, "seconds": round(answer.seconds, 1)}, files)
+            ran = {"seconds": round(answer.seconds, 1), "backend": answer.depends["backend"]}
+            self._add(answer.cell, {**facts, **ran}, files)
 
     def _to_extend(self, cell: Cell) -> Items | None:
         """The items to run again; all where nothing is known, none where nothing was cut off."""

@@ -17,6 +17,9 @@ class _Facts(BaseModel, extra="allow"):
     steps: float | None
     effective_scale: float | None
     lengths: dict[str, dict[str, int]]
+    outputs: int | None = None
+    seconds: float | None = None
+    backend: dict[str, str | int | float | bool | None] | None = None
 
 
 class _Task(BaseModel, extra="allow"):

@@ -123,6 +123,7 @@ class Recorded(BaseModel):
     task_hashes: dict[str, str] | None = None
     configs: dict[str, TaskSettings] = Field(default_factory=dict)
     group_subtasks: dict[str, list[str]] = Field(default_factory=dict)
+    pretty_env_info: _Text = None
     date: float | None = Field(default=None, ge=0, le=253402300799)  # the last of the year 9999
 
 

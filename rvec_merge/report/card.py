@@ -14,7 +14,7 @@ from rvec_merge.errors import OutputError, ResultsError, why
 from rvec_merge.files.names import below, write_below
 from rvec_merge.files.scratch import scratch
 from rvec_merge.report.card_metadata import add_metadata, eval_entries, measured
-from rvec_merge.report.charts import scale_chart
+from rvec_merge.report.charts import forest_chart, scale_chart
 from rvec_merge.report.figures import draw
 from rvec_merge.results import wording
 from rvec_merge.results.evidence import evaluated_recipe
@@ -108,7 +108,8 @@ def _validate(text: str, entries: dict[str, str]) -> None:
 def _write(results: Results, model: Path, text: str, entries: dict[str, str]) -> list[Path]:
     """Everything is made beside the model first, then moved into place, the card last."""
     with scratch(model, ".rvec-card-") as made:
-        draw(scale_chart(results, results.plan.tasks[0].task), [made / FIGURE])
+        first = results.plan.tasks[0].task
+        draw(scale_chart(results, first) or forest_chart(results, first), [made / FIGURE])
         for name, entry in entries.items():
             write_below(made, f"{ENTRIES}/{name}", entry)
         write_below(made, CARD, text)
@@ -131,7 +132,7 @@ def _section(results: Results, license: str | None) -> str:
         f"{summary.chosen_on if summary.candidates else 'given by the plan'}.",
         "\n".join(f"- **{v.finding.value}**. {wording.sentence(v)}" for v in summary.verdicts),
         "\n".join(f"- {sentence}" for sentence in about_steps(summary.rows, summary.scale)),
-        f"![Accuracy against scale on {first}, with target, donors and controls]({FIGURE})",
+        f"![What vector, target, donors and controls scored on {first}]({FIGURE})",
     ]
     for task in results.plan.tasks:
         rows = [r for r in results.rows(task.task) if not (r.cell.perturbation or r.cell.forced)]

@@ -85,11 +85,15 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class ForestChart:
-    """Every paired difference of a task, in the plan's order."""
+    """Every paired difference of a task, by baseline, as the table has them."""
 
     task: str
     unit: str
     rows: tuple[ForestRow, ...]
+
+    def has(self, family: Family) -> bool:
+        """Whether any row is of a family."""
+        return any(row.family == family for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,11 @@ class RobustChart:
 Chart = ScaleChart | ForestChart | RobustChart | HeatMap
 
 
-def scale_chart(results: Results, task: str) -> ScaleChart:
-    """Accuracy against scale, with donors, baseline and controls for reference."""
+def scale_chart(results: Results, task: str) -> ScaleChart | None:
+    """Accuracy against scale, with donors, baseline and controls for reference.
+
+    None where there is no curve and no control: the points alone say what the differences say.
+    """
     binary = results.binary(task)
     clean = {r.cell.state: r for r in results.rows(task) if r.cell == Cell(task, r.cell.state)}
     target = clean[TARGET]
@@ -135,6 +142,8 @@ def scale_chart(results: Results, task: str) -> ScaleChart:
     )
     reported = tuple(_point(r, binary) for s, r in clean.items() if s.kind == "vector")
     controls = _controls(clean.values(), target, binary)
+    if not (curve or controls):
+        return None
     donors = [clean[State(kind)] for kind in ("sft", "grpo") if State(kind) in clean]
     shown = [target, *donors]
     ends = [p.estimate.high for p in (*curve, *reported, *controls)]
@@ -153,7 +162,8 @@ def forest_chart(results: Results, task: str) -> ForestChart:
     binary = results.binary(task)
     factor = 100 if binary else 1
     rows = []
-    for row in results.rows(task):
+    order = list(dict.fromkeys(row.cell.baseline for row in results.rows(task)))
+    for row in sorted(results.rows(task), key=lambda row: order.index(row.cell.baseline)):
         if row.comparison is None or row.p_adjusted is None:
             continue
         tested = row.comparison

@@ -1,11 +1,11 @@
-"""The items that a condition changed, with both outputs, packed for the page."""
+"""The items, changed ones first, with both outputs, packed for the page."""
 
 import base64
 import gzip
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -16,83 +16,126 @@ from rvec_merge.results.flips import Flips
 from rvec_merge.results.read import Results
 
 BUDGET = 1_000_000  # bytes of the packed items; the whole page stays under 2 MB
-_AT_MOST = (2000, 1000, 500, 200, 100, 50, 20, 10, 5, 2, 1, 0)  # items per condition, direction
+_AT_MOST = (2000, 1000, 500, 200, 100, 50, 20, 10, 5, 2, 1, 0)  # items per condition, outcome
+_UNCHANGED = 200  # of a condition, at most
 _HEAD, _TAIL = 1000, 3000  # characters kept of a long text
 _Key = tuple[str, int]  # subtask, doc_id
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One item's prompt, reference answer, output, and what was read from the output."""
+    """One item's prompt, reference answer, output, what was read from it, and whether it is right.
+
+    An output that is part right, as one of several samples may be, counts as right.
+    """
 
     question: str
     answer: str
     output: str
     read: str
+    right: bool
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """A condition beside its baseline: its items by outcome, in the order in which they are kept.
+
+    Attributes:
+        totals: of the outcomes ``fixed``, ``broken`` and ``unchanged``; the last is absent where
+            the results do not say which items were compared.
+        keys: of each outcome, but of the unchanged ones no more than can be kept.
+    """
+
+    cell: Cell
+    name: str
+    baseline: str
+    totals: Mapping[str, int]
+    keys: Mapping[str, Sequence[_Key]]
+    before: Mapping[_Key, Sample]
+    after: Mapping[_Key, Sample]
 
 
 def packed_items(results: Results, budget: int = BUDGET) -> str:
-    """Every changed item, as base64 of gzipped JSON; an even share of them if that is too long.
+    """The items as base64 of gzipped JSON: all that changed, and unchanged ones as far as they fit.
 
-    The JSON: ``texts``, each text once; ``conditions``, each with its task, name, baseline and
-    totals, and ``items``: [rose, item, question, answer, output before, read before, after,
-    read after], all but the first as indices into ``texts``.
+    Where it is too long an even share of every condition's is kept.
+
+    The JSON: ``texts``, each text once; ``conditions``, each with its task, name, baseline, the
+    totals of each outcome, and ``items``: [outcome, item, question, answer, output before, read
+    before, after, read after], all but the first as indices into ``texts``. Outcomes are 0 broken,
+    1 fixed, 2 right before and after, 3 wrong before and after.
 
     Raises:
         ResultsError: a cell is gone, damaged, or lacks an item.
     """
+    found = _conditions(results)
+    most = next((n for n in _AT_MOST if len(_packed(found, n, 0)) <= budget), 0)
+    shares = [n for n in _AT_MOST if n <= min(most, _UNCHANGED)]
+    return next(t for n in shares if len(t := _packed(found, most, n)) <= budget or n == 0)
+
+
+def _conditions(results: Results) -> list[_Condition]:
     baselines = {row.cell: flips for row, flips in results.records() if row.comparison is None}
-    before: dict[str, Mapping[_Key, Sample]] = {}
-    changed: dict[Cell, set[_Key]] = {}
-    for row, flips in results.records():
-        keys = changed.setdefault(row.cell.baseline, set())
-        keys.update(_keys(flips.rose), _keys(flips.fell))
-    found = []
-    for row, flips in results.records():
-        wanted = {"rose": _keys(flips.rose), "fell": _keys(flips.fell)}
-        if row.comparison is None or not any(wanted.values()):
-            continue
-        baseline = baselines[row.cell.baseline]
-        if baseline.key not in before:
-            before[baseline.key] = _samples(results, baseline, changed[row.cell.baseline])
-        after = _samples(results, flips, {*wanted["rose"], *wanted["fell"]})
-        pairs = {
-            direction: [(key, before[baseline.key][key], after[key]) for key in keys]
-            for direction, keys in wanted.items()
-        }
-        found.append((row.cell.task, flips.condition, baseline.condition, pairs))
-    for most in _AT_MOST:
-        text = _packed(found, most)
-        if len(text) <= budget:
-            break
-    return text
+    compared = [(row.cell, flips) for row, flips in results.records() if row.comparison is not None]
+    every = [_by_outcome(flips, baselines[cell.baseline]) for cell, flips in compared]
+    kept = [{**keys, "unchanged": keys.get("unchanged", [])[:_UNCHANGED]} for keys in every]
+    wanted = [{key for keys in outcomes.values() for key in keys} for outcomes in kept]
+    shared: dict[Cell, set[_Key]] = {}
+    for (cell, _), keys in zip(compared, wanted, strict=True):
+        shared.setdefault(cell.baseline, set()).update(keys)
+    before = {cell: _samples(results, baselines[cell], keys) for cell, keys in shared.items()}
+    return [
+        _Condition(
+            cell,
+            flips.condition,
+            baselines[cell.baseline].condition,
+            {outcome: len(keys) for outcome, keys in every[i].items()},
+            kept[i],
+            before[cell.baseline],
+            _samples(results, flips, wanted[i]),
+        )
+        for i, (cell, flips) in enumerate(compared)
+    ]
 
 
-def _packed(found: list[tuple[str, str, str, Any]], most: int) -> str:
+def _by_outcome(flips: Flips, baseline: Flips) -> dict[str, list[_Key]]:
+    keys = {"fixed": _keys(flips.rose), "broken": _keys(flips.fell)}
+    if baseline.items is not None:
+        changed = {*keys["fixed"], *keys["broken"]}
+        keys["unchanged"] = [key for key in _keys(baseline.items) if key not in changed]
+    return keys
+
+
+def _packed(found: list[_Condition], most: int, unchanged: int) -> str:
     texts: dict[str, int] = {}
 
     def number(text: str) -> int:
         return texts.setdefault(text, len(texts))
 
     conditions = []
-    for task, condition, baseline, pairs in found:
+    for one in found:
+        kept = {"fixed": most, "broken": most, "unchanged": unchanged}
         items = [
             [
-                int(direction == "rose"),
-                number(f"{subtask} {doc_id}"),
+                _code(outcome, b),
+                number(f"{key[0]} {key[1]}"),
                 number(a.question),
                 number(a.answer),
                 *(number(text) for s in (a, b) for text in (s.output, s.read)),
             ]
-            for direction in ("rose", "fell")
-            for (subtask, doc_id), a, b in pairs[direction][:most]
+            for outcome, keys in one.keys.items()
+            for key in keys[: kept[outcome]]
+            for a, b in [(one.before[key], one.after[key])]
         ]
-        totals = {direction: len(pairs[direction]) for direction in pairs}
-        named = {"task": task, "condition": condition, "baseline": baseline}
-        conditions.append({**named, **totals, "items": items})
+        named = {"task": one.cell.task, "condition": one.name, "baseline": one.baseline}
+        conditions.append({**named, **one.totals, "items": items})
     whole = json.dumps({"texts": list(texts), "conditions": conditions}, ensure_ascii=False)
     packed = gzip.compress(whole.encode("utf-8", "replace"), mtime=0)
     return base64.b64encode(packed).decode()
+
+
+def _code(outcome: str, after: Sample) -> int:
+    return {"broken": 0, "fixed": 1}.get(outcome, 2 if after.right else 3)
 
 
 def _keys(items: Mapping[str, tuple[int, ...]]) -> list[_Key]:
@@ -105,7 +148,7 @@ def _samples(results: Results, flips: Flips, wanted: Collection[_Key]) -> dict[_
     """The wanted items of a cell. Memory: their prompts, and of other texts what is shown."""
     cell = results.cell(flips)
     prompts: dict[_Key, str] = {}
-    shown: dict[_Key, tuple[str, str, str]] = {}
+    shown: dict[_Key, tuple[str, str, str, bool]] = {}
     frame = _Frame()
     for row in cell.samples():
         if row.get("filter") != flips.filter:
@@ -115,7 +158,8 @@ def _samples(results: Results, flips: Flips, wanted: Collection[_Key]) -> dict[_
             frame.add(prompt)
             if key in wanted:
                 prompts[key] = prompt
-                shown[key] = (_clip(str(row["target"])), _clip(_output(row)), _clip(_read(row)))
+                texts = _clip(str(row["target"])), _clip(_output(row)), _clip(_read(row))
+                shown[key] = (*texts, bool(row.get(flips.metric)))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise damaged(cell.folder, f"a row is none of lm-eval's: {error!r}") from None
     lacking = next((key for key in wanted if key not in shown), None)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -24,6 +25,7 @@ from rvec_merge.report.charts import (
     scale_chart,
 )
 from rvec_merge.report.items import packed_items
+from rvec_merge.report.provenance import facts
 from rvec_merge.results import wording
 from rvec_merge.results.columns import Column, columns
 from rvec_merge.results.read import Results
@@ -31,6 +33,7 @@ from rvec_merge.results.steps import about_steps
 from rvec_merge.stats.verdict import Finding
 from rvec_merge.vector.heat_map import HeatMap
 
+OURS = "rvec-merge"
 GENERATOR = "rvec report"  # names the page's maker in its head, and what may be overwritten
 _ASSETS = files("rvec_merge.report") / "assets"
 _LIBRARY = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
@@ -77,8 +80,8 @@ def render_page(results: Results, vector: HeatMap | str) -> str:
     charts: list[Chart] = []
     sections = []
     for task in [t.task for t in results.plan.tasks]:
-        scale, forest = scale_chart(results, task), forest_chart(results, task)
-        drawn: list[Chart] = [scale, forest, *filter(None, [robust_chart(results, task)])]
+        makers = (scale_chart, forest_chart, robust_chart)
+        drawn = [chart for make in makers if (chart := make(results, task)) is not None]
         sections.append(_section(results, task, range(len(charts), len(charts) + len(drawn))))
         charts += drawn
     if isinstance(vector, HeatMap):
@@ -90,7 +93,10 @@ def render_page(results: Results, vector: HeatMap | str) -> str:
         generator=GENERATOR,
         results=results,
         summary=results.summary,
-        verdicts=[(_MARKS[v.finding], v, wording.sentence(v)) for v in results.summary.verdicts],
+        verdicts=[
+            (_MARKS[v.finding], v, wording.headline(v), wording.details(v))
+            for v in results.summary.verdicts
+        ],
         about_steps=about_steps(results.summary.rows, results.summary.scale),
         donors=f"{wording.donors(results.plan.donors)} {wording.generation(results.plan)}".strip(),
         flags=results.summary.flags,
@@ -100,7 +106,14 @@ def render_page(results: Results, vector: HeatMap | str) -> str:
         plan=yaml.safe_dump(
             results.plan.model_dump(mode="json", exclude_none=True), sort_keys=False
         ),
-        packages=" ".join(f"{n}=={v.partition('+')[0]}" for n, v in results.versions.items()),
+        packages=" ".join(
+            f"{name}=={version.partition('+')[0]}"
+            for name, version in results.versions.items()
+            if name != OURS  # it is on no index
+        ),
+        version=results.versions.get(OURS, "of that time"),
+        facts=facts(results),
+        rule=re.sub(r"(?<!\.)\n {3}", " ", results.summary.rule),
         items=packed_items(results),
         data=Markup(_json([{"kind": type(c).__name__, **asdict(c)} for c in charts])),
         style=Markup((_ASSETS / "page.css").read_text(encoding="utf-8")),

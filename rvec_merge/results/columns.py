@@ -62,6 +62,7 @@ def columns(rows: Sequence[Row], *, binary: bool) -> list[Column]:
     def level(row: Row) -> str:
         return wording.level(row.level, binary=binary)
 
+    any_cut = any(row.truncated for row in rows)
     found = [
         column("n", lambda r: r.level.n, lambda r: str(r.level.n)),
         column("accuracy %" if binary else "mean", lambda r: r.level.mean, level, wide=False),
@@ -86,7 +87,7 @@ def columns(rows: Sequence[Row], *, binary: bool) -> list[Column]:
         number("tokens", lambda r: r.tokens, ".1f"),
         number("steps", lambda r: r.steps, ".2f"),
         number("parsable %", lambda r: r.parsable, ".1f", 100),
-        number("truncated %", lambda r: r.truncated or None, ".1f", 100),
+        number("truncated %", lambda r: r.truncated if any_cut else None, ".1f", 100),
     ]
     for name in dict.fromkeys(name for row in rows for name in row.shares):
         found.append(number(f"{name} %", partial(_share, name), ".1f", 100))

@@ -27,6 +27,7 @@ class Flips:
         key: the cell's folder.
         metric, filter: what was compared.
         rose, fell: by subtask, the doc_ids of the items; none for a baseline.
+        items: of a baseline, all that were compared; None in results of a version that did not say.
     """
 
     key: Key
@@ -36,6 +37,7 @@ class Flips:
     filter: str
     rose: Items
     fell: Items
+    items: Items | None = None
 
 
 def flips(
@@ -45,11 +47,14 @@ def flips(
     change = dict(zip(after.items.tolist(), after.values - before.values, strict=True))
     rose: dict[str, tuple[int, ...]] = {}
     fell: dict[str, tuple[int, ...]] = {}
+    every: dict[str, tuple[int, ...]] = {}
     for subtask, items in experiment.book.items(cell.variant, experiment.plan.limit).items():
         # Items that chose the scale are not reported, and have no change.
         known = [(doc_id, change[name]) for doc_id, name in items if name in change]
         rose[subtask] = tuple(i for i, moved in known if moved > 0)
         fell[subtask] = tuple(i for i, moved in known if moved < 0)
+        every[subtask] = tuple(i for i, _ in known)
     task = next(t for t in experiment.plan.tasks if t.task == cell.task)
     metric, filter_name = experiment.book.metric(task, cell.variant)
-    return Flips(result.key, cell.condition, cell.variant, metric, filter_name, rose, fell)
+    found = (result.key, cell.condition, cell.variant, metric, filter_name, rose, fell)
+    return Flips(*found, every if cell == cell.baseline else None)

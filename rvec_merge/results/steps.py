@@ -22,8 +22,9 @@ def _sentence(task: str, rows: dict[Cell, Row], vector: State) -> str:
         parts.append(f"outputs of {after.tokens:.1f} tokens instead of {before.tokens:.1f}")
     if before.steps is not None and after.steps is not None:
         parts.append(f"{after.steps:.2f} worked steps instead of {before.steps:.2f}")
-    if before.parsable is not None and after.parsable is not None:
-        parts.append(f"an answer in {after.parsable:.1%} of them instead of {before.parsable:.1%}")
+    shares = [None if row.parsable is None else f"{row.parsable:.1%}" for row in (before, after)]
+    if None not in shares and shares[0] != shares[1]:
+        parts.append(f"an answer in {shares[1]} of them instead of {shares[0]}")
     said = f"{task}: the vector writes {', '.join(parts)}." if parts else ""
     forced = rows.get(Cell(task, vector, forced=True))
     free = after.comparison

@@ -99,16 +99,31 @@ def p_phrase(p: float) -> str:
 
 def sentence(verdict: Verdict) -> str:
     """What the rule found for one question, with its figures; the finding itself stands before."""
-    return " ".join([_effect(verdict), *_rest(verdict), *_sampled(verdict)])
+    moved, *caveat = _effect(verdict)
+    said = ", ".join([f"{moved} on {verdict.comparison.n} items", *caveat])
+    effect = f"{verdict.condition}, {verdict.task}: {said} ({_certainty(verdict)})."
+    return " ".join([effect, *_rest(verdict), *_sampled(verdict)])
 
 
-def _effect(verdict: Verdict) -> str:
-    comparison, caveat = verdict.comparison, caveat_of(verdict)
-    return (
-        f"{verdict.condition}, {verdict.task}: {_moved(comparison)} on {comparison.n} items"
-        f"{f', {caveat}' if caveat else ''} (95 % interval {interval(comparison)}, "
-        f"adjusted {p_phrase(verdict.p_adjusted)})."
-    )
+def headline(verdict: Verdict) -> str:
+    """The finding with its effect, and with what must not be missed of it."""
+    return ", ".join([verdict.finding.value, *_effect(verdict)])
+
+
+def details(verdict: Verdict) -> str:
+    """What stands below the headline."""
+    effect = f"{verdict.condition}, {verdict.comparison.n} items: {_certainty(verdict)}."
+    return " ".join([effect, *_rest(verdict), *_sampled(verdict)])
+
+
+def _effect(verdict: Verdict) -> list[str]:
+    caveat = caveat_of(verdict)
+    return [_moved(verdict.comparison), *([caveat] if caveat else [])]
+
+
+def _certainty(verdict: Verdict) -> str:
+    found = interval(verdict.comparison)
+    return f"95 % interval {found}, adjusted {p_phrase(verdict.p_adjusted)}"
 
 
 def _moved(comparison: Comparison) -> str:

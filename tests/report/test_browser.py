@@ -70,6 +70,21 @@ def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(
     assert not serious, [(v["id"], v["nodes"][0]["html"]) for v in serious]
 
 
+def test_on_a_phone_a_rows_small_print_is_below_its_numbers(open_page: Open, report: Path) -> None:
+    page = open_page(report, 390)
+    edges = page.evaluate(
+        """[...document.querySelectorAll(".conditions tbody tr")].map((row) => {
+          const bottom = (e) => e.getBoundingClientRect().bottom;
+          const small = row.querySelector("small").getBoundingClientRect();
+          return [Math.max(...[...row.cells].slice(1).map(bottom)), small.top, small.bottom,
+                  row.getBoundingClientRect().bottom];
+        })"""
+    )
+    assert len(edges) > 10
+    for numbers, top, bottom, row in edges:
+        assert numbers <= top <= bottom <= row
+
+
 def test_every_chart_is_drawn_and_named(open_page: Open, report: Path) -> None:
     page = open_page(report)
     charts = page.locator("[data-chart]")
@@ -123,12 +138,18 @@ def test_the_item_browser_filters_and_turns_pages(
     page.get_by_role("button", name="Previous").click()
     assert items.first.inner_text() == first
     page.get_by_role("combobox", name="Outcome").select_option("broken")
-    assert status.inner_text().startswith(f"{fell} changed items; page 1 of")
+    assert status.inner_text().startswith(f"{fell} broken items; page 1 of")
+    page.get_by_role("combobox", name="Outcome").select_option("unchanged")
+    assert status.inner_text().startswith(f"{row.level.n - rose - fell} unchanged items; page 1 of")
+    assert "· target + 0.5 vector · unchanged" in items.first.inner_text()
+    sides = [side.get_attribute("class") for side in items.first.locator(".sides > div").all()]
+    assert sides in (["right", "right"], ["wrong", "wrong"])
     page.get_by_role("combobox", name="Outcome").select_option("")
     page.get_by_role("combobox", name="Condition").select_option("target − 0.5 vector")
     assert items.count() > 0
     assert "· target − 0.5 vector · broken" in page.locator("#list").inner_text()
     page.get_by_role("combobox", name="Task").select_option("rvec_sciq")
+    page.get_by_role("combobox", name="Outcome").select_option("unchanged")
     assert "→" in items.first.inner_text()
 
 
@@ -156,6 +177,13 @@ def test_an_item_has_an_address(open_page: Open, report: Path) -> None:
     linked.wait_for()
     assert linked.inner_text() == told
     assert "page 2 of" in page.get_by_role("status").inner_text()
+    page.get_by_role("combobox", name="Outcome").select_option("unchanged")
+    item = page.locator("#list article").first
+    told, link = item.inner_text(), item.locator("h3 a").get_attribute("href")
+    page.goto(f"{report.as_uri()}{link}")
+    page.reload()
+    linked.wait_for()
+    assert linked.inner_text() == told
 
 
 def test_everything_works_by_keyboard(open_page: Open, report: Path) -> None:

@@ -147,17 +147,36 @@ def test_a_vector_that_is_not_here_is_told_not_fetched(results: Results) -> None
     assert vector_map(elsewhere) == "Not shown: org/away is not a folder on this machine."
 
 
-def test_the_items_are_those_that_changed(results: Results) -> None:
+def test_every_item_is_there_under_what_became_of_it(results: Results) -> None:
     found = {(c["task"], c["condition"]): c for c in unpack(packed_items(results))}
     for row, _ in results.records():
         compared = row.comparison
-        if compared is None or not compared.rose + compared.fell:
+        if compared is None:
             continue
         condition = found.pop((row.cell.task, row.cell.condition))
-        assert (condition["rose"], condition["fell"]) == (compared.rose, compared.fell)
-        assert sum(item[0] for item in condition["items"]) == compared.rose
-        assert len(condition["items"]) == compared.rose + compared.fell
+        codes = [item[0] for item in condition["items"]]
+        assert condition["fixed"] == codes.count(1) == compared.rose
+        assert condition["broken"] == codes.count(0) == compared.fell
+        assert condition["unchanged"] == codes.count(2) + codes.count(3)
+        assert len(codes) == compared.n
+        assert codes.count(2) + compared.rose == round(row.level.mean * row.level.n)
     assert not found
+
+
+def test_results_that_do_not_say_what_was_compared_show_what_changed(results: Results) -> None:
+    flips = tuple(replace(one, items=None) for one in results.summary.flips)
+    older = replace(results, summary=replace(results.summary, flips=flips))
+    for condition in unpack(packed_items(older)):
+        assert "unchanged" not in condition
+        assert len(condition["items"]) == condition["fixed"] + condition["broken"]
+
+
+def test_what_changed_goes_before_what_did_not(results: Results) -> None:
+    whole = packed_items(results)
+    for condition in unpack(packed_items(results, budget=len(whole) - 1)):
+        codes = [item[0] for item in condition["items"]]
+        assert codes.count(1) == condition["fixed"]
+        assert codes.count(2) + codes.count(3) == min(condition["unchanged"], 20)
 
 
 def test_an_item_shows_question_answer_and_both_outputs(results: Results) -> None:
@@ -180,14 +199,21 @@ def test_a_choice_shows_every_option_with_its_likelihood(results: Results) -> No
 
 
 def test_a_tight_budget_keeps_as_many_of_every_condition(results: Results) -> None:
-    whole = packed_items(results)
-    some = packed_items(results, budget=len(whole) - 1)
+    changed = replace(
+        results,
+        summary=replace(
+            results.summary,
+            flips=tuple(replace(one, items=None) for one in results.summary.flips),
+        ),
+    )
+    whole = packed_items(changed)
+    some = packed_items(changed, budget=len(whole) - 1)
     assert len(some) < len(whole)
     most = 10  # the next number below this experiment's 18 risen items
     for condition in unpack(some):
         kept = [item[0] for item in condition["items"]]
-        assert kept.count(1) == min(condition["rose"], most)
-        assert kept.count(0) == min(condition["fell"], most)
+        assert kept.count(1) == min(condition["fixed"], most)
+        assert kept.count(0) == min(condition["broken"], most)
 
 
 def test_long_outputs_keep_their_ends(copy: Path) -> None:

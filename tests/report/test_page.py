@@ -1,6 +1,7 @@
 """The page as text: what it says, what it does not load, and what cannot break out of it."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rvec_merge.cli.report import command
 from rvec_merge.errors import OutputError
 from rvec_merge.report.page import render_page, write_page
 from rvec_merge.results.read import Results, read_results
-from rvec_merge.results.wording import sentence
+from rvec_merge.results.wording import details, headline
 
 from .conftest import HOSTILE
 
@@ -43,15 +44,43 @@ def page(results: Results) -> str:
 def test_the_page_says_what_the_summary_says(results: Results, page: str) -> None:
     text = " ".join(Elements(page).text.split())
     for verdict in results.summary.verdicts:
-        assert sentence(verdict) in text
+        assert f"{verdict.task}: {headline(verdict)} {details(verdict)}" in text
     for row in results.summary.rows:
         assert row.cell.condition in text
     for part in (results.recipe, results.summary.rule):
         assert " ".join(part.split()) in text
+    assert "Backend and device transformers on cpu" in text
+    assert re.search(r"Run \d{4}-\d\d-\d\d Backend", text)
+    assert re.search(r"seconds of \d+ cells, each counted by itself", text)
+    assert re.search(r"Output [\d,]+ tokens", text)
     for model in results.summary.inputs:
         assert model.sha256 in text
     assert "rvec experiment plan.yaml -o results/tiny" in text
     assert "Donors were evaluated with the target's tokenizer" in text
+
+
+def test_the_command_that_runs_it_again_installs_what_an_index_has(page: str) -> None:
+    (command,) = re.findall(r"pip install [^\n]*", page)
+    assert "rvec-merge" not in command
+    assert "lm-eval==" in command
+
+
+def test_captions_follow_the_plan(results: Results, page: str) -> None:
+    assert "added and subtracted" in page
+    assert "control draws have the seeds" not in page  # there is one
+    controls = results.plan.controls.model_copy(update={"random": 6})
+    plan = results.plan.model_copy(update={"subtract": False, "controls": controls})
+    other = render_page(replace(results, plan=plan), "Left out.")
+    assert "added and subtracted" not in other
+    assert "control draws have the seeds 0, 1, …" in other
+
+
+def test_a_scale_chart_without_a_curve_or_controls_is_left_out(results: Results) -> None:
+    rows = tuple(r for r in results.summary.rows if r.cell.state.kind != "random")
+    flips = tuple(f for r, f in results.records() if r.cell.state.kind != "random")
+    summary = replace(results.summary, rows=rows, flips=flips, candidates=())
+    assert "<h3>Scale</h3>" in render_page(results, "Left out.")
+    assert "<h3>Scale</h3>" not in render_page(replace(results, summary=summary), "Left out.")
 
 
 def test_the_page_loads_nothing(page: str) -> None:

@@ -258,19 +258,22 @@ function side(title, text, read, right) {
   return element("div", { className: right ? "right" : "wrong" }, ...parts);
 }
 
-const outcome = ([rose]) => (rose ? "fixed" : "broken");
+/* An item's code: what was made of it, and whether it is right before and after. */
+const OUTCOMES = [["broken", true, false], ["fixed", false, true], ["unchanged", true, true], ["unchanged", false, false]];
+const outcome = ([code]) => OUTCOMES[code][0];
 const words = ({ texts }, item) => [...item.slice(2, 5), item[6]].map((index) => texts[index]).join("\n").toLowerCase();
 const address = (condition, name) => `#item=${[condition.task, condition.condition, name].map(encodeURIComponent).join("/")}`;
 
 function article({ texts }, condition, item) {
-  const [rose, name, question, answer, before, beforeRead, after, afterRead] = item;
+  const [code, name, question, answer, before, beforeRead, after, afterRead] = item;
+  const [, wasRight, isRight] = OUTCOMES[code];
   const link = element("a", { href: address(condition, texts[name]), textContent: texts[name] });
   return element("article", { className: "item" },
     element("h3", {}, link, ` · ${condition.condition} · ${outcome(item)}`),
     element("pre", { className: "question", textContent: texts[question] }),
     element("div", { className: "sides" },
-      side(condition.baseline, texts[before], texts[beforeRead], !rose),
-      side(condition.condition, texts[after], texts[afterRead], rose)),
+      side(condition.baseline, texts[before], texts[beforeRead], wasRight),
+      side(condition.condition, texts[after], texts[afterRead], isRight)),
     element("details", {}, element("summary", { textContent: "Reference answer" }),
       element("pre", { textContent: texts[answer] })));
 }
@@ -290,24 +293,28 @@ function browse(found) {
   function conditions() {
     const of = found.conditions.filter((c) => c.task === task.value);
     options(condition, of.map((c) => c.condition));
+    // Results of earlier versions do not say which items were compared.
+    kind.querySelector("[value=unchanged]").hidden = of.some((c) => c.unchanged === undefined);
     const vector = of.find((c) => / \+ .* vector$/.test(c.condition));
     if (vector) condition.value = vector.condition;
   }
 
+  const isOf = (item) => (kind.value ? outcome(item) === kind.value : outcome(item) !== "unchanged");
+
   function wanted() {
     const sought = text.value.toLowerCase();
     return (chosen()?.items ?? []).filter((item) =>
-      (!kind.value || outcome(item) === kind.value) && (!sought || words(found, item).includes(sought)));
+      isOf(item) && (!sought || words(found, item).includes(sought)));
   }
 
   function show() {
     const of = chosen();
     const items = wanted();
-    const total = !of ? 0 : { "": of.rose + of.fell, fixed: of.rose, broken: of.fell }[kind.value];
-    const kept = of ? of.items.filter((item) => !kind.value || outcome(item) === kind.value).length : 0;
+    const total = !of ? 0 : kind.value ? of[kind.value] : of.fixed + of.broken;
+    const kept = of ? of.items.filter(isOf).length : 0;
     const pages = Math.max(1, Math.ceil(items.length / PAGE));
     page = Math.max(0, Math.min(page, pages - 1));
-    const told = [`${total} changed items`];
+    const told = [`${total} ${kind.value || "changed"} items`];
     if (kept < total) told.push(`${kept} of them are kept here`);
     if (text.value) told.push(`${items.length} with this text`);
     document.getElementById("count").textContent = `${told.join(", ")}; page ${page + 1} of ${pages}`;
@@ -323,9 +330,11 @@ function browse(found) {
     task.value = ofTask;
     conditions();
     condition.value = ofCondition;
-    kind.value = "";
     text.value = "";
-    const at = wanted().findIndex((item) => found.texts[item[1]] === name);
+    const named = (item) => found.texts[item[1]] === name;
+    const item = chosen()?.items.find(named);
+    kind.value = item && outcome(item) === "unchanged" ? "unchanged" : "";
+    const at = wanted().findIndex(named);
     page = Math.floor(Math.max(0, at) / PAGE);
     show();
     const linked = list.children[at % PAGE];
