@@ -6,7 +6,7 @@ vLLM imports this module by name, in processes of its own: only names and number
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,9 +15,11 @@ from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
 from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import State
-from rvec_merge.experiment.weights import StateWeights, Tensors, fresh
 from rvec_merge.recipe.read import parse_recipe, recipe_of
 from rvec_merge.tasks.forced import line_ends
+
+if TYPE_CHECKING:
+    from rvec_merge.experiment.weights import Tensors
 
 FORCED = "rvec_forced"  # in a request's extra_args: [line ends to wait for, forbidden tokens]
 
@@ -31,6 +33,9 @@ class StateWorker:
         self, recipe: str, source: str, allowed: Sequence[str], others: Mapping[str, Any]
     ) -> None:
         """Map the checkpoints of the recipe and of the others, given as data."""
+        # Here: it loads llvmlite, which vLLM must not see while a worker starts.
+        from rvec_merge.experiment.weights import StateWeights
+
         read = {name: recipe_of(data, text="", source=name) for name, data in others.items()}
         self._rvec_weights = StateWeights(
             parse_recipe(recipe, source=source), allowed=allowed, others=read
@@ -42,6 +47,8 @@ class StateWorker:
         Raises:
             PlanError: the checkpoints lack a parameter of the model.
         """
+        from rvec_merge.experiment.weights import fresh
+
         model = self.model_runner.get_model()
         memory = fresh(self.model_runner.model_config.dtype)
         with closing(self._rvec_weights.tensors(State(*state), memory)) as tensors:
@@ -53,7 +60,7 @@ class StateWorker:
         effect = self._rvec_weights.effect
         return asdict(effect) if effect else None
 
-    def _rvec_load(self, model: Any, tensors: Tensors) -> None:
+    def _rvec_load(self, model: Any, tensors: "Tensors") -> None:
         """Load by vLLM's own way; it would only warn of parameters that keep their old values."""
         names = {name for name, _ in model.named_parameters()}
         load, loaded = model.load_weights, set[str]()
