@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+from vllm.platforms import current_platform
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
 from rvec_merge.errors import PlanError
@@ -63,6 +64,12 @@ class StateWorker:
     def _rvec_load(self, model: Any, tensors: "Tensors") -> None:
         """Load by vLLM's own way; it would only warn of parameters that keep their old values."""
         names = {name for name, _ in model.named_parameters()}
+        if current_platform.is_cpu():
+            # A CPU packs experts when they are first loaded, and vLLM 0.32 does not when they are
+            # again: their kernel then reads them in the wrong order. On a GPU graphs hold it.
+            for module in model.modules():
+                if getattr(getattr(module, "quant_method", None), "moe_kernel", None) is not None:
+                    module.quant_method.moe_kernel = None
         load, loaded = model.load_weights, set[str]()
 
         def noting(weights: Any) -> set[str]:
