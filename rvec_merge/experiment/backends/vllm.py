@@ -155,10 +155,10 @@ class Engine:
         self._effect: Effect | None = None
 
     def open(self, recipe: Recipe, plan: Plan, others: Mapping[str, Recipe]) -> None:
-        """Have every worker map the recipes' checkpoints."""
+        """Have every worker map the recipes' checkpoints; it is in none of their states then."""
         data = {name: dict(other.data) for name, other in others.items()}
         self._ask("rvec_open", recipe.text, recipe.source, list(plan.allow), data)
-        self._changes = True
+        self._changes, self._state = True, None
 
     def become(self, state: State) -> Effect | None:
         if not self._changes or state == self._state:
