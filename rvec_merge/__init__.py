@@ -5,10 +5,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-# Whoever checks a stock mergekit run while it plans. Here, because no room may name one above it.
-STOCK_CHECKS = "rvec_merge.preflight.stock"
+from rvec_merge import mergekit_plugin
 
-# Public name -> module, resolved on first use (PEP 562): importing this package imports nothing.
+mergekit_plugin.stock_checks = "rvec_merge.preflight.stock"
+
+# Public name -> module, resolved on first use (PEP 562): nothing of it is imported before.
 _PUBLIC = {
     "__version__": "rvec_merge.version",
     "RvecError": "rvec_merge.errors",

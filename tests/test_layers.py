@@ -81,6 +81,22 @@ def test_imports_point_down() -> None:
     assert up == set()
 
 
+def test_no_room_imports_the_face_of_the_package() -> None:
+    known = modules()
+    found = {
+        name
+        for name, path in known.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and "rvec_merge" in {a.name for a in node.names})
+        or (
+            isinstance(node, ast.ImportFrom)
+            and (node.module == "rvec_merge" and not node.level)
+            and any(alias.name not in known for alias in node.names)
+        )
+    }
+    assert found == set()
+
+
 def test_no_files_form_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     for one, other in edges():

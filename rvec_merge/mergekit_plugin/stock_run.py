@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-import rvec_merge
+from rvec_merge import mergekit_plugin
 
 if TYPE_CHECKING:
     from mergekit.config import MergeConfiguration
@@ -48,7 +48,7 @@ def check_inputs(input_ids: Sequence[Hashable], target: Hashable) -> None:
         return  # who asked for it checks more
     # The checks stand above this room, and add themselves when they are imported. Here, not with
     # the plugin: whoever imports mergekit without merging should not wait for them.
-    import_module(rvec_merge.STOCK_CHECKS)
+    import_module(mergekit_plugin.stock_checks)
     run = stock_run()
     for check in CHECKS:
         check(input_ids, target, run)
