@@ -56,7 +56,7 @@ def experiment(
 def outline(plan: "PlanSource", **options: Any) -> "Outline":
     """The cells that a plan asks for, and how many outputs they are; runs nothing."""
     (changes,) = sorted_into("outline", options, Changes)
-    return prepare(plan, changes, dry=True).estimate()
+    return prepare(plan, changes, dry=True).outline(dry=True)
 
 
 def prepare(

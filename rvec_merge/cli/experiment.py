@@ -61,7 +61,7 @@ def command(
     changes, settings = sorted_into("experiment", given, Changes, RunSettings)
     console = PlainConsole()
     experiment = evidence.prepare(plan, changes, dry=dry_run)
-    outline = experiment.estimate() if dry_run else experiment.outline()
+    outline = experiment.outline(dry=dry_run)
     if not quiet:
         show_outline(console, experiment.plan, outline)
     if dry_run:
@@ -151,9 +151,9 @@ def show_cost(
         for known in MEASURED:
             said = _time(known.hours(cost.tokens, cost.parameters))
             console.print(
-                f"{said} by what a model of {known.parameters / 1e6:,.0f} million parameters did "
-                f"({known.where}: {known.tokens_per_second:,.0f} tokens/s), divided by parameters: "
-                "a guess. --tokens-per-second takes what you measured."
+                f"{said} by what a model of {known.parameters / 1e6:,.0f} million "
+                f"parameters did ({known.where}: {known.tokens_per_second:,.0f} tokens/s), divided "
+                "by parameters: a guess. --tokens-per-second takes what you measured."
             )
 
 

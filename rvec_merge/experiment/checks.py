@@ -22,7 +22,6 @@ def check(experiment: "Experiment", outline: "Outline") -> None:
             with several samples; a task is there twice, or has too few items; donors that are
             adapters are to be evaluated by themselves.
     """
-    experiment.book.require(outline.cells)
     for cell in outline.cells:
         _require_metric(experiment, cell)
     _require_whole_donors(experiment)

@@ -10,7 +10,6 @@ from rvec_merge.errors import Notice, ResultsError
 from rvec_merge.experiment.conditions import Cell, report_cells, sweep_cells
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.experiment.runner import versions
-from rvec_merge.experiment.sameness import differing
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import CellResult
 from rvec_merge.experiment.tasks import TaskBook
@@ -69,37 +68,26 @@ class Experiment:
         for role in DONORS if plan.donors else ():
             donor_of(recipe, role)
 
-    def outline(self, scale: float | None = None) -> Outline:
-        """The cells for a chosen scale; None where none is: the cells then are at some scale."""
-        scale = self.plan.scales[0] if scale is None else scale
-        sweep = tuple(sweep_cells(self.plan))
-        report = tuple(c for c in report_cells(self.plan, scale) if self._possible(c))
-        both = dict.fromkeys(sweep + report)
-        sizes = {c.variant: self.size(c.variant) for c in both if self._exists(c)}
-        return self._outlined(sweep, report, sizes, set())
+    def outline(self, scale: float | None = None, *, dry: bool = False) -> Outline:
+        """The cells for a chosen scale; None where none is: the cells then are at some scale.
 
-    def estimate(self) -> Outline:
-        """The cells at any scale, where the items of some may be missing; see ``Outline``."""
-        sweep, report = sweep_cells(self.plan), report_cells(self.plan, self.plan.scales[0])
-        both = dict.fromkeys([*sweep, *report])
-        self.book.require(both)
-        missing = {v for v in {c.variant for c in both} if not self.book.is_here(v)}
-        report = [c for c in report if c.variant in missing or self._possible(c)]
-        both = dict.fromkeys([*sweep, *report])
+        Args:
+            dry: whether the items of some may be missing; see ``Outline``.
+
+        Raises:
+            PlanError: a task, or a variant of it, does not exist.
+        """
+        sweep = tuple(sweep_cells(self.plan))
+        asked = report_cells(self.plan, self.plan.scales[0] if scale is None else scale)
+        self.book.require([*sweep, *asked])
+        variants = {c.variant for c in (*sweep, *asked)}
+        missing = {v for v in variants if not self.book.is_here(v)} if dry else set()
+        report = tuple(c for c in asked if c.variant in missing or self._possible(c))
+        both = dict.fromkeys(sweep + report)
         sizes = {
             v: self._known(v) if v in missing else self.size(v) for v in {c.variant for c in both}
         }
-        return self._outlined(tuple(sweep), tuple(report), sizes, missing)
-
-    def _outlined(
-        self,
-        sweep: tuple[Cell, ...],
-        report: tuple[Cell, ...],
-        sizes: Mapping[str, int],
-        missing: Set[str],
-    ) -> Outline:
-        both = dict.fromkeys(sweep + report)
-        outputs = {c: sizes.get(c.variant, 0) * self.plan.task(c.task).samples for c in both}
+        outputs = {c: sizes[c.variant] * self.plan.task(c.task).samples for c in both}
         budgets = self._budgets(both, missing)
         tokens = sum(count * budgets.get(c.task, 0) for c, count in outputs.items())
         total, unseen = sum(outputs.values()), tuple(sorted(missing))
@@ -187,11 +175,19 @@ class Experiment:
         """
         if found is None:
             return
-        facts = differing(load_yaml(found["recipe"], source="recipe"), self.recipe)
-        there = [task["task"] for task in found["plan"]["tasks"]]
-        here = [task.task for task in self.plan.tasks]
-        if not set(there) & set(here):
-            facts.append(f"tasks: {', '.join(there)} there, {', '.join(here)} here")
+        there, here = (
+            _without_scale(load_yaml(text, source="recipe"))
+            for text in (found["recipe"], self.recipe.text)
+        )
+        facts = [
+            f"recipe.{key}: {there.get(key)} there, {here.get(key)} here"
+            for key in {**there, **here}
+            if there.get(key) != here.get(key)
+        ]
+        filed = [task["task"] for task in found["plan"]["tasks"]]
+        planned = [task.task for task in self.plan.tasks]
+        if not set(filed) & set(planned):
+            facts.append(f"tasks: {', '.join(filed)} there, {', '.join(planned)} here")
         if facts:
             raise ResultsError(
                 "The results folder was written by another plan.",
@@ -222,11 +218,17 @@ class Experiment:
     def _possible(self, cell: Cell) -> bool:
         return not cell.forced or self.book.withholding(cell.variant) is not None
 
-    def _exists(self, cell: Cell) -> bool:
-        return self.book.knows(cell.variant)
-
     def _known(self, variant: str) -> int:
         return sum(min(n, self.plan.limit or n) for n in known_sizes(variant))
 
     def size(self, variant: str) -> int:
         return sum(len(items) for items in self.book.items(variant, self.plan.limit).values())
+
+
+def _without_scale(recipe: Any) -> dict[str, Any]:
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("parameters"), dict):
+        return {"recipe": recipe}
+    parameters = dict(recipe["parameters"])
+    if isinstance(parameters.get("scale"), int | float):
+        del parameters["scale"]
+    return {**recipe, "parameters": parameters}

@@ -31,7 +31,7 @@ def prepare(source: PlanSource, changes: Changes | None = None, *, dry: bool = F
     here = dry and not isinstance(named, Recipe) and not is_hub(named)
     recipe = read_source(named) if here else open_recipe(named)
     experiment = Experiment(plan, recipe, TaskBook())
-    outline = experiment.estimate() if dry else experiment.outline()
+    outline = experiment.outline(dry=dry)
     if not outline.estimated:
         check(experiment, outline)
     return experiment
