@@ -12,7 +12,6 @@ from typing import Any
 
 from rvec_merge.errors import TaskError
 from rvec_merge.recipe.resources import folder
-from rvec_merge.tasks.benchmarks import BBH, GENERAL, Benchmark
 from rvec_merge.tasks.local_data import read_items, sample_data
 from rvec_merge.tasks.perturb import (
     GENERATOR_VERSION,
@@ -27,6 +26,7 @@ from rvec_merge.tasks.perturb.numeric import ATTEMPTS, FACTORS, HIGHEST
 from rvec_merge.tasks.perturb.quantities import OLDEST
 from rvec_merge.tasks.perturb.spec import GSM_PLUS
 from rvec_merge.tasks.perturb.typos import RATE, SHORTEST
+from tools.benchmarks import BBH, GENERAL, Benchmark
 
 _SHARES = Path(__file__).parent / "perturbation_shares.md"
 

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from rvec_merge.recipe.resources import folder
-from rvec_merge.tasks.benchmarks import BBH, BBH_SHOTS, GENERAL, Benchmark, Function
 from rvec_merge.tasks.perturb.spec import Perturbation, suffix
+from tools.benchmarks import BBH, BBH_SHOTS, GENERAL, Benchmark, Function
 
 _HEADER = "# Written by `python -m tools.generate_tasks`; edit benchmarks.py instead.\n"
 _PROMPTS = ("", "_think")

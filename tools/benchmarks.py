@@ -1,6 +1,6 @@
 """The benchmarks we make variants of: which built-in task, what differs, which perturbations fit.
 
-``generate_tasks`` writes the files below eval/tasks from this table.
+``tools.generate_tasks`` writes the files below eval/tasks from this table.
 """
 
 from collections.abc import Mapping

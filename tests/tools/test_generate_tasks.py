@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.tasks.benchmarks import BBH_SUBTASKS
 from rvec_merge.tasks.tasks_index import include_path, list_tasks
+from tools.benchmarks import BBH_SUBTASKS
 from tools.document_perturbations import page
 from tools.generate_tasks import stale, task_files, write
 
