@@ -48,7 +48,7 @@ def command(words: tuple[str, ...], show_path: bool, on_hub: bool, as_json: bool
 def _list_hub(as_json: bool) -> None:
     from dataclasses import asdict
 
-    from rvec_merge.sharing.search import search_recipes
+    from rvec_merge.sharing.index import search_recipes
 
     found = [asdict(recipe) for recipe in search_recipes()]
     if as_json:

@@ -20,9 +20,8 @@ from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.stats.significance import Outcomes
 from rvec_merge.tasks.answer.judge import METRICS
-from rvec_merge.tasks.known_sizes import known_sizes
 from rvec_merge.tasks.outputs import describe, outcomes
-from rvec_merge.tasks.tasks_index import stated_budget
+from rvec_merge.tasks.tasks_index import known_sizes, stated_budget
 
 
 @dataclass(frozen=True)

@@ -137,8 +137,7 @@ class CellRunner:
         from lm_eval import simple_evaluate
 
         from rvec_merge.experiment.machine_facts import one_look_at_the_machine
-        from rvec_merge.tasks.templates import fast_templates
-        from rvec_merge.tasks.thinking import read_after
+        from rvec_merge.tasks.harness import fast_templates, read_after
 
         plan = self.plan
         tasks = self.book.tasks(cell.variant)

@@ -14,7 +14,7 @@ from rvec_merge.experiment.plan import TaskPlan
 from rvec_merge.experiment.quiet import quiet
 from rvec_merge.tasks.answer.judge import METRICS
 from rvec_merge.tasks.forced import Withholding
-from rvec_merge.tasks.foreign import foreign_task
+from rvec_merge.tasks.harness import foreign_task
 from rvec_merge.tasks.perturb import ORIGIN
 from rvec_merge.tasks.perturb.spec import suffix
 

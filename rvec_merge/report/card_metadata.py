@@ -16,8 +16,8 @@ from rvec_merge.results import wording
 from rvec_merge.results.flips import Flips
 from rvec_merge.results.read import Results
 from rvec_merge.results.summary import Row
-from rvec_merge.sharing.benchmarks import benchmark_task
 from rvec_merge.sharing.card import LIBRARY, PAPER, pipeline_tag
+from rvec_merge.sharing.index import benchmark_task
 from rvec_merge.sharing.origin import origin_of, recipe_sources
 
 _TAGS = (*TAGS, "merge", LIBRARY)

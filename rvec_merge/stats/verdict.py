@@ -16,9 +16,8 @@ from rvec_merge.stats.controls import (
     has_enough,
     vector_tests,
 )
-from rvec_merge.stats.power import detectable_effect
+from rvec_merge.stats.power import Sampling, detectable_effect, sampling
 from rvec_merge.stats.question import Beside, Question, Way, counted
-from rvec_merge.stats.sampling import Sampling, sampling
 from rvec_merge.stats.significance import ALPHA, RESAMPLES, Comparison, holm, in_one_unit, paired
 
 RULE = f"""\

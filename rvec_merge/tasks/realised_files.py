@@ -8,7 +8,7 @@ from typing import Any
 from rvec_merge.errors import OutputError
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.files.names import write_below
-from rvec_merge.tasks.foreign import foreign_task
+from rvec_merge.tasks.harness import foreign_task
 from rvec_merge.tasks.local_data import SWITCH, digest
 from rvec_merge.tasks.perturb.spec import GENERATOR_VERSION
 from rvec_merge.tasks.variants import Variant, load_variant

@@ -1,4 +1,4 @@
-"""The names of our lm-eval tasks and groups, read without importing lm-eval."""
+"""The names, budgets and sizes of our lm-eval tasks and groups, without importing lm-eval."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,18 @@ from typing import Any
 import yaml
 
 from rvec_merge.recipe.resources import folder
+
+# The evaluated split, by the longest prefix of a task's name.
+_SIZES = {
+    "rvec_gsm8k": (1319,),
+    "rvec_gsm_plus": (2400,),
+    "rvec_humaneval": (164,),
+    "rvec_math500": (500,),
+    "rvec_aime24": (30,),
+    "rvec_aime25": (30,),
+    "rvec_sciq": (1000,),
+    "rvec_bbh": (250,) * 23 + (187, 146, 178, 178),
+}
 
 
 @dataclass(frozen=True)
@@ -80,3 +92,12 @@ def list_tasks(root: Path | None = None) -> list[TaskEntry]:
         budget = (config.get("generation_kwargs") or {}).get("max_gen_toks")
         entries.append(TaskEntry(name, kind, _summary(config, text), groups.get(name), budget))
     return sorted(entries, key=lambda entry: entry.name)
+
+
+def known_sizes(variant: str) -> tuple[int, ...]:
+    """The items of each subtask of a variant's clean set; empty where that is not known.
+
+    Source: the data sets' cards. A perturbed set has at most as many.
+    """
+    found = [name for name in _SIZES if variant.startswith(name)]
+    return _SIZES[max(found, key=len)] if found else ()

@@ -16,11 +16,10 @@ from lm_eval.tasks._yaml_loader import load_yaml
 from rvec_merge.errors import TaskError, why
 from rvec_merge.recipe.resources import folder
 from rvec_merge.tasks.answer.judge import METRICS, judge
-from rvec_merge.tasks.foreign import foreign_task
+from rvec_merge.tasks.harness import fast_templates, foreign_task
 from rvec_merge.tasks.local_data import SWITCH, data_folder, digest, read_items
 from rvec_merge.tasks.perturb import LABEL, PerturbationSpec, Realised
 from rvec_merge.tasks.perturb.dataset import Perturb
-from rvec_merge.tasks.templates import fast_templates
 from rvec_merge.tasks.variant_config import compose
 
 

@@ -12,7 +12,7 @@ from rvec_merge.hub import bounded, snapshot
 from rvec_merge.hub.errors import HubError
 from rvec_merge.hub.models import fetch_model
 from rvec_merge.hub.references import HubReference
-from rvec_merge.sharing.search import search_recipes
+from rvec_merge.sharing.index import search_recipes
 from tests.hub.conftest import over_http
 from tests.hub.server import Handler
 from tests.hub.state import Hub

@@ -14,9 +14,9 @@ from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.utils import env
 
 from rvec_merge.errors import TaskError
+from rvec_merge.tasks.harness import fast_templates
 from rvec_merge.tasks.local_data import read_items, sample_data
 from rvec_merge.tasks.tasks_index import list_tasks
-from rvec_merge.tasks.templates import fast_templates
 from rvec_merge.tasks.variant_config import BUILT_IN
 from rvec_merge.tasks.variants import Variant, load_variant, task_manager
 

@@ -38,7 +38,7 @@ def judge(
     most of them give is; the earliest of equals counts.
 
     Args:
-        think_end: what ends an output's thinking, where it is known; see ``tasks.thinking``.
+        think_end: what ends an output's thinking, where it is known; see ``tasks.harness``.
     """
     read = [
         (o, after_thinking(o)[1]) if think_end is None else after(o, think_end) for o in outputs

@@ -4,7 +4,7 @@ import pytest
 
 from rvec_merge.tasks.answer.find import after
 from rvec_merge.tasks.answer.judge import judge
-from rvec_merge.tasks.thinking import read_after
+from rvec_merge.tasks.harness import read_after
 from rvec_merge.tasks.variants import load_variant
 
 

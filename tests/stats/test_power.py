@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rvec_merge.results.wording import sentence
+from rvec_merge.stats.power import sampling
 from rvec_merge.stats.question import Question
-from rvec_merge.stats.sampling import sampling
 from rvec_merge.stats.significance import Outcomes, paired
 from rvec_merge.stats.verdict import judge
 
