@@ -14,6 +14,7 @@ from rvec_merge.shown import shown
 
 _LISTED = 8
 _SAID = 24  # lines of another library's message: a traceback's worth, cut in the middle
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -50,7 +51,7 @@ def why(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"\[Errno -?\d+\] ", "", said)[:300]
+    return _ERRNO.sub("", said)[:300]
 
 
 def system_error(error: OSError) -> RvecError:
@@ -161,6 +162,7 @@ def shortened(lines: Sequence[str]) -> list[str]:
 def said_by(error: Exception) -> list[str]:
     """Another library's message as facts, to its last line, which is where it says why."""
     said = f"KeyError: {error}" if isinstance(error, KeyError) else str(error)
+    said = _ERRNO.sub("", said)
     lines = [line.rstrip() for line in said.splitlines() if line.strip()]
     if len(lines) > _SAID:
         lines = [*lines[: _SAID // 2], "…", *lines[-_SAID // 2 :]]

@@ -71,6 +71,24 @@ def test_every_room_has_one_floor_and_no_file_is_long() -> None:
     assert [f"{name}: {count}" for name, count in lines.items() if count > 300] == []
 
 
+def test_no_function_is_long_and_what_is_public_says_what_it_does() -> None:
+    long, public, silent = [], 0, []
+    for name, path in modules().items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+                told = node.body[0] if ast.get_docstring(node) else None
+                count = node.end_lineno - node.lineno + 1
+                count -= 0 if told is None else (told.end_lineno or 0) - told.lineno + 1
+                long += [f"{name}.{node.name}: {count}"] if count > 60 else []
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name[0] != "_":
+                public += 1
+                silent += [] if ast.get_docstring(node) else [f"{name}.{node.name}"]
+    assert long == []
+    assert len(silent) <= 0.1 * public, silent
+
+
 def test_imports_point_down() -> None:
     height = {room: -n for n, floor in enumerate(floors()) for room in floor}
     up = {

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError
+from rvec_merge.files.explained import explained
 from rvec_merge.files.marks import ADAPTER_FILE
-from rvec_merge.recipe.explained import explained
 
 # How it was trained or is to be loaded; nothing that its tensors' meaning depends on.
 SILENT = frozenset(

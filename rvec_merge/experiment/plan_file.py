@@ -12,13 +12,13 @@ from rvec_merge.errors import PlanError, why
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.experiment.settings import Changes
 from rvec_merge.experiment.shapes import Head
+from rvec_merge.files.explained import explained
 from rvec_merge.files.reading import read_as
 from rvec_merge.hub.content import fetch_content
 from rvec_merge.hub.recipes import foreign
 from rvec_merge.hub.references import is_hub, parse_reference
 from rvec_merge.recipe import catalog
 from rvec_merge.recipe.catalog import RecipeSource
-from rvec_merge.recipe.explained import explained
 from rvec_merge.recipe.resources import BundledFile, Shelf, bundled_paths, first_comment, folder
 from rvec_merge.recipe.yaml import load_yaml
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from rvec_merge.errors import ResultsError, why
+from rvec_merge.files.explained import explained
 
 # Bytes once unpacked. A row holds its prompt several times: 32 MiB are 64 outputs of 32k tokens.
 LINE, OBJECT, FILE, TOTAL = 32 << 20, 32 << 20, 1 << 30, 4 << 30
@@ -95,7 +96,7 @@ def read_as(path: Path, kind: type[Read]) -> Read:
     try:
         found: Read = TypeAdapter(kind).validate_json(_content(path))
     except ValidationError as error:
-        raise damaged(path, _said(error)) from None
+        raise damaged(path, "; ".join(explained(error))) from None
     except _DAMAGE as error:
         raise damaged(path, why(error)) from None
     return found
@@ -150,9 +151,3 @@ def _object(content: bytes) -> dict[str, Any]:
 def _bound(what: str, size: int, most: int) -> None:
     if size > most:
         raise ValueError(f"{what} unpacks to more than {most:,} bytes")
-
-
-def _said(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else first["msg"]

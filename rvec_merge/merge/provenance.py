@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError
+from rvec_merge.files.explained import explained
 from rvec_merge.files.marks import MERGE_FILE
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.inputs import Input
@@ -125,10 +126,9 @@ def read_provenance(folder: Path) -> Provenance:
     try:
         return Provenance.model_validate(read_json(path))
     except ValidationError as error:
-        facts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
         raise CheckpointError(
             f"{MERGE_FILE} is malformed, or of another version.",
-            [f"{path}", *facts],
+            [f"{path}", *explained(error)],
             "verify with the version of rvec-merge that wrote it.",
         ) from None
 

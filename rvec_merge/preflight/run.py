@@ -83,11 +83,7 @@ def examine(
             findings.append(seen)
     visible = {reference: m for reference, m in models.items() if m.weights is not None}
     by_mergekit = stock or why_by_mergekit(recipe, visible) is not None
-    odd = {
-        reference: error
-        for reference, model in models.items()
-        if (error := forms.why_no_weights(model, by_mergekit=by_mergekit, dequantize=dequantize))
-    }
+    odd = _odd(models, by_mergekit=by_mergekit, dequantize=dequantize)
     findings += odd.values()
     # What is no plain weight differs from the others in every way; that it is none says it all.
     plain = {r: m for r, m in models.items() if r not in odd}
@@ -105,12 +101,12 @@ def examine(
     resolved: list[ResolvedTensor] = []
     facts = None
     if not any(isinstance(finding, RvecError) for finding in findings):
-        problems = Problems()
-        with problems.noted():
+        try:
             resolved = resolve(
                 recipe, visible, by_mergekit=by_mergekit, trust_remote_code=trust_remote_code
             )
-        findings += problems.errors
+        except RvecError as error:
+            findings.append(error)
     found = reading.reading(models, resolved)
     findings += tensors.check(recipe.config, plain, resolved, found, by_mergekit)
     if resolved:
@@ -126,6 +122,17 @@ def examine(
         tuple(resolved),
         facts,
     )
+
+
+def _odd(
+    models: Mapping[Reference, Input], *, by_mergekit: bool, dequantize: bool
+) -> dict[Reference, RvecError]:
+    """The inputs that are no plain weights, and why not."""
+    return {
+        reference: error
+        for reference, model in models.items()
+        if (error := forms.why_no_weights(model, by_mergekit=by_mergekit, dequantize=dequantize))
+    }
 
 
 def _output_findings(

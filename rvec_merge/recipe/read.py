@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import RecipeError, why
+from rvec_merge.files.explained import explained
 from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
-from rvec_merge.recipe.explained import explained
 from rvec_merge.recipe.pairs import Pair, form_pairs
 from rvec_merge.recipe.reference import Reference, placed
 from rvec_merge.recipe.strict import check_config, check_keys

@@ -49,36 +49,26 @@ def columns(rows: Sequence[Row], *, binary: bool) -> list[Column]:
 
         return column(title, lambda r: _times(factor, value(r)), text)
 
-    def tested(row: Row) -> Comparison:
-        assert row.comparison is not None
-        return row.comparison
-
     def of(name: str) -> Callable[[Row], Any]:
         return lambda row: row.comparison and getattr(row.comparison, name)
 
     def change(row: Row) -> str:
-        return wording.change(tested(row).difference, binary=binary)
+        return wording.change(_tested(row).difference, binary=binary)
 
-    def level(row: Row) -> str:
-        return wording.level(row.level, binary=binary)
-
+    mean, moved = ("accuracy %", "fixed · broken") if binary else ("mean", "higher · lower")
     any_cut = any(row.truncated for row in rows)
     found = [
         column("n", lambda r: r.level.n, lambda r: str(r.level.n)),
-        column("accuracy %" if binary else "mean", lambda r: r.level.mean, level, wide=False),
+        column(mean, lambda r: r.level.mean, partial(_level, binary), wide=False),
         column("difference", of("difference"), change, wide=False),
-        column("95 % interval, alone", of("low"), lambda r: wording.interval(tested(r))),
+        column("95 % interval, alone", of("low"), lambda r: wording.interval(_tested(r))),
         column(
             "p, Holm",
             lambda r: r.p_adjusted,
             lambda r: wording.p_value(r.p_adjusted or 0.0),
             wide=False,
         ),
-        column(
-            "fixed · broken" if binary else "higher · lower",
-            of("rose"),
-            lambda r: f"{tested(r).rose} · {tested(r).fell}",
-        ),
+        column(moved, of("rose"), lambda r: f"{_tested(r).rose} · {_tested(r).fell}"),
         number(
             "effective scale",
             lambda r: differing_effective(r.cell.state.scale, r.effective_scale),
@@ -92,6 +82,15 @@ def columns(rows: Sequence[Row], *, binary: bool) -> list[Column]:
     for name in dict.fromkeys(name for row in rows for name in row.shares):
         found.append(number(f"{name} %", partial(_share, name), ".1f", 100))
     return [one for one in found if any(one.texts)]
+
+
+def _tested(row: Row) -> Comparison:
+    assert row.comparison is not None
+    return row.comparison
+
+
+def _level(binary: bool, row: Row) -> str:
+    return wording.level(row.level, binary=binary)
 
 
 def _share(name: str, row: Row) -> float | None:

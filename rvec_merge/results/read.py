@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvec_merge.errors import why
+from pydantic import ValidationError
+
 from rvec_merge.experiment.conditions import TARGET, Cell, State
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.experiment.store import CellResult, Store
+from rvec_merge.files.explained import explained
 from rvec_merge.files.marks import EXPERIMENT_FILE
 from rvec_merge.files.reading import damaged
 from rvec_merge.results.flips import Flips
@@ -63,8 +65,8 @@ def read_results(folder: Path) -> Results:
     head = store.head()
     try:
         plan = Plan.model_validate(head["plan"])
-    except ValueError as error:
-        raise damaged(folder / EXPERIMENT_FILE, why(error)) from None
+    except ValidationError as error:
+        raise damaged(folder / EXPERIMENT_FILE, "; ".join(explained(error))) from None
     found = Results(
         folder.resolve().name, plan, head["recipe"], head["versions"], read_summary(store), store
     )

@@ -133,18 +133,8 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
     for baseline in {c.baseline for c in reported}:
         alike = [c for c in reported if c.baseline == baseline]
         found |= zip(alike, shared([found[c] for c in alike]), strict=True)
-    questions = []
-    for task in plan.tasks:
-        vector = Cell(task.task, State("vector", scale))
-        controlled = [Cell(task.task, state) for state in control_states(plan, scale)]
-        draws = [c for c in controlled if c.state.kind != "other"]
-        controls = tuple(ControlDraw(c.state.kind, c.state.seed, found[c]) for c in draws)
-        others = tuple(OtherVector(c.state.name, found[c]) for c in controlled if c.state.name)
-        name = vector.state.label
-        budget = experiment.book.budget(vector.variant, plan.generation_of(task.task).max_gen_toks)
-        asked = (found[vector.baseline], found[vector], controls, others)
-        beside = _beside(experiment, vector, found, results)
-        questions.append(Question(task.task, name, *asked, budget=budget, beside=beside))
+    vectors = [Cell(task.task, State("vector", scale)) for task in plan.tasks]
+    questions = [_question(experiment, vector, found, results) for vector in vectors]
     compared = {
         c: paired(found[c.baseline], found[c], seed=plan.seed) for c in reported if c.baseline != c
     }
@@ -190,6 +180,24 @@ def summarise(experiment: Experiment, scale: float, results: Mapping[Cell, CellR
         tuple(flips(experiment, c, found[c.baseline], found[c], results[c]) for c in reported),
         tuple(_flags(plan, rows)),
     )
+
+
+def _question(
+    experiment: Experiment,
+    vector: Cell,
+    found: Mapping[Cell, Outcomes],
+    results: Mapping[Cell, CellResult],
+) -> Question:
+    """What a task asks: the vector against its baseline, beside the controls at its scale."""
+    plan, task = experiment.plan, vector.task
+    controlled = [Cell(task, state) for state in control_states(plan, vector.state.scale)]
+    draws = [c for c in controlled if c.state.kind != "other"]
+    controls = tuple(ControlDraw(c.state.kind, c.state.seed, found[c]) for c in draws)
+    others = tuple(OtherVector(c.state.name, found[c]) for c in controlled if c.state.name)
+    budget = experiment.book.budget(vector.variant, plan.generation_of(task).max_gen_toks)
+    asked = (found[vector.baseline], found[vector], controls, others)
+    beside = _beside(experiment, vector, found, results)
+    return Question(task, vector.state.label, *asked, budget=budget, beside=beside)
 
 
 def _flags(plan: Plan, rows: Sequence[Row]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from lm_eval.tasks._yaml_loader import _import_func_in_yml, load_yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rvec_merge.errors import TaskError
+from rvec_merge.files.explained import explained
 from rvec_merge.tasks.answer.judge import Asked
 from rvec_merge.tasks.perturb import SHOWN, PerturbationSpec
 from rvec_merge.tasks.perturb.dataset import Perturb
@@ -65,9 +66,10 @@ def read_variant(config: dict[str, Any]) -> tuple[VariantSpec, dict[str, Any]]:
     try:
         spec = VariantSpec(**{key: config[key] for key in OWN_KEYS & config.keys()})
     except ValidationError as error:
-        facts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise TaskError(
-            f"The task {name} cannot be read.", facts, "correct these keys of the task file."
+            f"The task {name} cannot be read.",
+            explained(error),
+            "correct these keys of the task file.",
         ) from None
     return spec, {k: v for k, v in config.items() if k in _LM_EVAL_KEYS}
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from rvec_merge.arithmetic.dtypes import FLOAT32, FLOAT64
 from rvec_merge.checkpoint.model_config import read_json
 from rvec_merge.errors import CheckpointError
+from rvec_merge.files.explained import explained
 from rvec_merge.files.marks import VECTOR_FILE
 
 FORMAT: Literal["rvec-compact"] = "rvec-compact"
@@ -128,9 +129,8 @@ def read_head(root: Path) -> Head:
     try:
         head = Head.model_validate(data)
     except ValidationError as error:
-        facts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
         raise CheckpointError(
-            f"{VECTOR_FILE} is malformed.", [f"{path}", *facts], FETCH_AGAIN
+            f"{VECTOR_FILE} is malformed.", [f"{path}", *explained(error)], FETCH_AGAIN
         ) from None
     return head
 

@@ -1,5 +1,6 @@
 """One figure of a vector: heat maps of layer × module kind."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,10 @@ def draw(chart: HeatMap, figure: Any) -> None:
     The figure keeps its width and font size; its height follows from what there is to show.
     """
     heights = [len(panel.kinds) + 3 for panel in chart.panels]
-    line = _points() / 72 * 1.6  # inches that a row takes
-    figure.set_size_inches(
-        figure.get_size_inches()[0], line * (sum(heights) + len(chart.outside) + 2)
-    )
-    figure.suptitle(shown(chart.label), x=0.01, ha="left")
+    width, line = figure.get_size_inches()[0], _points() / 72 * 1.6  # inches; a row's height
+    title = textwrap.wrap(shown(chart.label), int(width * 72 / _points() / 0.62))
+    figure.set_size_inches(width, line * (sum(heights) + len(chart.outside) + len(title) + 1))
+    figure.suptitle("\n".join(title), x=0.01, ha="left", fontsize="medium")
     axes = figure.subplots(
         len(chart.panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
     )[:, 0]
