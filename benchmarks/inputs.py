@@ -87,9 +87,8 @@ def adapters(work: Path, runs: int) -> list[str]:
         f"- two adapters of rank {RANK} on every layer of a Qwen2.5-1.5B-shaped base, over the "
         f"merge of whole weights: wall {ratios(found['adapted'], found['whole'], 'wall')}, cpu "
         f"{ratios(found['adapted'], found['whole'], 'cpu')}, from the first weight to the rename "
-        f"{spread(work_ratio)} (peft, which reads their configuration, imports torch and "
-        f"transformers); {max(run.memory for run in found['adapted']) / 1e9:.2f} GB of anonymous "
-        "memory"
+        f"{spread(work_ratio)}; {max(run.memory for run in found['adapted']) / 1e9:.2f} GB of "
+        "anonymous memory"
     ]
 
 
