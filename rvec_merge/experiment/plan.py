@@ -141,6 +141,7 @@ class Plan(_Strict):
         batch_size: sequences at a time; ``auto`` finds what the device holds, for each cell anew.
         chat_template: whether prompts go through the tokenizer's chat template.
         allow: settings in which the inputs' configs may differ, as ``rvec merge --allow``.
+        dequantize: FP8 inputs are read as float32, as ``rvec merge --dequantize``.
         seed: of the items set aside, the bootstrap, sampling, and lm-eval's own draws.
         generation: instead of what the tasks say.
         thinking: of models that think before they answer.
@@ -161,6 +162,7 @@ class Plan(_Strict):
     batch_size: int | Literal["auto"] = 16
     chat_template: StrictBool = True
     allow: tuple[str, ...] = ()
+    dequantize: StrictBool = False
     seed: StrictInt = Field(default=0, ge=0, lt=2**32)
     generation: Generation = Generation()
     thinking: Thinking = Thinking()

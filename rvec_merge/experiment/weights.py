@@ -41,6 +41,7 @@ class StateWeights:
         recipe: says what is added to what. Where its scale is one number, a state's scale takes
             its place; where it is a mask or a gradient, a state's scale multiplies it.
         allowed: settings in which the inputs' configs may differ.
+        dequantize: FP8 inputs are read by their scales.
         others: by name, recipes that put other vectors on the same target.
 
     Raises:
@@ -53,11 +54,12 @@ class StateWeights:
         recipe: Recipe,
         *,
         allowed: Sequence[str] = (),
+        dequantize: bool = False,
         others: Mapping[str, Recipe] | None = None,
     ) -> None:
-        self.plan = _planned(recipe, allowed)
+        self.plan = _planned(recipe, allowed, dequantize)
         self._others = {
-            name: {tensor.name: tensor for tensor in _planned(other, allowed).tensors}
+            name: {tensor.name: tensor for tensor in _planned(other, allowed, dequantize).tensors}
             for name, other in (others or {}).items()
         }
         self._ratios: dict[tuple[str, str], float] = {}
@@ -175,8 +177,9 @@ class StateWeights:
         return target, deltas
 
 
-def _planned(recipe: Recipe, allowed: Sequence[str]) -> MergePlan:
-    report = examine(recipe, None, allowed=allowed, resolver=partial(see_local, mapped=True))
+def _planned(recipe: Recipe, allowed: Sequence[str], dequantize: bool) -> MergePlan:
+    resolver = partial(see_local, mapped=True)
+    report = examine(recipe, None, dequantize=dequantize, allowed=allowed, resolver=resolver)
     report.raise_errors()
     try:
         return plan_merge(recipe, report.tensors, report.inputs)

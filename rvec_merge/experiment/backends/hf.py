@@ -58,25 +58,29 @@ class Transformers:
         recipe: Recipe | None,
         others: Mapping[str, Recipe] | None = None,
     ) -> "Resident":
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
         dtype = getattr(torch, plan.precision)
-        placed = {"device_map": "auto"} if self.spread else {}
+        options: dict[str, Any] = {"device_map": "auto"} if self.spread else {}
         if self.device != "cpu":
             torch.cuda.empty_cache()  # of the model that was here before
         with quiet(), _by_transformers(folder):
             tokenizer = AutoTokenizer.from_pretrained(str(folder))
-            model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, **placed)
+            if plan.dequantize and recipe is not None:
+                # What is stored is no weight; every state's weights take its place.
+                options["config"] = AutoConfig.from_pretrained(str(folder))
+                vars(options["config"]).pop("quantization_config", None)
+            model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, **options)
             if model.num_parameters() < _SMALL:
                 torch.set_num_threads(1)
             model = (model if self.spread else model.to(self.device)).eval()
         with quiet():
             lm = SweepLM(model, tokenizer=tokenizer, batch_size=plan.batch_size, device=self.device)
-            weights = (
-                ResidentWeights(recipe, model, allowed=plan.allow, others=others)
-                if recipe
-                else None
-            )
+            weights = None
+            if recipe is not None:
+                weights = ResidentWeights(
+                    recipe, model, allowed=plan.allow, dequantize=plan.dequantize, others=others
+                )
         return Resident(model, tokenizer, lm, weights)
 
 

@@ -21,7 +21,7 @@ class ResidentWeights:
     """The parameters of a loaded model, with the values that transformers loads of a merge.
 
     Args:
-        recipe, allowed, others: see ``StateWeights``.
+        recipe, allowed, dequantize, others: see ``StateWeights``.
         model: the target, loaded in the precision that is evaluated.
 
     Raises:
@@ -36,9 +36,10 @@ class ResidentWeights:
         model: torch.nn.Module,
         *,
         allowed: Sequence[str] = (),
+        dequantize: bool = False,
         others: Mapping[str, Recipe] | None = None,
     ) -> None:
-        self._weights = StateWeights(recipe, allowed=allowed, others=others)
+        self._weights = StateWeights(recipe, allowed=allowed, dequantize=dequantize, others=others)
         stored = [tensor for tensor in self._weights.plan.tensors if tensor.value is None]
         self._places = _Places(model, stored)
         self.state: State | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge.arithmetic.effect import Effect
-from rvec_merge.errors import CheckpointError, EnvironmentProblem, RvecError, why
+from rvec_merge.errors import CheckpointError, EnvironmentProblem, PlanError, RvecError, why
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.experiment.quiet import quiet
@@ -93,6 +93,12 @@ class Vllm:
         others: Mapping[str, Recipe] | None = None,
     ) -> "Engine":
         installed()
+        if plan.dequantize:
+            raise PlanError(
+                "The vllm backend does not read FP8 weights by their scales.",
+                ["dequantize: true"],
+                "evaluate this plan with --backend hf, or merge first and evaluate the folders.",
+            )
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         if self.device == "cpu":
