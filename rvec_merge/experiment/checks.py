@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rvec_merge.errors import PlanError
+from rvec_merge.checkpoint.model_config import flat
+from rvec_merge.errors import PlanError, RvecError
 from rvec_merge.experiment.conditions import TARGET, Cell
 from rvec_merge.experiment.states import DONORS, donor_of
+from rvec_merge.preflight import see_local
 
 if TYPE_CHECKING:
     from rvec_merge.experiment.planned import Experiment, Outline
@@ -20,11 +22,12 @@ def check(experiment: "Experiment", outline: "Outline") -> None:
     Raises:
         PlanError: a task, prompt, perturbation, metric or filter does not exist, or does not go
             with several samples; a task is there twice, or has too few items; donors that are
-            adapters are to be evaluated by themselves.
+            adapters are to be evaluated by themselves; a token budget is the whole context.
     """
     for cell in outline.cells:
         _require_metric(experiment, cell)
     _require_whole_donors(experiment)
+    _require_room(experiment, outline)
     _require_distinct(outline)
     for cell in dict.fromkeys(replace(c, state=TARGET) for c in outline.report):
         _require_enough(experiment, cell)
@@ -51,6 +54,29 @@ def _require_whole_donors(experiment: "Experiment") -> None:
                 [f"{donor}"],
                 "set donors: target_prompts, which puts its weights into the target's model.",
             )
+
+
+def _require_room(experiment: "Experiment", outline: "Outline") -> None:
+    """Refuse a token budget that leaves no room for a prompt, where the target is here."""
+    reference = experiment.recipe.config.target
+    try:
+        target = see_local(reference, "target")
+    except RvecError:
+        return  # what opens it says so
+    settings = dict(flat(target.config)) if target else {}
+    found = [v for k, v in settings.items() if k.endswith("max_position_embeddings")]
+    stretched = any(
+        isinstance(v, dict) and "factor" in v for k, v in settings.items() if "rope" in k
+    )
+    if stretched or not found or not isinstance(context := found[0], int):
+        return
+    full = [f"{task}: {n:,} tokens" for task, n in outline.budgets.items() if n >= context]
+    if full:
+        raise PlanError(
+            "A task's token budget is the target's whole context.",
+            [*full, f"{reference}: {context:,} positions, the prompt's too"],
+            "set generation: {max_gen_toks: N} for it, or for the plan.",
+        )
 
 
 def _require_distinct(outline: "Outline") -> None:

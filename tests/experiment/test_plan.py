@@ -237,7 +237,8 @@ def test_running_what_models_write_is_asked_for(
     plan_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RVEC_EVAL_DATA", "sample")
-    plan = plan_file(tasks=["rvec_humaneval"], scales=[1.0], forced_steps=False)
+    short = {"max_gen_toks": 64}
+    plan = plan_file(tasks=["rvec_humaneval"], scales=[1.0], forced_steps=False, generation=short)
     found = refused(plan, "-o", tmp_path / "out")
     assert "tasks: rvec_humaneval" in found.facts
     assert "--confirm-run-unsafe-code" in found.fix
@@ -249,7 +250,8 @@ def test_a_validation_task_that_runs_code_is_asked_for_too(
 ) -> None:
     monkeypatch.setenv("RVEC_EVAL_DATA", "sample")
     tasks = [{"task": "rvec_tiny", "validation": "rvec_humaneval", "metric": None}]
-    found = refused(plan_file(tasks=tasks, limit=4), "-o", tmp_path / "out")
+    short = {"max_gen_toks": 64}
+    found = refused(plan_file(tasks=tasks, limit=4, generation=short), "-o", tmp_path / "out")
     assert "tasks: rvec_humaneval" in found.facts
 
 
@@ -269,3 +271,18 @@ def test_a_metric_that_cannot_be_compared_item_by_item(
     monkeypatch.setattr(task, "aggregation", lambda: {"exact_match": get_aggregation(aggregation)})
     with pytest.raises(PlanError, match=says):
         book.metric(TaskPlan(task="rvec_tiny"), "rvec_tiny")
+
+
+@pytest.mark.parametrize(("tokens", "fits"), [(511, True), (512, False), (4096, False)])
+def test_a_token_budget_that_is_the_whole_context(
+    plan_file: Callable[..., Path], tmp_path: Path, tokens: int, fits: bool
+) -> None:
+    """It would leave no room for a prompt, and show cell by cell, after hours."""
+    plan = plan_file(generation={"max_gen_toks": tokens})
+    if fits:
+        assert invoke(plan, "--dry-run").exit_code == 0
+        return
+    error = refused(plan, "-o", tmp_path / "out")
+    assert "whole context" in error.headline
+    assert any(f"rvec_tiny: {tokens:,} tokens" in fact for fact in error.facts)
+    assert not (tmp_path / "out").exists()
