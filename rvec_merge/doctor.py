@@ -220,7 +220,7 @@ def _notices(installs: tuple[str, ...]) -> list[str]:
 
 def _doors() -> tuple[dict[str, bool], tuple[str, ...]]:
     """What shuts off generated programs here, found by running one; or why none can be run."""
-    from rvec_merge.tasks.code_scoring import isolation
+    from rvec_merge.sandbox.run import isolation
 
     try:
         return isolation().doors, ()

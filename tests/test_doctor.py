@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.tasks.code_scoring import isolation
+from rvec_merge.sandbox.run import isolation
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "from rvec_merge.cli import main; main()"

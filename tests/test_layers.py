@@ -6,6 +6,7 @@ strings: what a file names, it depends on.
 
 import ast
 import re
+from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -69,6 +70,10 @@ def test_every_room_has_one_floor_and_no_file_is_long() -> None:
     assert sorted(drawn) == sorted({name.split(".")[0] for name in known if name})
     lines = {name: path.read_text(encoding="utf-8").count("\n") for name, path in known.items()}
     assert [f"{name}: {count}" for name, count in lines.items() if count > 300] == []
+    rooms = Counter[str]()
+    for name, count in lines.items():
+        rooms[name.split(".")[0]] += count
+    assert max(rooms.values()) <= 0.13 * sum(rooms.values()), rooms.most_common(3)
 
 
 def test_no_function_is_long_and_what_is_public_says_what_it_does() -> None:

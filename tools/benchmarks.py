@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rvec_merge.tasks.answer.judge import Asked
+from rvec_merge.answer.judge import Asked
 from rvec_merge.tasks.perturb.spec import GSM_PLUS, KINDS
 
 Perturbations = Mapping[str, Mapping[str, Any]]

@@ -2,7 +2,7 @@
 
 import re
 
-from rvec_merge.tasks.answer.find import candidates
+from rvec_merge.answer.find import candidates
 
 _LETTER = re.compile(
     r"[\W_]*(?:\\text(?:bf)?\{|(?i:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is)?)\W*)*"

@@ -11,7 +11,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 
-from rvec_merge.tasks.answer.find import after_thinking
+from rvec_merge.answer.find import after_thinking
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[ \t]*([\w+-]*)[ \t]*.*$", re.M)
 _BEGINS = re.compile(r"^(?:from|import|def|class|async def|@)\b", re.M)

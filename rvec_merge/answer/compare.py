@@ -15,15 +15,15 @@ import sys
 from functools import lru_cache
 from threading import Lock
 
-from rvec_merge.tasks.answer.find import LONGEST
-from rvec_merge.tasks.answer.numbers import value
+from rvec_merge.answer.find import LONGEST
+from rvec_merge.answer.numbers import value
 
 SECONDS = 5  # of processor time, for one comparison
 _PATIENCE = 300.0  # seconds of wall time after which a machine is stuck rather than slow
 _START = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from rvec_merge.tasks.answer.math_child import main
+from rvec_merge.answer.math_child import main
 main(int(sys.argv[2]))
 """
 _DECORATION = re.compile(

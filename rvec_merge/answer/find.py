@@ -8,7 +8,7 @@ several of one kind counts, since models correct themselves.
 import re
 from typing import Literal
 
-from rvec_merge.tasks.answer.numbers import NUMBER, numbers, plain, value
+from rvec_merge.answer.numbers import NUMBER, numbers, plain, value
 
 Kind = Literal["number", "math", "choice", "words"]
 

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal
 
-from rvec_merge.tasks.answer.choices import bare_words, find_letter, find_words
-from rvec_merge.tasks.answer.code import find_program
-from rvec_merge.tasks.answer.compare import NotJudged, same
-from rvec_merge.tasks.answer.find import after, after_thinking, find_answer
-from rvec_merge.tasks.answer.numbers import value
+from rvec_merge.answer.choices import bare_words, find_letter, find_words
+from rvec_merge.answer.code import find_program
+from rvec_merge.answer.compare import NotJudged, same
+from rvec_merge.answer.find import after, after_thinking, find_answer
+from rvec_merge.answer.numbers import value
 
 Asked = Literal["number", "math", "choice", "words", "code"]
 # Metric: whether more of it is better.
@@ -89,7 +89,7 @@ def _answer(
 
 def _right(asked: Asked, target: str, answer: str) -> bool:
     if asked == "code":
-        from rvec_merge.tasks.code_scoring import isolation, run_program
+        from rvec_merge.sandbox.run import isolation, run_program
 
         isolation()
         return run_program(answer, target).passed

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rvec_merge.answer.judge import METRICS
 from rvec_merge.errors import Notice, ResultsError
 from rvec_merge.experiment.conditions import Cell, report_cells, sweep_cells
 from rvec_merge.experiment.plan import Plan
@@ -19,7 +20,6 @@ from rvec_merge.preflight.models import see_models
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.yaml import load_yaml
 from rvec_merge.stats.significance import Outcomes
-from rvec_merge.tasks.answer.judge import METRICS
 from rvec_merge.tasks.outputs import describe, outcomes
 from rvec_merge.tasks.tasks_index import known_sizes, stated_budget
 

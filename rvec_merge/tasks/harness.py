@@ -9,8 +9,8 @@ from typing import Any
 import lm_eval.utils
 from lm_eval.api.filter import Filter
 
+from rvec_merge.answer.find import after
 from rvec_merge.errors import RvecError, TaskError, why
-from rvec_merge.tasks.answer.find import after
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from rvec_merge.answer.judge import METRICS
 from rvec_merge.errors import ResultsError
 from rvec_merge.stats.significance import Outcomes
-from rvec_merge.tasks.answer.judge import METRICS
 
 # What lm-eval's regex filters give where nothing matched.
 _UNREAD = "[invalid]"

@@ -9,9 +9,9 @@ from lm_eval.config.task import TaskConfig
 from lm_eval.tasks._yaml_loader import _import_func_in_yml, load_yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from rvec_merge.answer.judge import Asked
 from rvec_merge.errors import TaskError
 from rvec_merge.files.explained import explained
-from rvec_merge.tasks.answer.judge import Asked
 from rvec_merge.tasks.perturb import SHOWN, PerturbationSpec
 from rvec_merge.tasks.perturb.dataset import Perturb
 from rvec_merge.tasks.prompts import with_shown_prompt, with_think

@@ -13,9 +13,9 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
+from rvec_merge.answer.judge import METRICS, judge
 from rvec_merge.errors import TaskError, why
 from rvec_merge.recipe.resources import folder
-from rvec_merge.tasks.answer.judge import METRICS, judge
 from rvec_merge.tasks.harness import fast_templates, foreign_task
 from rvec_merge.tasks.local_data import SWITCH, data_folder, digest, read_items
 from rvec_merge.tasks.perturb import LABEL, PerturbationSpec, Realised

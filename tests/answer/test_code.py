@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from rvec_merge.tasks.answer.code import find_program
-from rvec_merge.tasks.code_scoring import run_program
+from rvec_merge.answer.code import find_program
+from rvec_merge.sandbox.run import run_program
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX process limits")
 

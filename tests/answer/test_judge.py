@@ -2,8 +2,8 @@
 
 import pytest
 
-from rvec_merge.tasks.answer import compare
-from rvec_merge.tasks.answer.judge import judge
+from rvec_merge.answer import compare
+from rvec_merge.answer.judge import judge
 
 NUMBER = [
     ("So she makes $18.\n#### 18", "18", 1),

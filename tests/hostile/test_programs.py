@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rvec_merge.tasks.code_scoring import _remove, isolation, run_program
-from rvec_merge.tasks.sandbox import doors
+from rvec_merge.sandbox import doors
+from rvec_merge.sandbox.run import _remove, isolation, run_program
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX process limits")
 
@@ -266,7 +266,7 @@ def test_no_process_outlives_its_verdict(monkeypatch: pytest.MonkeyPatch) -> Non
             if named.get("start_new_session"):
                 started.append(str(self.pid))
 
-    monkeypatch.setattr("rvec_merge.tasks.code_scoring.subprocess.Popen", Recorded)
+    monkeypatch.setattr("rvec_merge.sandbox.run.subprocess.Popen", Recorded)
     sleep = "import time\ntime.sleep(60)"
     assert not run_program(sleep, seconds=0.3).passed
     assert not run_program(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rvec_merge.tasks.answer.find import after
-from rvec_merge.tasks.answer.judge import judge
+from rvec_merge.answer.find import after
+from rvec_merge.answer.judge import judge
 from rvec_merge.tasks.harness import read_after
 from rvec_merge.tasks.variants import load_variant
 
