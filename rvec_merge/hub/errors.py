@@ -24,7 +24,7 @@ def not_cached(*facts: str) -> Unreachable:
     return Unreachable(
         "Offline, and the Hub's cache lacks it.",
         facts,
-        "run once with HF_HUB_OFFLINE=0, which fills the cache.",
+        "run once with HF_HUB_OFFLINE=0, which fills the cache; of a folder, correct the path.",
     )
 
 
