@@ -57,6 +57,21 @@ def installed() -> str:
     )
 
 
+def _require(plan: Plan) -> str:
+    """See ``installed``; of a plan that can be evaluated with it.
+
+    Raises:
+        PlanError: it cannot.
+    """
+    if plan.dequantize:
+        raise PlanError(
+            "The vllm backend does not read FP8 weights by their scales.",
+            ["dequantize: true"],
+            "evaluate this plan with --backend hf, or merge first and evaluate the folders.",
+        )
+    return installed()
+
+
 @dataclass(frozen=True)
 class Vllm:
     """The backend.
@@ -77,7 +92,7 @@ class Vllm:
     def depends(self, plan: Plan) -> Mapping[str, Any]:
         return {
             "name": self.name,
-            "version": installed(),
+            "version": _require(plan),
             "device": self.device.partition(":")[0],
             "tensor_parallel": self.tensor_parallel,
             "max_model_len": self.max_model_len,
@@ -92,13 +107,7 @@ class Vllm:
         recipe: Recipe | None,
         others: Mapping[str, Recipe] | None = None,
     ) -> "Engine":
-        installed()
-        if plan.dequantize:
-            raise PlanError(
-                "The vllm backend does not read FP8 weights by their scales.",
-                ["dequantize: true"],
-                "evaluate this plan with --backend hf, or merge first and evaluate the folders.",
-            )
+        _require(plan)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         if self.device == "cpu":

@@ -54,3 +54,5 @@ def test_vllm_does_not_read_it(folders, monkeypatch):
     monkeypatch.setattr("rvec_merge.experiment.backends.vllm.installed", lambda: "vllm 0")
     with pytest.raises(PlanError, match="does not read FP8"):
         Vllm("cpu").load(folders["target"], plan_of(dequantize=True), None)
+    with pytest.raises(PlanError, match="does not read FP8"):
+        Vllm("cpu").depends(plan_of(dequantize=True))  # what is asked before a folder is made
