@@ -21,7 +21,7 @@ from rvec_merge.tasks.perturb import (
     PerturbationSpec,
     realise,
 )
-from rvec_merge.tasks.perturb.distractor import SENTENCES
+from rvec_merge.tasks.perturb.lexicon import DISTRACTORS
 from rvec_merge.tasks.perturb.numeric import ATTEMPTS, FACTORS, HIGHEST
 from rvec_merge.tasks.perturb.quantities import OLDEST
 from rvec_merge.tasks.perturb.spec import GSM_PLUS
@@ -204,7 +204,7 @@ def _examples(kind: str) -> Iterator[str]:
 
 def page() -> str:
     """The page as it should be."""
-    sentences = "\n".join(f"* {text.format(n='N')}" for text, _ in SENTENCES)
+    sentences = "\n".join(f"* {text.format(n='N')}" for text, _ in DISTRACTORS)
     parts = [_INTRODUCTION]
     for kind in KINDS:
         parts.append(f"## {kind}\n\n{_DEFINITIONS[kind].format(sentences=sentences)}\n")

@@ -32,33 +32,18 @@ _UNIT = re.compile(
 _JOINED = re.compile(r"\b(?:or|and|to|plus|minus|times|than|not|between|over|by)\b", re.I)
 _FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))")
 _THIN = re.compile(r"\\[,!;: ]|\{,\}")
-_ONES = (
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
+_ONES, _TENS = (
+    names.split()
+    for names in (
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen",
+        "twenty thirty forty fifty sixty seventy eighty ninety",
+    )
 )
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_WORDS = {word: i for i, word in enumerate(_ONES)} | {
+WORDS = {word: i for i, word in enumerate(_ONES)} | {
     word: 10 * i for i, word in enumerate(_TENS, 2)
 }
-_WORD = re.compile(rf"({'|'.join(_WORDS)})(?:[- ]({'|'.join(_ONES[1:10])}))?(?!\w)", re.I)
+_WORD = re.compile(rf"({'|'.join(WORDS)})(?:[- ]({'|'.join(_ONES[1:10])}))?(?!\w)", re.I)
 
 
 def plain(text: str) -> str:
@@ -120,7 +105,7 @@ def _spelt(text: str) -> Fraction | None:
     found = _WORD.match(text)
     if found is None or not _UNIT.fullmatch(text[found.end() :]) or _JOINED.search(text):
         return None
-    tens, ones = _WORDS[found[1].lower()], _WORDS[(found[2] or "zero").lower()]
+    tens, ones = WORDS[found[1].lower()], WORDS[(found[2] or "zero").lower()]
     if ones and tens < 20:
         return None
     return Fraction(tens + ones)

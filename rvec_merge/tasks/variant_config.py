@@ -1,9 +1,11 @@
 """What a task file of ours says, and the lm-eval configuration it comes to."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
+import datasets
 import lm_eval.tasks
 from lm_eval.config.task import TaskConfig
 from lm_eval.tasks._yaml_loader import _import_func_in_yml, load_yaml
@@ -12,12 +14,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rvec_merge.answer.judge import Asked
 from rvec_merge.errors import TaskError
 from rvec_merge.files.explained import explained
-from rvec_merge.tasks.perturb import SHOWN, PerturbationSpec
-from rvec_merge.tasks.perturb.dataset import Perturb
+from rvec_merge.tasks.perturb import SHOWN, PerturbationSpec, Realised, realise
+from rvec_merge.tasks.perturb.gsm_plus import paired
+from rvec_merge.tasks.perturb.spec import GSM_PLUS
 from rvec_merge.tasks.prompts import with_shown_prompt, with_think
 
 BUILT_IN = Path(lm_eval.tasks.__file__).parent
 _LM_EVAL_KEYS = {field.name for field in fields(TaskConfig)} - {"task", "metadata"}
+Prepare = Callable[[datasets.Dataset], datasets.Dataset]
 _DROPPED = {"class", "task", "metadata", "include", "tag", "group"}
 
 
@@ -158,6 +162,42 @@ def _apply_perturbation(merged: dict[str, Any], spec: PerturbationSpec) -> None:
         for key in ("doc_to_text", "gen_prefix"):
             if isinstance(merged.get(key), str):
                 merged[key] = with_shown_prompt(merged[key], SHOWN)
+
+
+class Perturb:
+    """``process_docs`` of a perturbed task: the base's own, then the perturbation.
+
+    lm-eval calls it four times per evaluation, so the last set is kept.
+    """
+
+    def __init__(self, spec: PerturbationSpec, prepare: Prepare | None = None) -> None:
+        self.spec = spec
+        self.prepare = prepare
+        self._last: tuple[datasets.Dataset, datasets.Dataset, Realised] | None = None
+
+    def __call__(self, items: datasets.Dataset) -> datasets.Dataset:
+        return self._realised(items)[1]
+
+    def report(self, items: datasets.Dataset) -> Realised:
+        """The set with its yield and the reasons of the refusals."""
+        return self._realised(items)[2]
+
+    def _realised(
+        self, items: datasets.Dataset
+    ) -> tuple[datasets.Dataset, datasets.Dataset, Realised]:
+        if self._last is None or self._last[0] is not items:
+            prepared = self.prepare(items) if self.prepare else items
+            make = paired if self.spec.kind in GSM_PLUS else realise
+            done = make(prepared, self.spec)
+            self._last = (items, datasets.Dataset.from_list(list(done.rows)), done)
+        return self._last
+
+    def __repr__(self) -> str:
+        return f"Perturb({self.spec.label})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Perturb":
+        # lm-eval copies a task's configuration into the results file.
+        return self
 
 
 def _resolve(value: Any, folder: Path) -> Any:

@@ -19,8 +19,7 @@ from rvec_merge.recipe.resources import folder
 from rvec_merge.tasks.harness import fast_templates, foreign_task
 from rvec_merge.tasks.local_data import SWITCH, data_folder, digest, read_items
 from rvec_merge.tasks.perturb import LABEL, PerturbationSpec, Realised
-from rvec_merge.tasks.perturb.dataset import Perturb
-from rvec_merge.tasks.variant_config import compose
+from rvec_merge.tasks.variant_config import Perturb, compose
 
 
 class _Item(dict[str, Any]):

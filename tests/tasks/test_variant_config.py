@@ -36,45 +36,6 @@ def test_a_bad_task_file_is_one_clear_error(config: dict[str, Any], message: str
     assert caught.value.fix
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "no items"),
-        ("{}\n", "not an item"),
-        ('{"question": "a"}\n{"question": "b", "answer": "c"}\n', "not an item like"),
-        ('{"question": "a"}\nnot json\n', "not an item like"),
-        ("\xff", "not an item"),
-    ],
-)
-def test_bad_local_data_is_one_clear_error(
-    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "gsm8k").mkdir()
-    (tmp_path / "gsm8k" / "train.jsonl").write_text(text, encoding="utf-8")
-    monkeypatch.setenv("RVEC_EVAL_DATA", str(tmp_path))
-    with pytest.raises(TaskError, match=message) as caught:
-        load_variant("rvec_gsm8k")
-    assert caught.value.fix
-
-
-def test_the_switch_must_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RVEC_EVAL_DATA", "/nowhere/at/all")
-    with pytest.raises(TaskError, match="does not exist"):
-        load_variant("rvec_gsm8k")
-
-
-def test_unknown_names_are_an_error() -> None:
-    for name in ("gsm8k", "rvec_bbh_cot_fewshot", "rvec_gsm8k_shouted", "rvec_tiny"):
-        with pytest.raises(TaskError, match="no task variant"):
-            load_variant(name)
-
-
-def test_another_seed_gives_another_set() -> None:
-    first, second = load_variant("rvec_gsm8k_typos"), load_variant("rvec_gsm8k_typos", seed=7)
-    assert second.config.metadata["perturbation"] == "typos v2 seed 7"
-    assert list(first.eval_docs) != list(second.eval_docs)
-
-
 def test_a_file_of_ones_own_stands_on_a_built_in_or_on_a_neighbour(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text((BUILT_IN / "gsm8k" / "gsm8k.yaml").read_text())
     for name, base in (("mine_near", "./base.yaml"), ("mine_far", "gsm8k/gsm8k.yaml")):

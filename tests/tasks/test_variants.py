@@ -207,26 +207,6 @@ def test_the_mended_filter_reads_an_answer_without_a_full_stop() -> None:
         assert read(text) == "False"
 
 
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("Plants need it. The answer is B.", "B"),
-        ("The answer is (C)", "C"),
-        ("the answer is: D, I think", "D"),
-        ("A plant does. The answer is oxygen.", "[invalid]"),
-    ],
-)
-def test_the_generative_sciq_reads_a_letter(text: str, letter: str) -> None:
-    task = load_variant("rvec_sciq_generative")
-    task.set_fewshot_seed(0)
-    task.build_all_requests(limit=1)
-    task.instances[0].resps = [text]
-    task.apply_filters()
-    assert task.instances[0].filtered_resps["strict-match"] == letter
-    letters = {row["letter"] for row in task.eval_docs}
-    assert len(letters) > 1, "the right choice must not have one place"
-
-
 def test_math500_reads_a_boxed_answer() -> None:
     task = load_variant("rvec_math500")
     (item,) = [row for row in task.eval_docs if row["answer"] == "\\frac{5}{6}"]
@@ -256,6 +236,18 @@ def test_the_index_is_of_our_tasks_alone() -> None:
     manager = task_manager()
     assert sorted(manager.all_tasks) == [entry.name for entry in list_tasks()]
     assert len(manager.all_groups) == 12
+
+
+def test_unknown_names_are_an_error() -> None:
+    for name in ("gsm8k", "rvec_bbh_cot_fewshot", "rvec_gsm8k_shouted", "rvec_tiny"):
+        with pytest.raises(TaskError, match="no task variant"):
+            load_variant(name)
+
+
+def test_another_seed_gives_another_set() -> None:
+    first, second = load_variant("rvec_gsm8k_typos"), load_variant("rvec_gsm8k_typos", seed=7)
+    assert second.config.metadata["perturbation"] == "typos v2 seed 7"
+    assert list(first.eval_docs) != list(second.eval_docs)
 
 
 def test_templates_are_compiled_once_and_prompts_stay_the_same() -> None:

@@ -9,10 +9,8 @@ from typing import Any
 from rvec_merge.errors import TaskError
 from rvec_merge.tasks.perturb import numeric, program
 from rvec_merge.tasks.perturb.code import reword
-from rvec_merge.tasks.perturb.distractor import distractor
-from rvec_merge.tasks.perturb.shuffle import shuffle
+from rvec_merge.tasks.perturb.sentences import distractor, shuffle, words
 from rvec_merge.tasks.perturb.spec import PerturbationSpec, Refusal
-from rvec_merge.tasks.perturb.text import words
 from rvec_merge.tasks.perturb.typos import typos
 
 ORIGIN = "orig_id"

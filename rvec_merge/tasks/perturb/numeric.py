@@ -5,8 +5,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 
-from rvec_merge.tasks.perturb.arithmetic import NotArithmetic, evaluate, written
-from rvec_merge.tasks.perturb.chain import Chain, read_chain
+from rvec_merge.tasks.perturb.chain import Chain, NotArithmetic, evaluate, read_chain, written
 from rvec_merge.tasks.perturb.quantities import grain, like
 from rvec_merge.tasks.perturb.spec import Refusal
 

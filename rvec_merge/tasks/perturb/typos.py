@@ -4,8 +4,8 @@ import random
 import re
 
 from rvec_merge.tasks.perturb.lexicon import AMOUNTS
+from rvec_merge.tasks.perturb.sentences import words
 from rvec_merge.tasks.perturb.spec import Refusal
-from rvec_merge.tasks.perturb.text import words
 
 RATE = 0.15
 """Chance of a typing error per word that may have one; every changed item has at least one."""
