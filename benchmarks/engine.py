@@ -31,7 +31,7 @@ from rvec_merge.experiment.planned import Experiment
 from rvec_merge.experiment.run import prepare
 from rvec_merge.experiment.runner import CellRunner, Evaluated
 from rvec_merge.experiment.store import CellResult, Store
-from rvec_merge.results.report_files import write_summary
+from rvec_merge.results.tables import write_summary
 
 
 class Clock:

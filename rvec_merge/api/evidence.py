@@ -122,7 +122,7 @@ def _written(
     from rvec_merge.experiment.engines.local import LocalEngine
     from rvec_merge.experiment.engines.ray import RayEngine
     from rvec_merge.results.read import read_results
-    from rvec_merge.results.report_files import write_summary
+    from rvec_merge.results.tables import write_summary
 
     with store.writing(experiment.head()):
         watch.start(experiment.outline())
@@ -195,7 +195,7 @@ def compare(
         raise Misuse("Give A and B, or a results folder and --conditions.")
     chosen = Selection(tasks, filters, metrics, by, different_prompts, common_items)
     if conditions is not None:
-        from rvec_merge.results.conditions import runs_of
+        from rvec_merge.results.read import runs_of
 
         left, right = runs_of(Path(a), conditions)
     else:

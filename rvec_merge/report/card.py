@@ -19,7 +19,7 @@ from rvec_merge.report.figures import draw
 from rvec_merge.results import wording
 from rvec_merge.results.evidence import evaluated_recipe
 from rvec_merge.results.read import Results
-from rvec_merge.results.steps import about_steps
+from rvec_merge.results.rows import about_steps
 from rvec_merge.results.tables import conditions_table
 from rvec_merge.sharing.card import PAPER, open_card
 from rvec_merge.stats.verdict import Finding

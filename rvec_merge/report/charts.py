@@ -7,8 +7,8 @@ from typing import Literal
 
 from rvec_merge.experiment.conditions import TARGET, Cell, State
 from rvec_merge.results import wording
-from rvec_merge.results.columns import differing_effective
 from rvec_merge.results.read import Results
+from rvec_merge.results.rows import differing_effective
 from rvec_merge.results.summary import Row
 from rvec_merge.stats.intervals import Z, wilson
 from rvec_merge.stats.significance import ALPHA, Mean

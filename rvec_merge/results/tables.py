@@ -1,17 +1,36 @@
-"""``summary.md`` and ``cells.csv``: the tables that people paste."""
+"""The files that a finished experiment leaves beside its cells, tables to paste among them."""
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
+from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.plan import Plan
+from rvec_merge.experiment.planned import Experiment
+from rvec_merge.experiment.store import CellResult, Store
 from rvec_merge.results import wording
-from rvec_merge.results.columns import columns
-from rvec_merge.results.steps import about_steps
-from rvec_merge.results.summary import Candidate, Row, Summary, is_binary
+from rvec_merge.results.rows import about_steps, columns
+from rvec_merge.results.summary import Candidate, Row, Summary, is_binary, summarise
 
+SUMMARY = "summary.json"
+FLIPS = "flips.json"
 _NONE = ""
+
+
+def write_summary(
+    experiment: Experiment, scale: float, results: Mapping[Cell, CellResult], store: Store
+) -> Summary:
+    """Judge the results; writes ``summary.md`` and ``.json``, ``cells.csv`` and ``flips.json``."""
+    summary = summarise(experiment, scale, results)
+    text = json.dumps(summary.as_dict(), indent=2, sort_keys=True, ensure_ascii=False)
+    store.write(SUMMARY, text + "\n")
+    store.write("summary.md", markdown(summary, experiment.plan, experiment.plan.recipe))
+    store.write("cells.csv", cells_csv(summary.rows))
+    lines = [json.dumps(asdict(f), sort_keys=True, ensure_ascii=False) for f in summary.flips]
+    store.write(FLIPS, "[\n" + ",\n".join(lines) + "\n]\n")
+    return summary
 
 
 def markdown(summary: Summary, plan: Plan, recipe: str) -> str:

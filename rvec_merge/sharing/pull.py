@@ -43,7 +43,7 @@ def check_results(folder: Path) -> None:
         ResultsError: they are.
     """
     from rvec_merge.experiment.store import Store
-    from rvec_merge.results.report_files import read_summary
+    from rvec_merge.results.read import read_summary
 
     store = Store(folder)
     store.head()

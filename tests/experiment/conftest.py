@@ -76,7 +76,7 @@ def run_local(plan: Path, out: Path) -> Log:
     from rvec_merge.experiment.engines.local import LocalEngine
     from rvec_merge.experiment.run import prepare, run
     from rvec_merge.experiment.runner import CellRunner
-    from rvec_merge.results.report_files import write_summary
+    from rvec_merge.results.tables import write_summary
 
     experiment, store, log = prepare(plan), Store(out), Log()
     runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, Transformers("cpu"))

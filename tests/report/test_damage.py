@@ -24,7 +24,7 @@ from rvec_merge.results.read import Results, read_results
 from tests.hub.conftest import over_http
 from tests.hub.state import Hub
 
-from .test_card import EVAL, on_the_hub
+from .test_card_metadata import EVAL, on_the_hub
 
 _JUNK: tuple[Any, ...] = (
     None, -1, 2**70, 1e308, float("nan"), float("inf"), "", "../../x", "\u202e", "\ud800",

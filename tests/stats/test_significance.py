@@ -4,31 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special, stats
-from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from rvec_merge.errors import ResultsError
-from rvec_merge.stats import resampling
-from rvec_merge.stats.power import detectable_effect, mcnemar_power
 from rvec_merge.stats.resampling import mcnemar_p
 from rvec_merge.stats.significance import Outcomes, holm, mean, paired, pool
-
-# Darwin's maize, 15 pairs, crossed minus self-fertilised height in eighths of an inch, and the
-# share of the 2^15 signs that give a sum as far out: Fisher 1935, The Design of Experiments, §21
-# (863 of 32,768 on one side).
-MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
-MAIZE_P = 2 * 863 / 32_768
-
-
-def outcomes(values, strata=()) -> Outcomes:
-    return Outcomes(np.arange(len(values)), np.array(values, dtype=float), np.array(strata))
-
-
-def changed(rose: int, fell: int, same: int) -> tuple[Outcomes, Outcomes]:
-    before = [0] * rose + [1] * fell + [0] * (same // 2) + [1] * (same - same // 2)
-    after = [1] * rose + [0] * fell + before[rose + fell :]
-    return outcomes(before), outcomes(after)
+from tests.stats.samples import changed, outcomes
 
 
 @pytest.mark.parametrize(
@@ -46,14 +27,6 @@ def test_exact_mcnemar_by_hand(rose: int, fell: int, p: float) -> None:
     assert (found.rose, found.fell, found.test) == (rose, fell, "exact McNemar")
 
 
-def test_exact_mcnemar_is_statsmodels() -> None:
-    for rose in range(0, 40, 3):
-        for fell in range(0, 40, 7):
-            table = [[11, fell], [rose, 13]]
-            expected = mcnemar(table, exact=True).pvalue
-            assert mcnemar_p(rose, fell) == pytest.approx(expected, rel=1e-10)
-
-
 def test_holm_is_statsmodels() -> None:
     # R: p.adjust(c(0.01, 0.02, 0.03, 0.04, 0.05), "holm")
     assert list(holm(dict(enumerate([0.01, 0.02, 0.03, 0.04, 0.05]))).values()) == pytest.approx(
@@ -65,53 +38,6 @@ def test_holm_is_statsmodels() -> None:
         expected = multipletests(p, method="holm")[1]
         assert list(holm(dict(enumerate(p))).values()) == pytest.approx(expected)
     assert holm({}) == {}
-
-
-def test_sign_flips_give_fishers_answer_for_darwins_maize() -> None:
-    found = paired(outcomes([0] * 15), outcomes(MAIZE), resamples=200_000)
-    assert found.test == "sampled sign flips"
-    # Three standard errors of a share from 200,000 draws.
-    assert found.p == pytest.approx(MAIZE_P, abs=0.0015)
-    assert found.difference == pytest.approx(314 / 15)
-    exact = stats.permutation_test(
-        (np.array(MAIZE, dtype=float),), np.mean, permutation_type="samples", n_resamples=np.inf
-    )
-    assert exact.pvalue == pytest.approx(MAIZE_P)
-
-
-def test_sign_flips_of_equal_size_are_mcnemar_whatever_the_unit() -> None:
-    before, after = changed(14, 4, 20)
-    scaled = paired(outcomes(7 * before.values), outcomes(7 * after.values))
-    assert scaled.p == paired(before, after).p
-    assert scaled.test == "exact sign flips"
-
-
-@pytest.mark.parametrize("kind", ["counts", "continuous"])
-def test_interval_is_scipys_bootstrap_at_the_expanded_level(kind: str) -> None:
-    random = np.random.default_rng(1)
-    before = random.normal(5, 2, size=60)
-    after = before + random.normal(0.4, 1, size=60)
-    if kind == "counts":
-        before, after = before.round(), after.round()
-    found = paired(outcomes(before), outcomes(after), resamples=200_000)
-    tail = stats.norm.cdf(np.sqrt(60 / 59) * stats.t.ppf(0.025, 59))
-    expected = stats.bootstrap(
-        (after - before,), np.mean, n_resamples=200_000, batch=10_000, method="percentile",
-        confidence_level=1 - 2 * tail, rng=np.random.default_rng(2),
-    )  # fmt: skip
-    width = found.high - found.low
-    assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.02 * width)
-    assert found.high == pytest.approx(expected.confidence_interval.high, abs=0.02 * width)
-    # Wider than the plain percentile interval, by what a t interval is wider than a normal one.
-    assert special.ndtr(-1.96) > tail
-
-
-def test_blocks_do_not_change_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(3)
-    pair = outcomes(random.normal(size=50)), outcomes(random.normal(size=50))
-    whole = paired(*pair)
-    monkeypatch.setattr(resampling, "_BLOCK", 700)
-    assert paired(*pair) == whole
 
 
 def test_means_and_standard_errors() -> None:
@@ -194,33 +120,6 @@ def test_seed_is_all_that_is_random() -> None:
     assert paired(*pair, seed=4).low != paired(*pair, seed=5).low or (
         paired(*pair, seed=4).high != paired(*pair, seed=5).high
     )
-
-
-@pytest.mark.parametrize(("n", "discordance", "effect"), [(164, 0.15, 0.06), (500, 0.08, 0.04)])
-def test_power_is_what_a_simulation_finds(n: int, discordance: float, effect: float) -> None:
-    random = np.random.default_rng(5)
-    rise = (discordance + effect) / 2
-    drawn = random.multinomial(n, [rise, discordance - rise, 1 - discordance], size=40_000)
-    found = (mcnemar_p(drawn[:, 0], drawn[:, 1]) < 0.05) & (drawn[:, 0] > drawn[:, 1])
-    assert mcnemar_power(n, discordance, effect) == pytest.approx(found.mean(), abs=0.01)
-
-
-def test_detectable_effect_has_the_power_it_promises() -> None:
-    found = paired(*changed(60, 40, 900))
-    effect = detectable_effect(found, alpha=0.01)
-    assert mcnemar_power(1000, 0.1, effect, 0.01) == pytest.approx(0.8, abs=1e-3)
-    assert detectable_effect(found, alpha=0.05) < effect
-    # Fewer changes than the effect: all in one direction. Six of them are needed at 0.05.
-    quiet = detectable_effect(paired(*changed(0, 0, 100)))
-    assert stats.binom.sf(5, 100, quiet) == pytest.approx(0.8, abs=1e-3)
-    assert detectable_effect(paired(*changed(2, 0, 3))) is None
-
-
-def test_detectable_effect_of_other_metrics() -> None:
-    found = paired(outcomes([0] * 15), outcomes(MAIZE))
-    expected = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * found.standard_error
-    assert detectable_effect(found) == pytest.approx(expected)
-    assert detectable_effect(paired(outcomes([1.5, 2]), outcomes([1.5, 2]))) is None
 
 
 @pytest.mark.parametrize(

@@ -4,44 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from rvec_merge.errors import PlanError, ResultsError
 from rvec_merge.results.wording import sentence
-from rvec_merge.stats.controls import ControlDraw, OtherVector
+from rvec_merge.stats.controls import ControlDraw
 from rvec_merge.stats.power import detectable_effect
-from rvec_merge.stats.question import Question, Way
+from rvec_merge.stats.question import Question
 from rvec_merge.stats.resampling import mcnemar_p
-from rvec_merge.stats.significance import Outcomes, mean
+from rvec_merge.stats.significance import Outcomes
 from rvec_merge.stats.verdict import RULE, Finding, judge
+from tests.stats.samples import GAIN, LITTLE, LOSS, SAME_GAIN, TARGET, ask, right
 from tools import simulate_verdict as tables
 from tools.simulate import World, coverage, verdict_rates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs" / "statistics.md"
-
-N = 400
-
-
-def right(*ranges: tuple[int, int], n: int = N) -> Outcomes:
-    """Outcomes that are right on these half-open ranges of items."""
-    values = np.zeros(n)
-    for start, stop in ranges:
-        values[start:stop] = 1
-    return Outcomes(np.arange(n), values)
-
-
-TARGET = right((0, 200))
-GAIN = right((0, 240))
-SAME_GAIN = right((0, 200), (300, 340))
-LITTLE = right((0, 195), (200, 207))
-LOSS = right((40, 200))
-
-
-def ask(condition: Outcomes, *controls: Outcomes, task: str = "gsm8k") -> Question:
-    drawn = tuple(ControlDraw("random", seed, one) for seed, one in enumerate(controls))
-    return Question(task, "+vector", TARGET, condition, drawn)
 
 
 @pytest.mark.parametrize(
@@ -69,66 +47,9 @@ def test_each_finding(question: Question, finding: Finding, words: str) -> None:
     assert words in sentence(verdict)
 
 
-def test_share_is_the_mean_over_a_kinds_draws() -> None:
-    controls = (
-        ControlDraw("random", 0, LITTLE),
-        ControlDraw("random", 1, TARGET),
-        ControlDraw("permuted", 0, LOSS),
-    )
-    (verdict,) = judge([Question("gsm8k", "+vector", TARGET, GAIN, controls)])
-    assert verdict.control_share == pytest.approx({"random": 1 / 40, "permuted": -1})
-    assert {test.kind: test.effects for test in verdict.controls} == {
-        "random": pytest.approx((2 / N, 0)), "permuted": pytest.approx((-40 / N,)),
-    }  # fmt: skip
-    assert ", permuted −100 %" in sentence(verdict)
-
-
 def test_no_share_of_an_effect_that_was_not_found() -> None:
     (verdict,) = judge([ask(LITTLE, GAIN)])
     assert verdict.control_share == {}
-
-
-def test_draws_are_a_sample_and_the_condition_a_single_case() -> None:
-    rights = [150, 190, 200, 230]
-    (verdict,) = judge([ask(right((0, 330)), *(right((0, r)) for r in rights))])
-    (test,) = verdict.controls
-    # Crawford and Howell's modified t, by hand.
-    t = (330 - np.mean(rights)) / (np.std(rights, ddof=1) * np.sqrt(1 + 1 / 4))
-    assert test.p == pytest.approx(2 * stats.t.sf(t, 3))
-    assert (test.freedom, test.margin) == (3, pytest.approx((330 - np.mean(rights)) / N))
-    assert verdict.p_beyond_controls == test.p
-
-
-def test_draws_that_agree_by_chance_are_not_believed() -> None:
-    (verdict,) = judge([ask(right((0, 206)), TARGET, TARGET, TARGET)])
-    (test,) = verdict.controls
-    change = Outcomes(np.arange(N), right((0, 206)).values - TARGET.values)
-    assert test.spread == 0
-    assert test.standard_error == mean(change).standard_error
-    assert test.p == pytest.approx(2 * stats.t.sf(6 / N / test.standard_error, 2))
-
-
-def test_a_kind_of_two_draws_borrows_the_spread_of_all() -> None:
-    drawn = [("random", r) for r in (150, 190, 230)] + [("permuted", r) for r in (180, 220)]
-    controls = tuple(ControlDraw(kind, r, right((0, r))) for kind, r in drawn)
-    (verdict,) = judge([Question("gsm8k", "+vector", TARGET, right((0, 330)), controls)])
-    random, permuted = verdict.controls
-    assert (random.spread, random.freedom) == (pytest.approx(40 / N), 2)
-    # Squares about the two means: 3200 of random draws, 800 of permuted ones.
-    assert (permuted.spread, permuted.freedom) == (pytest.approx(np.sqrt(4000 / 3) / N), 3)
-    assert verdict.p_beyond_controls == pytest.approx(max(random.p, permuted.p))
-
-
-def test_another_vector_is_a_rival_by_name() -> None:
-    draws = ask(GAIN, TARGET, LITTLE, TARGET).controls
-    for outcomes, finding in ((LITTLE, Finding.HELPS), (SAME_GAIN, Finding.NOT_ABOVE)):
-        others = (OtherVector("seed 2", outcomes),)
-        (verdict,) = judge([Question("gsm8k", "+vector", TARGET, GAIN, draws, others)])
-        assert verdict.finding is finding
-        assert "seed 2 (" in sentence(verdict)
-        assert verdict.others[0].margin.p == pytest.approx(
-            mcnemar_p(verdict.others[0].margin.rose, verdict.others[0].margin.fell)
-        )
 
 
 def test_p_is_holm_over_the_family_both_times() -> None:
@@ -156,41 +77,6 @@ def test_questions_without_enough_draws_take_no_part_in_the_second_adjustment() 
     verdicts = judge([ask(right((0, 208)), *[TARGET] * 3), ask(GAIN, TARGET, task="sciq")])
     assert verdicts[0].p_beyond_controls == verdicts[0].controls[0].p
     assert verdicts[1].p_beyond_controls is None
-
-
-def cut(outcomes: Outcomes, start: int, stop: int) -> Outcomes:
-    """The outcomes, their outputs cut off at the budget on a range of items, so without answer."""
-    cut_off = (outcomes.items >= start) & (outcomes.items < stop)
-    values = np.where(cut_off, 0, outcomes.values)
-    return Outcomes(outcomes.items, values, outcomes.strata, cut_off)
-
-
-def test_a_gain_that_the_token_budget_makes_is_undecided_until_it_is_raised() -> None:
-    # Both answer the same 240 items, were they let: the target writes longer, and is cut off.
-    able = right((0, 240))
-    short = Question("gsm8k", "+vector", cut(able, 200, 300), able, budget=300)
-    (verdict,) = judge([short])
-    assert verdict.finding is Finding.UNDECIDED
-    assert verdict.ways == {
-        Way.SCORED: Finding.UNCONTROLLED, Way.AGAINST: Finding.HURTS, Way.WITHOUT: Finding.NOTHING,
-    }  # fmt: skip
-    assert verdict.truncated == (0.25, 0)
-    assert "max_gen_toks: 600 (it was 300)" in sentence(verdict)
-    (verdict,) = judge([Question("gsm8k", "+vector", able, able, budget=768)])
-    assert (verdict.finding, verdict.ways) == (Finding.NOTHING, None)
-
-
-def test_a_gain_that_truncation_cannot_explain_stands() -> None:
-    more = right((0, 300))
-    (verdict,) = judge([Question("gsm8k", "+vector", cut(TARGET, 390, 400), cut(more, 0, 5))])
-    assert verdict.finding is Finding.UNCONTROLLED
-    assert set(verdict.ways.values()) == {Finding.UNCONTROLLED}
-
-
-def test_where_every_output_is_cut_off_nothing_is_decided() -> None:
-    (verdict,) = judge([Question("gsm8k", "+vector", cut(TARGET, 0, N), right((0, 300)))])
-    assert verdict.finding is Finding.UNDECIDED
-    assert verdict.ways[Way.WITHOUT] is Finding.NOTHING
 
 
 def test_too_few_items_say_so() -> None:

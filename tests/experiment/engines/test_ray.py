@@ -97,7 +97,7 @@ def run_on(
     from rvec_merge.experiment.run import prepare, run
     from rvec_merge.experiment.runner import CellRunner
     from rvec_merge.experiment.store import Store
-    from rvec_merge.results.report_files import write_summary
+    from rvec_merge.results.tables import write_summary
 
     experiment, store = prepare(plan), Store(out)
     with joined(address, Sizing()) as cluster, store.writing(experiment.head()):
