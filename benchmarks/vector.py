@@ -47,10 +47,11 @@ def sizes(triple: dict[str, Path], work: Path) -> dict[str, Any]:
     encoders = {"default": Encoder(), "zstd-3": Encoder(3)}
 
     def block(window: Any) -> tuple[Any, list[int]]:
-        bits = reader.values(window).view(np.uint32)
+        found = reader.squeezed(window)
         # The high half alone: what the exact remainder adds to the entropy is left out.
-        counts = np.bincount(bits >> 16, minlength=1 << 16)
-        return counts, [len(encoder.encode(bits).data) for encoder in encoders.values()]
+        counts = np.bincount(found.values >> 16, minlength=1 << 16)
+        counts[0] += found.elements - found.values.size
+        return counts, [len(encoder.encode(found)) for encoder in encoders.values()]
 
     counts: dict[str, Any] = {}
     packed = np.zeros(len(encoders))

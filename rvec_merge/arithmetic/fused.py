@@ -9,6 +9,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from rvec_merge.arithmetic.ir import SUMS, Signature, module_of
+from rvec_merge.arithmetic.ir_packing import Packing, packing_module
 from rvec_merge.arithmetic.ir_product import Product, product_module
 
 _LOCK = Lock()
@@ -51,9 +52,12 @@ def multiply(
         left, right, out: the addresses of what ``product_module`` says.
         shape: rows, columns and rank.
     """
-    with _LOCK:
-        kernel = _product(product)
-    kernel(left, right, out, scale, *shape)
+    _compiled(product)(left, right, out, scale, *shape)
+
+
+def pack(packing: Packing, places: Sequence[int], count: int) -> int:
+    """Run a packing kernel on the addresses that it names."""
+    return _compiled(packing)(*places, count)
 
 
 def assembly(signature: Signature) -> str:
@@ -62,28 +66,29 @@ def assembly(signature: Signature) -> str:
         return str(_machine().emit_assembly(_optimised(module_of(signature))))
 
 
-def _compiled(signature: Signature) -> Callable[..., int]:
+def _compiled(kernel: Signature | Product | Packing) -> Callable[..., int]:
     with _LOCK:  # two threads that need one kernel make it once
-        return _made(signature)
+        return _made(kernel)
 
 
 @cache
-def _made(signature: Signature) -> Callable[..., int]:
-    coefficients = sum(part.used for part in signature.parts)
-    kinds = [ctypes.c_void_p] * (len(signature.inputs) + 1) + [ctypes.c_double] * coefficients
-    return _callable(module_of(signature), [*kinds, ctypes.c_int64])
-
-
-@cache
-def _product(product: Product) -> Callable[..., int]:
-    kinds = [ctypes.c_void_p] * 3 + [ctypes.c_double] + [ctypes.c_int64] * 3
-    return _callable(product_module(product), kinds)
+def _made(kernel: Signature | Product | Packing) -> Callable[..., int]:
+    kinds: list[Any]
+    if isinstance(kernel, Signature):
+        coefficients = sum(part.used for part in kernel.parts)
+        kinds = [ctypes.c_void_p] * (len(kernel.inputs) + 1) + [ctypes.c_double] * coefficients
+        return _callable(module_of(kernel), [*kinds, ctypes.c_int64])
+    if isinstance(kernel, Product):
+        kinds = [ctypes.c_void_p] * 3 + [ctypes.c_double] + [ctypes.c_int64] * 3
+        return _callable(product_module(kernel), kinds)
+    kinds = [ctypes.c_void_p] * kernel.pointers
+    return _callable(packing_module(kernel), [*kinds, ctypes.c_int64])
 
 
 def _callable(text: str, kinds: Sequence[Any]) -> Callable[..., int]:
     engine = llvm.create_mcjit_compiler(_optimised(text), _machine())
     engine.finalize_object()
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *kinds)
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)
     function = prototype(engine.get_function_address("kernel"))
     function.engine = engine  # type: ignore[attr-defined]  # which owns the code
     return function

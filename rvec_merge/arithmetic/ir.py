@@ -75,7 +75,7 @@ def module_of(signature: Signature) -> str:
     coefficients = [_DOUBLE] * sum(part.used for part in signature.parts)
     arguments = [*[_POINTER] * (len(signature.inputs) + 1), *coefficients, _I64]
     module = ir.Module("rvec_merge")
-    function = ir.Function(module, ir.FunctionType(_I32, arguments), "kernel")
+    function = ir.Function(module, ir.FunctionType(_I64, arguments), "kernel")
     for argument in function.args[: len(signature.inputs) + 1]:
         argument.add_attribute("noalias")
     (_measuring if signature.measures else _merging)(signature, function)
@@ -102,7 +102,7 @@ def _merging(signature: Signature, function: Any) -> None:
         return [b.or_(bad, _store(b, total, out, index, signature.out))]
 
     (bad,) = loop(b, count, [_BIT(0)], body)
-    b.ret(b.zext(bad, _I32))
+    b.ret(b.zext(bad, _I64))
 
 
 def _measuring(signature: Signature, function: Any) -> None:
@@ -116,7 +116,7 @@ def _measuring(signature: Signature, function: Any) -> None:
         used = [d for part, d in zip(signature.parts, differences, strict=True) if part.used]
         for difference, coefficient in zip(used, coefficients, strict=True):
             update = b.fadd(update, b.fmul(_cast(b, difference, _DOUBLE), coefficient))
-        after = _load(b, pointers[-1], index, signature.out)
+        after = load(b, pointers[-1], index, signature.out)
         written = b.fsub(_cast(b, after, _DOUBLE), before)
         moved = b.fcmp_unordered("!=", update, _DOUBLE(0))
         missed = b.and_(moved, b.fcmp_ordered("==", written, _DOUBLE(0)))
@@ -126,7 +126,7 @@ def _measuring(signature: Signature, function: Any) -> None:
 
     for place, value in enumerate(loop(b, count, [_DOUBLE(0)] * SUMS, body)):
         b.store(value, b.gep(sums, [_I64(place)], source_etype=_DOUBLE))
-    b.ret(_I32(0))
+    b.ret(_I64(0))
 
 
 def _arguments(signature: Signature, function: Any) -> tuple[Any, Any, Any, Any]:
@@ -163,7 +163,7 @@ def _values(
 ) -> tuple[Any, list[Any]]:
     """The target, or None, and each part's difference."""
     values = (
-        _cast(b, _load(b, pointer, index, kind), acc)
+        _cast(b, load(b, pointer, index, kind), acc)
         for pointer, kind in zip(pointers, signature.inputs, strict=True)
     )
     target = None if signature.target is None else next(values)
@@ -174,24 +174,40 @@ def _values(
     return target, differences
 
 
-def _load(b: Any, pointer: Any, index: Any, kind: Kind) -> Any:
-    """An element, as float32, or float64 where it is one."""
-    memory = _MEMORY[kind]
-    bits = b.load(b.gep(pointer, [index], inbounds=True, source_etype=memory), align=1, typ=memory)
+def load(b: Any, pointer: Any, index: Any, kind: Kind, lanes: int = 1) -> Any:
+    """The elements from ``index`` on, as float32, or float64 where they are it."""
+    memory, (single, word) = _MEMORY[kind], (vector(t, lanes) for t in (_FLOAT, _I32))
+    place = b.gep(pointer, [index], inbounds=True, source_etype=memory)
+    bits = b.load(place, align=1, typ=vector(memory, lanes))
     if memory != _I16:
-        return b.bitcast(bits, _DOUBLE if kind == "F64" else _FLOAT)
-    bits = b.zext(bits, _I32)
+        return b.bitcast(bits, vector(_DOUBLE, lanes) if kind == "F64" else single)
+    bits = b.zext(bits, word)
+
+    def n(value: float) -> Any:
+        return number(word, value)
+
     if kind == "BF16":
-        return b.bitcast(b.shl(bits, _I32(16)), _FLOAT)
-    size = b.and_(bits, _I32(0x7FFF))
-    moved = b.shl(size, _I32(13))
+        return b.bitcast(b.shl(bits, n(16)), single)
+    size = b.and_(bits, n(0x7FFF))
+    moved = b.shl(size, n(13))
     # A subnormal is a number of 2^-24ths.
-    small = b.bitcast(b.fmul(b.sitofp(size, _FLOAT), _FLOAT(2.0**-24)), _I32)
-    plain = b.add(moved, _I32((127 - 15) << 23))
-    plain = b.select(b.icmp_unsigned("<", size, _I32(1 << 10)), small, plain)
-    endless = b.icmp_unsigned(">=", size, _I32(0x1F << 10))
-    plain = b.select(endless, b.or_(moved, _I32(_INFINITE[_FLOAT])), plain)
-    return b.bitcast(b.or_(plain, b.shl(b.and_(bits, _I32(1 << 15)), _I32(16))), _FLOAT)
+    small = b.bitcast(b.fmul(b.sitofp(size, single), number(single, 2.0**-24)), word)
+    plain = b.add(moved, n((127 - 15) << 23))
+    plain = b.select(b.icmp_unsigned("<", size, n(1 << 10)), small, plain)
+    endless = b.icmp_unsigned(">=", size, n(0x1F << 10))
+    plain = b.select(endless, b.or_(moved, n(_INFINITE[_FLOAT])), plain)
+    return b.bitcast(b.or_(plain, b.shl(b.and_(bits, n(1 << 15)), n(16))), single)
+
+
+def vector(kind: Any, lanes: int) -> Any:
+    """The type of so many values; of one, its own."""
+    return kind if lanes == 1 else ir.VectorType(kind, lanes)
+
+
+def number(kind: Any, value: float) -> Any:
+    """A constant, in every lane of a vector."""
+    lanes = kind.count if isinstance(kind, ir.VectorType) else 0
+    return ir.Constant(kind, [value] * lanes if lanes else value)
 
 
 def _store(b: Any, value: Any, pointer: Any, index: Any, kind: Kind) -> Any:

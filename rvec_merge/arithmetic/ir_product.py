@@ -6,7 +6,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from rvec_merge.arithmetic.ir import loop
+from rvec_merge.arithmetic.ir import loop, vector
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE, _POINTER = ir.FloatType(), ir.DoubleType(), ir.PointerType()
@@ -36,7 +36,7 @@ def product_module(product: Product) -> str:
     """
     module = ir.Module("rvec_merge")
     kinds = [_POINTER, _POINTER, _POINTER, _DOUBLE, _I64, _I64, _I64]
-    function = ir.Function(module, ir.FunctionType(_I32, kinds), "kernel")
+    function = ir.Function(module, ir.FunctionType(_I64, kinds), "kernel")
     for argument in function.args[:3]:
         argument.add_attribute("noalias")
     b = ir.IRBuilder(function.append_basic_block())
@@ -45,7 +45,7 @@ def product_module(product: Product) -> str:
     loop(b, groups, [], lambda g: kernel.rows_from(b.mul(g, _I64(_ROWS)), _ROWS))
     done = b.mul(groups, _I64(_ROWS))
     loop(b, b.sub(kernel.rows, done), [], lambda i: kernel.rows_from(b.add(done, i), 1))
-    b.ret(_I32(0))
+    b.ret(_I64(0))
     return str(module)
 
 
@@ -79,7 +79,7 @@ class _Kernel:
 
         def terms(k: Any) -> tuple[Any, Sequence[Any]]:
             place = b.add(b.mul(k, self.columns), column)
-            values = b.load(self._at(self.right, place), align=8, typ=_kind(_DOUBLE, lanes))
+            values = b.load(self._at(self.right, place), align=8, typ=vector(_DOUBLE, lanes))
             factors = [
                 b.load(self._at(self.left, b.add(b.mul(i, self.rank), k)), align=8, typ=_DOUBLE)
                 for i in rows
@@ -99,7 +99,7 @@ class _Kernel:
         kind = _DOUBLE if self.wide else _FLOAT
         for row, total in zip(rows, sums, strict=True):
             value = b.fmul(total, scale)
-            value = value if self.wide else b.fptrunc(value, _kind(_FLOAT, lanes))
+            value = value if self.wide else b.fptrunc(value, vector(_FLOAT, lanes))
             place = b.add(b.mul(row, self.columns), column)
             pointer = b.gep(self.out, [place], inbounds=True, source_etype=kind)
             b.store(value, pointer, align=8 if self.wide else 4)
@@ -112,11 +112,7 @@ class _Kernel:
         """A value in every lane."""
         if lanes == 1:
             return value
-        vector = ir.VectorType(_DOUBLE, lanes)
-        one = self.b.insert_element(ir.Constant(vector, ir.Undefined), value, _I32(0))
+        kind = ir.VectorType(_DOUBLE, lanes)
+        one = self.b.insert_element(ir.Constant(kind, ir.Undefined), value, _I32(0))
         mask = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
-        return self.b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
-
-
-def _kind(kind: Any, lanes: int) -> Any:
-    return kind if lanes == 1 else ir.VectorType(kind, lanes)
+        return self.b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), mask)

@@ -10,7 +10,7 @@ from rvec_merge.arithmetic.ir import Kind, Part, Signature
 from rvec_merge.arithmetic.ir_product import Product
 
 Inputs = Sequence[tuple[Array, Array | None]]  # each delta's plus and minus
-_KINDS: dict[DType, Kind] = {BFLOAT16: "BF16", FLOAT16: "F16", FLOAT32: "F32", FLOAT64: "F64"}
+KINDS: dict[DType, Kind] = {BFLOAT16: "BF16", FLOAT16: "F16", FLOAT32: "F32", FLOAT64: "F64"}
 
 
 def merge_block(
@@ -29,7 +29,7 @@ def merge_block(
     """
     signature, inputs = _signature(target, deltas, coefficients, out, dtype)
     used = [c for c in coefficients if c != 0]
-    return fused.merge(signature, _places(inputs), used, _place(out), out.size)
+    return fused.merge(signature, places(inputs), used, _place(out), out.size)
 
 
 def measure_block(
@@ -42,7 +42,7 @@ def measure_block(
     """What `ir.module_of` says a measuring kernel gives, of what was written to ``out``."""
     signature, inputs = _signature(target, deltas, coefficients, out, dtype, measures=True)
     used = [c for c in coefficients if c != 0]
-    return fused.measure(signature, _places([*inputs, out]), used, out.size)
+    return fused.measure(signature, places([*inputs, out]), used, out.size)
 
 
 def multiply(left: Array, right: Array, scale: float, dtype: DType) -> Array:
@@ -68,15 +68,16 @@ def _signature(
     measures: bool = False,
 ) -> tuple[Signature, list[Array]]:
     parts = tuple(
-        Part(_KINDS[plus.dtype], None if minus is None else _KINDS[minus.dtype], factor != 0)
+        Part(KINDS[plus.dtype], None if minus is None else KINDS[minus.dtype], factor != 0)
         for (plus, minus), factor in zip(deltas, coefficients, strict=True)
     )
     inputs = [t for t in (target, *(t for pair in deltas for t in pair)) if t is not None]
-    first = None if target is None else _KINDS[target.dtype]
-    return Signature(first, parts, _KINDS[out.dtype], dtype == FLOAT64, measures), inputs
+    first = None if target is None else KINDS[target.dtype]
+    return Signature(first, parts, KINDS[out.dtype], dtype == FLOAT64, measures), inputs
 
 
-def _places(arrays: Sequence[Array]) -> list[int]:
+def places(arrays: Sequence[Array]) -> list[int]:
+    """The addresses of arrays; they have to outlive what is done with them."""
     return [_place(array) for array in arrays]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rvec_merge.arithmetic.dtypes import Array, accumulation_dtype
 from rvec_merge.arithmetic.kernel import Delta, Source
+from rvec_merge.arithmetic.packing import Squeezed, Squeezer
 from rvec_merge.arithmetic.prepared import difference
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import NonFiniteError
@@ -61,6 +62,16 @@ class DeltaReader:
             self._local.name, self._local.delta = name, self._vector.delta(name)
         delta: Delta = self._local.delta
         return delta
+
+    def squeezed(self, window: Window) -> Squeezed:
+        """One block, measured, without its zeros; the thread's next one writes over its arrays."""
+        if not hasattr(self._local, "squeezer"):
+            self._local.squeezer = Squeezer(BLOCK)
+        named = self.delta(window.name).inputs
+        found: Squeezed = self._local.squeezer.squeeze(
+            *(source[window.start : window.stop] for _, source in named)
+        )
+        return found
 
     def values(self, window: Window) -> Array:
         """One block of the exact delta.

@@ -6,8 +6,7 @@ bound, whatever the bytes say.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from math import log2
 from threading import local
 from typing import Any
@@ -16,18 +15,11 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from rvec_merge.arithmetic.dtypes import FLOAT32, FLOAT64, DType
+from rvec_merge.arithmetic.packing import SPARE, Bits, Bytes, Squeezed, join, spread
 
 BLOCK = 1 << 18  # elements; part of the format
 HEAD_PLANES = 2  # the bytes that a value exact in bfloat16 needs
 
-Bits = NDArray[np.uint32] | NDArray[np.uint64]
-Bytes = NDArray[np.uint8]
-
-BITS: dict[DType, np.dtype[np.uint32] | np.dtype[np.uint64]] = {
-    FLOAT32: np.dtype(np.uint32),
-    FLOAT64: np.dtype(np.uint64),
-}
 _HEADER = struct.Struct("<BBHII")
 _SPARSE, _DENSE = 1, 2
 _NO_TAIL, _LISTED_TAIL, _PLANE_TAIL = 0, 1, 2
@@ -39,21 +31,6 @@ _thread = local()  # a zstd context belongs to one thread
 
 class CorruptBlockError(ValueError):
     """A block's bytes contradict themselves or the element count; ``read`` names the tensor."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One block's bytes, and what was learned while making them.
-
-    Attributes:
-        data: the bytes; empty where every element is +0.0.
-        values: the bits of the elements that are not +0.0.
-        inexact: elements that bfloat16 does not hold exactly.
-    """
-
-    data: bytes
-    values: Bits
-    inexact: int
 
 
 class Encoder:
@@ -69,31 +46,31 @@ class Encoder:
         self._level = level
         self._local = local()
 
-    def encode(self, bits: Bits) -> Encoded:
-        """Encode up to ``BLOCK`` values.
-
-        Shapes: ``bits`` is ``(n,)``, 1 ≤ n ≤ ``BLOCK``.
-        Dtypes: the bits of float32 (uint32) or float64 (uint64) values.
-        """
-        present = bits != 0
-        places = np.flatnonzero(present)
-        if not places.size:
-            return Encoded(b"", bits[:0], 0)
-        values = bits.take(places)
-        low_bits = 8 * (bits.itemsize - HEAD_PLANES)
-        inexact = np.flatnonzero((values & values.dtype.type((1 << low_bits) - 1)) != 0)
-        bitmap = np.packbits(present, bitorder="little")
-        data = self._block(_SPARSE, values, inexact, [bitmap])
-        if places.size > _TRY_DENSE * bits.size:
-            data = min(data, self._block(_DENSE, bits, places[inexact]), key=len)
-        return Encoded(data, values, inexact.size)
+    def encode(self, found: Squeezed) -> bytes:
+        """The bytes of a block of up to ``BLOCK`` elements; none where every one is +0.0."""
+        values = found.values
+        if not values.size:
+            return b""
+        inexact = np.empty(0, np.intp)
+        if found.inexact:
+            low_bits = 8 * (values.itemsize - HEAD_PLANES)
+            inexact = np.flatnonzero((values & values.dtype.type((1 << low_bits) - 1)) != 0)
+        data = self._block(_SPARSE, values, inexact, [found.bitmap, *found.planes])
+        if values.size > _TRY_DENSE * found.elements:
+            present = np.unpackbits(found.bitmap, count=found.elements, bitorder="little").view(
+                np.bool_
+            )
+            bits = np.zeros(found.elements, values.dtype)
+            bits[present] = values
+            planes = _planes(bits)[:HEAD_PLANES]
+            dense = self._block(_DENSE, bits, np.flatnonzero(present)[inexact], planes)
+            data = min(data, dense, key=len)
+        return data
 
     def _block(
-        self, kind: int, values: Bits, inexact: NDArray[np.intp], sections: Sequence[Bytes] = ()
+        self, kind: int, values: Bits, inexact: NDArray[np.intp], sections: list[Bytes]
     ) -> bytes:
-        planes = _planes(values)
-        tails = planes[HEAD_PLANES:]
-        sections = [*sections, *planes[:HEAD_PLANES]]
+        tails = _planes(values)[HEAD_PLANES:]
         tail, listed = _NO_TAIL, 0
         if inexact.size * (_POSITION.itemsize + len(tails)) >= values.size * len(tails):
             tail = _PLANE_TAIL
@@ -124,34 +101,29 @@ def decode(data: bytes, count: int, dtype: np.dtype[np.uint32] | np.dtype[np.uin
     Raises:
         CorruptBlockError: the bytes are not a block of ``count`` such values.
     """
-    out = np.zeros(count, dtype)
     if not data:
-        return out
+        return np.zeros(count, dtype)
     width = dtype.itemsize
     kind, tail, stored, listed, sections = _sections(data, count, width)
-    if kind == _DENSE:
-        if stored != count:
-            raise CorruptBlockError(f"{stored} values for {count} elements")
-        places = None
-    else:
-        bitmap = _inflate(next(sections), -(-count // 8))
-        present = np.unpackbits(bitmap, bitorder="little")
-        places = np.flatnonzero(present.view(np.bool_))
-        if places.size != stored or places[-1] >= count:
-            raise CorruptBlockError(f"the bitmap marks {places.size} values of {stored}")
+    if kind == _DENSE and stored != count:
+        raise CorruptBlockError(f"{stored} values for {count} elements")
+    bitmap = _inflate(next(sections), -(-count // 8)) if kind == _SPARSE else None
+    values = np.empty(count + SPARE, dtype)
     planes = width if tail == _PLANE_TAIL else HEAD_PLANES
-    values = out if places is None else np.zeros(stored, dtype)
-    columns = values.view(np.uint8).reshape(-1, width)[:, ::-1]
-    for plane in range(planes):
-        columns[:, plane] = _inflate(next(sections), stored)
+    join([_inflate(next(sections), stored) for _ in range(planes)], values)
     if tail == _LISTED_TAIL:
         at = listed * _POSITION.itemsize
         listing = _inflate(next(sections), at + listed * (width - HEAD_PLANES))
         rows = _positions(listing[:at], stored)
+        columns = values.view(np.uint8).reshape(-1, width)[:, ::-1]
         columns[rows, HEAD_PLANES:] = listing[at:].reshape(-1, listed).T
-    if places is not None:
-        out[places] = values
-    return out
+    if bitmap is None:
+        return values[:count]
+    bits, marked = spread(bitmap, values, count)
+    beyond = count % 8 and bitmap[-1] >> count % 8
+    if marked != stored or beyond:
+        raise CorruptBlockError(f"the bitmap marks {marked} values of {stored}")
+    return bits
 
 
 def _sections(data: bytes, count: int, width: int) -> tuple[int, int, int, int, Iterator[bytes]]:

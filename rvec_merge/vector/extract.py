@@ -17,7 +17,7 @@ from rvec_merge.checkpoint.written import Wanted, check_written
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.vector.blocks import DeltaReader, Window, in_order, windows
-from rvec_merge.vector.codec import BITS, Bits, Encoder
+from rvec_merge.vector.codec import Encoder
 from rvec_merge.vector.format import (
     DTYPES,
     FORMAT,
@@ -32,7 +32,7 @@ from rvec_merge.vector.inputs import PackedVector, Vector
 from rvec_merge.vector.output import Progress, copy_other_files, silent, write_text
 from rvec_merge.vector.provenance import CREATED_BY
 from rvec_merge.vector.read import OFFSET
-from rvec_merge.vector.statistics import Measured, measure
+from rvec_merge.vector.statistics import Measured, measured
 
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 
@@ -40,6 +40,7 @@ _CODES = {dtype: code for code, dtype in DTYPES.items()}
 @dataclass(frozen=True)
 class _Block:
     data: bytes
+    sha256: bytes
     measured: Measured
     dtype: DType
 
@@ -102,14 +103,12 @@ def _write_tensors(
     reader = DeltaReader(vector)
 
     def encode(window: Window) -> _Block:
-        values = reader.values(window)
-        bits: Bits = values.view(BITS[values.dtype])
-        encoded = encoder.encode(bits)
-        delta = reader.delta(window.name)
-        measured = measure(window, encoded.values, encoded.inexact, delta.plus, delta.minus)
-        if not isfinite(measured.squares):
+        squeezed = reader.squeezed(window)
+        found = measured(squeezed)
+        if not isfinite(found.squares):
             raise reader.non_finite(window)
-        return _Block(encoded.data, measured, values.dtype)
+        data = encoder.encode(squeezed)
+        return _Block(data, hashlib.sha256(data).digest(), found, squeezed.dtype)
 
     records = {}
     for name, blocks in groupby(in_order(encode, windows(vector)), lambda item: item[0].name):
@@ -124,19 +123,19 @@ def _write_tensor(
     writer: ShardWriter,
     progress: Progress,
 ) -> TensorRecord:
-    offsets, digests, measured = [0], [], []
+    offsets, digests, found = [0], [], []
     for window, block in blocks:
         writer.write(block.data)
-        measured.append(block.measured)
+        found.append(block.measured)
         if window.stop > window.start:  # an empty tensor has no block
             offsets.append(offsets[-1] + len(block.data))
-            digests.append(hashlib.sha256(block.data).digest())
+            digests.append(block.sha256)
         dtype = block.dtype
         progress(window.stop - window.start)
     table = np.array(offsets, OFFSET).tobytes() + b"".join(digests)
     writer.write(table)
     writer.finish(name, np.dtype(np.uint8), [offsets[-1] + len(table)])
-    total = reduce(add, measured)
+    total = reduce(add, found)
     return TensorRecord(
         file=f"{STEM}.safetensors",
         shape=list(shape),

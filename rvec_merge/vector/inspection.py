@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rvec_merge.arithmetic.packing import squares_of
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.tensor import StoredTensor
 from rvec_merge.errors import IncompatibleTensorsError, Notice
@@ -17,7 +18,7 @@ from rvec_merge.vector.format import TensorRecord
 from rvec_merge.vector.inputs import DonorPair, PackedVector, Vector
 from rvec_merge.vector.module_names import Place, place
 from rvec_merge.vector.rank import stable_rank
-from rvec_merge.vector.statistics import Measured, measure_values, squares_of
+from rvec_merge.vector.statistics import Measured, measured
 
 Gram = NDArray[np.float64]
 Sum = TypeVar("Sum", Measured, Gram)
@@ -195,9 +196,7 @@ def _own_facts(vector: Vector) -> dict[str, Measured]:
     reader = DeltaReader(vector)
 
     def block(window: Window) -> Measured:
-        values = reader.values(window)
-        delta = reader.delta(window.name)
-        found = measure_values(window, values, delta.plus, delta.minus)
+        found = measured(reader.squeezed(window))
         if not np.isfinite(found.squares):
             raise reader.non_finite(window)
         return found

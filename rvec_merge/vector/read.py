@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from rvec_merge.arithmetic.dtypes import Array
+from rvec_merge.arithmetic.packing import BITS
 from rvec_merge.checkpoint.header import TensorInfo, read_header
 from rvec_merge.checkpoint.model_config import config_of
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, why
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.files.plain_folder import check_plain
-from rvec_merge.vector.codec import BITS, BLOCK, CorruptBlockError, decode
+from rvec_merge.vector.codec import BLOCK, CorruptBlockError, decode
 from rvec_merge.vector.format import DTYPES, FETCH_AGAIN, Head, TensorRecord, read_head
 
 LOG = logging.getLogger(__name__)

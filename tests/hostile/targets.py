@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from rvec_merge.arithmetic.packing import Squeezer
 from rvec_merge.checkpoint.header import Checkpoint, read_header
 from rvec_merge.errors import RvecError
 from rvec_merge.experiment.store import Store
@@ -110,7 +111,8 @@ def _block_seeds(_: Path) -> list[bytes]:
             round_ = (bits >> 16) << 16 if dtype is np.uint32 else (bits << 48)
             few = np.where(np.arange(count) % 50 == 0, bits, np.where(bits % 3 == 0, round_, 0))
             for one in (bits, round_, few.astype(dtype)):
-                seeds.append(bytes([size * 2 + wide]) + Encoder().encode(one).data)
+                found = Squeezer(count).squeeze(one.view(f"f{one.itemsize}"))
+                seeds.append(bytes([size * 2 + wide]) + Encoder().encode(found))
     return seeds
 
 
