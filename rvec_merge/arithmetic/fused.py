@@ -60,6 +60,12 @@ def pack(packing: Packing, places: Sequence[int], count: int) -> int:
     return _compiled(packing)(*places, count)
 
 
+@cache
+def expands() -> bool:
+    """Whether this processor expands a register by a mask."""
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
+
+
 def assembly(signature: Signature) -> str:
     """The processor's instructions for a kernel."""
     with _LOCK:

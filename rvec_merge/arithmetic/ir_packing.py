@@ -1,6 +1,6 @@
 """Packing blocks of differences and taking them apart, as LLVM's instructions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,29 +138,52 @@ class Spread:
     """The reverse of `Squeeze`: bits of ``out`` from a bitmap and what was kept.
 
     It looks at one kept value more than is marked, and returns how many are.
+
+    Attributes:
+        bits: of a value.
+        expands: a register is expanded by a mask, where processors have it (AVX-512); it would be
+            a branch for each value elsewhere.
     """
 
     bits: int
+    expands: bool
     pointers = 3
 
     def write(self, b: Any, bitmap: Any, kept: Any, out: Any, count: Any) -> None:
         """Write the kernel's instructions."""
-        word = ir.IntType(self.bits)
-        align = self.bits // 8
+        word, lanes = ir.IntType(self.bits), 512 // self.bits if self.expands else 8
+        expand = self._expander(b, word, lanes) if self.expands else None
 
         def body(group: Any, read: Any) -> list[Any]:
-            marks = b.zext(b.load(_at(b, bitmap, _I16, group), align=1, typ=_I16), word)
-            for lane in range(LANES):
+            marks = b.load(_at(b, bitmap, ir.IntType(lanes), group), align=1, typ=ir.IntType(lanes))
+            place = _at(b, out, word, b.mul(group, _I64(lanes)))
+            if expand:
+                return [b.add(read, expand(marks, _at(b, kept, word, read), place))]
+            for lane in range(lanes):
                 # Without a branch: which values are zero cannot be predicted.
-                mark = b.and_(b.lshr(marks, word(lane)), word(1))
-                value = b.load(_at(b, kept, word, read), align=align, typ=word)
-                value = b.and_(value, b.sub(word(0), mark))
-                place = b.add(b.mul(group, _I64(LANES)), _I64(lane))
-                b.store(value, _at(b, out, word, place), align=align)
-                read = b.add(read, mark if word == _I64 else b.zext(mark, _I64))
+                mark = b.trunc(b.lshr(marks, marks.type(lane)), _BIT)
+                value = b.load(_at(b, kept, word, read), align=self.bits // 8, typ=word)
+                value = b.select(mark, value, word(0))
+                b.store(value, _at(b, place, word, _I64(lane)), align=self.bits // 8)
+                read = b.add(read, b.zext(mark, _I64))
             return [read]
 
-        b.ret(loop(b, b.sdiv(count, _I64(LANES)), [_I64(0)], body)[0])
+        b.ret(loop(b, b.sdiv(count, _I64(lanes)), [_I64(0)], body)[0])
+
+    def _expander(self, b: Any, word: Any, lanes: int) -> Callable[[Any, Any, Any], Any]:
+        words, mask = vector(word, lanes), ir.IntType(lanes)
+        ones = ir.Function(b.module, ir.FunctionType(mask, [mask]), f"llvm.ctpop.i{lanes}")
+        kind = ir.FunctionType(words, [_POINTER, vector(_BIT, lanes), words])
+        name = f"llvm.masked.expandload.v{lanes}i{self.bits}"
+        load_marked = ir.Function(b.module, kind, name)
+
+        def expand(marks: Any, kept: Any, place: Any) -> Any:
+            marked = b.bitcast(marks, vector(_BIT, lanes))
+            values = b.call(load_marked, [kept, marked, number(words, 0)])
+            b.store(values, place, align=self.bits // 8)
+            return b.zext(b.call(ones, [marks]), _I64)
+
+        return expand
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,8 @@ def spread(bitmap: Bytes, values: Bits, count: int) -> tuple[Bits, int]:
     out: Bits = np.empty(padded, values.dtype)
     marks = np.zeros(padded // 8, np.uint8)
     marks[: bitmap.size] = bitmap
-    marked = fused.pack(Spread(8 * values.itemsize), places([marks, values, out]), padded)
+    kernel = Spread(8 * values.itemsize, fused.expands())
+    marked = fused.pack(kernel, places([marks, values, out]), padded)
     return out[:count], marked
 
 

@@ -7,6 +7,7 @@ bound, whatever the bytes say.
 
 import struct
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from math import log2
 from threading import local
 from typing import Any
@@ -24,7 +25,6 @@ _HEADER = struct.Struct("<BBHII")
 _SPARSE, _DENSE = 1, 2
 _NO_TAIL, _LISTED_TAIL, _PLANE_TAIL = 0, 1, 2
 _TRY_DENSE = 0.9  # density above which the bitmap may cost more than the zeros it saves
-_SECTION_SIZE = np.dtype("<u4")
 _POSITION = np.dtype("<u4")
 _thread = local()  # a zstd context belongs to one thread
 
@@ -81,9 +81,9 @@ class Encoder:
             listing = [*_planes(gaps), *(plane[inexact] for plane in tails)]
             sections.append(np.concatenate(listing))
         packed = [self._zstd.compress(np.ascontiguousarray(section).data) for section in sections]
-        sizes = np.array([len(section) for section in packed], _SECTION_SIZE)
         header = _HEADER.pack(kind, tail, 0, values.size, listed)
-        return b"".join([header, sizes.tobytes(), *packed])
+        sizes = struct.pack(f"<{len(packed)}I", *map(len, packed))
+        return b"".join([header, sizes, *packed])
 
     @property
     def _zstd(self) -> zstandard.ZstdCompressor:
@@ -136,13 +136,13 @@ def _sections(data: bytes, count: int, width: int) -> tuple[int, int, int, int, 
             raise CorruptBlockError("the header makes no sense")
         number = (kind == _SPARSE) + (width if tail == _PLANE_TAIL else HEAD_PLANES)
         number += tail == _LISTED_TAIL
-        sizes = np.frombuffer(data, _SECTION_SIZE, number, _HEADER.size)
-    except (struct.error, ValueError):
+        sizes = struct.unpack_from(f"<{number}I", data, _HEADER.size)
+    except struct.error:
         raise CorruptBlockError("the header makes no sense") from None
-    ends = np.cumsum(sizes, dtype=np.int64) + _HEADER.size + sizes.nbytes
+    ends = [*accumulate(sizes, initial=_HEADER.size + 4 * number)]
     if ends[-1] != len(data):
         raise CorruptBlockError(f"the sections end at {ends[-1]} of {len(data)} bytes")
-    sections = (data[end - size : end] for end, size in zip(ends, sizes, strict=True))
+    sections = (data[low:high] for low, high in pairwise(ends))
     return kind, tail, values, listed, sections
 
 

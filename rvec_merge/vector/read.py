@@ -3,9 +3,11 @@
 import hashlib
 import logging
 import os
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +110,18 @@ class CompactTensor:
 
     def _read(self, low: int, high: int) -> bytes:
         try:
-            with open(self._payload.path, "rb", buffering=0) as file:
-                data = os.pread(file.fileno(), high - low, self._payload.start + low)
+            data = os.pread(self._file.fileno(), high - low, self._payload.start + low)
         except OSError as error:
             raise self._damaged(why(error)) from None
         if len(data) != high - low:
             raise self._damaged(f"the file ends {high - low - len(data)} bytes early")
         return data
+
+    @cached_property
+    def _file(self) -> FileIO:
+        file = self._payload.path.open("rb", buffering=0)
+        weakref.finalize(self, file.close)
+        return file
 
     def check_table(self) -> None:
         """Compare the payload's table with the head; in version 1 nothing says what it should be.
