@@ -61,8 +61,8 @@ def pack(packing: Packing, places: Sequence[int], count: int) -> int:
 
 
 @cache
-def expands() -> bool:
-    """Whether this processor expands a register by a mask."""
+def wide_registers() -> bool:
+    """Whether this processor has 32 registers of 512 bits, and expands one by a mask (AVX-512)."""
     return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 

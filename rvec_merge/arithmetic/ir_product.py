@@ -10,9 +10,7 @@ from rvec_merge.arithmetic.ir import loop, vector
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE, _POINTER = ir.FloatType(), ir.DoubleType(), ir.PointerType()
-# Rows and columns whose sums are kept in registers while the rank is walked: twelve of a processor
-# with sixteen of 256 bits, and six of one with 512 bits.
-_ROWS, _LANES = 6, 8
+ROWS = 6  # whose sums are kept in registers, for the columns of a strip, while the rank is walked
 
 
 @dataclass(frozen=True)
@@ -22,17 +20,20 @@ class Product:
     Attributes:
         wide: the result is float64, as where a factor is; else float32, and the factors hold
             values of float32: their products are exact, so that multiply and add may be one step.
+        strip: columns that are computed together: 6 by 8 sums take twelve registers of 256 bits, of
+            sixteen; 6 by 16 as many of 512, of thirty-two.
     """
 
     wide: bool
+    strip: int = 8
 
 
 def product_module(product: Product) -> str:
     """The text of a module with one function, ``kernel``.
 
-    It takes ``left`` (rows, rank), ``right`` (rank, columns) and ``out`` (rows, columns), the first
-    two in float64, then the scale, rows, columns and rank, at least 1; it returns 0. Each element
-    is summed in float64 over the rank, in ascending order.
+    It takes ``left`` (rows, rank), ``right`` (⌈columns / strip⌉, rank, strip) and ``out`` (rows,
+    columns), the first two in float64, then the scale, rows, columns and rank, at least 1; it
+    returns 0. Each element is summed in float64 over the rank, in ascending order.
     """
     module = ir.Module("rvec_merge")
     kinds = [_POINTER, _POINTER, _POINTER, _DOUBLE, _I64, _I64, _I64]
@@ -40,11 +41,12 @@ def product_module(product: Product) -> str:
     for argument in function.args[:3]:
         argument.add_attribute("noalias")
     b = ir.IRBuilder(function.append_basic_block())
-    kernel = _Kernel(b, product.wide, *function.args)
-    groups = b.sdiv(kernel.rows, _I64(_ROWS))
-    loop(b, groups, [], lambda g: kernel.rows_from(b.mul(g, _I64(_ROWS)), _ROWS))
-    done = b.mul(groups, _I64(_ROWS))
-    loop(b, b.sub(kernel.rows, done), [], lambda i: kernel.rows_from(b.add(done, i), 1))
+    kernel = _Kernel(b, product, *function.args)
+    # A strip of the right factor stays in the nearest cache while all rows meet it.
+    strips = b.sdiv(kernel.columns, _I64(product.strip))
+    loop(b, strips, [], lambda s: kernel.strip(s, _I64(0), product.strip))
+    rest = b.srem(kernel.columns, _I64(product.strip))
+    loop(b, rest, [], lambda lane: kernel.strip(strips, lane, 1))
     b.ret(_I64(0))
     return str(module)
 
@@ -54,7 +56,7 @@ class _Kernel:
     """Writes the instructions; the fields are what it writes with, and the function's arguments."""
 
     b: Any
-    wide: bool
+    product: Product
     left: Any
     right: Any
     out: Any
@@ -63,22 +65,24 @@ class _Kernel:
     columns: Any
     rank: Any
 
-    def rows_from(self, first: Any, count: int) -> list[Any]:
-        """All columns of ``count`` rows."""
+    def strip(self, strip: Any, lane: Any, lanes: int) -> list[Any]:
+        """All rows of so many columns of a strip, from ``lane`` on."""
         b = self.b
-        strips = b.sdiv(self.columns, _I64(_LANES))
-        loop(b, strips, [], lambda s: self._tile(first, count, b.mul(s, _I64(_LANES)), _LANES))
-        done = b.mul(strips, _I64(_LANES))
-        rest = b.sub(self.columns, done)
-        return loop(b, rest, [], lambda j: self._tile(first, count, b.add(done, j), 1))
+        groups = b.sdiv(self.rows, _I64(ROWS))
+        loop(b, groups, [], lambda g: self._tile(b.mul(g, _I64(ROWS)), ROWS, strip, lane, lanes))
+        done = b.mul(groups, _I64(ROWS))
+        rest = b.sub(self.rows, done)
+        return loop(b, rest, [], lambda i: self._tile(b.add(done, i), 1, strip, lane, lanes))
 
-    def _tile(self, first: Any, count: int, column: Any, lanes: int) -> list[Any]:
+    def _tile(self, first: Any, count: int, strip: Any, lane: Any, lanes: int) -> list[Any]:
         b = self.b
-        flags = () if self.wide else ("contract",)
+        flags = () if self.product.wide else ("contract",)
         rows = [b.add(first, _I64(n)) for n in range(count)]
+        size = _I64(self.product.strip)
+        column = b.add(b.mul(strip, size), lane)
 
         def terms(k: Any) -> tuple[Any, Sequence[Any]]:
-            place = b.add(b.mul(k, self.columns), column)
+            place = b.add(b.mul(b.add(b.mul(strip, self.rank), k), size), lane)
             values = b.load(self._at(self.right, place), align=8, typ=vector(_DOUBLE, lanes))
             factors = [
                 b.load(self._at(self.left, b.add(b.mul(i, self.rank), k)), align=8, typ=_DOUBLE)
@@ -96,13 +100,14 @@ class _Kernel:
 
         sums = loop(b, b.sub(self.rank, _I64(1)), begun, add)
         scale = self._spread(self.scale, lanes)
-        kind = _DOUBLE if self.wide else _FLOAT
+        wide = self.product.wide
+        kind = _DOUBLE if wide else _FLOAT
         for row, total in zip(rows, sums, strict=True):
             value = b.fmul(total, scale)
-            value = value if self.wide else b.fptrunc(value, vector(_FLOAT, lanes))
+            value = value if wide else b.fptrunc(value, vector(_FLOAT, lanes))
             place = b.add(b.mul(row, self.columns), column)
             pointer = b.gep(self.out, [place], inbounds=True, source_etype=kind)
-            b.store(value, pointer, align=8 if self.wide else 4)
+            b.store(value, pointer, align=8 if wide else 4)
         return []
 
     def _at(self, pointer: Any, index: Any) -> Any:

@@ -45,17 +45,31 @@ def measure_block(
     return fused.measure(signature, places([*inputs, out]), used, out.size)
 
 
-def multiply(left: Array, right: Array, scale: float, dtype: DType) -> Array:
-    """``scale · left @ right``, each element summed over the rank in float64 and rounded once.
+def strips(right: Array) -> Array:
+    """A product's right factor, as `multiply` takes it: columns that are computed together.
 
-    Shapes: (rows, rank) and (rank, columns), in float64 and contiguous; the rank is 1 or more.
-    Dtypes: ``dtype`` is float32 where the factors hold values of float32, else float64.
+    Shapes: (rank, columns) becomes (⌈columns / strip⌉, rank, strip), in float64.
     """
-    out = np.empty((left.shape[0], right.shape[1]), dtype)
-    shape = (*out.shape, left.shape[1])
-    product = Product(wide=dtype == FLOAT64)
-    fused.multiply(product, _place(left), _place(right), _place(out), scale, shape)
+    strip = 16 if fused.wide_registers() else 8
+    rank, columns = right.shape
+    out = np.zeros((-(-columns // strip), rank, strip))
+    whole = columns // strip
+    out[:whole] = right[:, : whole * strip].reshape(rank, whole, strip).transpose(1, 0, 2)
+    if columns % strip:
+        out[whole, :, : columns % strip] = right[:, whole * strip :]
     return out
+
+
+def multiply(left: Array, right: Array, scale: float, out: Array) -> None:
+    """Write ``scale · left @ right``, each element summed over the rank in float64, rounded once.
+
+    Shapes: ``left`` (rows, rank), in float64, ``right`` as `strips` gives it, ``out`` (rows,
+    columns); all contiguous, and the rank is 1 or more.
+    Dtypes: ``out`` is float32 where the factors hold values of float32, else float64.
+    """
+    product = Product(wide=out.dtype == FLOAT64, strip=right.shape[2])
+    shape = (*out.shape, left.shape[1])
+    fused.multiply(product, _place(left), _place(right), _place(out), scale, shape)
 
 
 def _signature(

@@ -104,7 +104,7 @@ def spread(bitmap: Bytes, values: Bits, count: int) -> tuple[Bits, int]:
     out: Bits = np.empty(padded, values.dtype)
     marks = np.zeros(padded // 8, np.uint8)
     marks[: bitmap.size] = bitmap
-    kernel = Spread(8 * values.itemsize, fused.expands())
+    kernel = Spread(8 * values.itemsize, fused.wide_registers())
     marked = fused.pack(kernel, places([marks, values, out]), padded)
     return out[:count], marked
 

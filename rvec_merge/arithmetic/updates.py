@@ -1,5 +1,6 @@
 """What is added to a weight while it is read: a product of two factors, and sums of sources."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
@@ -26,6 +27,28 @@ class Factors:
     scale: float
 
 
+class _Buffers:
+    """Memory that was written to once: to be given fresh pages costs as much as a product."""
+
+    def __init__(self) -> None:
+        self._free: dict[DType, list[Array]] = {}
+
+    def take(self, user: object, size: int, dtype: DType) -> Array:
+        """At least ``size`` elements, for as long as their user lives."""
+        free = self._free.setdefault(dtype, [])
+        try:
+            found = free.pop()
+        except IndexError:
+            found = np.empty(0, dtype)
+        if found.size < size:
+            found = np.empty(size, dtype)
+        weakref.finalize(user, free.append, found)
+        return found
+
+
+_BUFFERS = _Buffers()
+
+
 class LowRank:
     """An adapter's update, ``scale · left @ right``, rows at a time.
 
@@ -45,7 +68,8 @@ class LowRank:
         self.shape = shape
         self.dtype = dtype
         self._load = load
-        self._factors: Factors | None = None
+        self._factors: Factors | None = None  # the right one in strips
+        self._out = np.empty(0, dtype)
 
     @property
     def size(self) -> int:
@@ -53,21 +77,28 @@ class LowRank:
         return prod(self.shape)
 
     def __getitem__(self, window: slice) -> Array:
-        """Elements ``start`` to ``stop`` of the flattened update."""
-        columns = self.shape[1] if len(self.shape) > 1 else 1  # a bias is a column
-        return by_rows(window, self.size, columns, self._rows, self.dtype)
+        """Elements ``start`` to ``stop`` of the flattened update, until the next are asked for."""
+        return by_rows(window, self.size, self._columns, self._rows, self.dtype)
+
+    @property
+    def _columns(self) -> int:
+        return self.shape[1] if len(self.shape) > 1 else 1  # a bias is a column
 
     def _rows(self, first: int, last: int) -> Array:
         # Here, since a stock run of another method needs no compiler.
-        from rvec_merge.arithmetic.on_cpu import multiply
+        from rvec_merge.arithmetic.on_cpu import multiply, strips
 
         if self._factors is None:
             found = self._load()
-            right = np.ascontiguousarray(found.right, np.float64)
-            self._factors = replace(found, right=right)
+            self._factors = replace(found, right=strips(found.right))
         factors = self._factors
         left = np.ascontiguousarray(factors.left[first:last], np.float64)
-        return multiply(left, factors.right, factors.scale, self.dtype)
+        shape = (last - first, self._columns)
+        if self._out.size < prod(shape):
+            self._out = _BUFFERS.take(self, prod(shape), self.dtype)
+        out = self._out[: prod(shape)].reshape(shape)
+        multiply(left, factors.right, factors.scale, out)
+        return out
 
 
 class Sum:

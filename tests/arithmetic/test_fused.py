@@ -8,7 +8,7 @@ import torch
 
 from rvec_merge.arithmetic import fused
 from rvec_merge.arithmetic.ir import Part, Signature
-from rvec_merge.arithmetic.on_cpu import merge_block, multiply
+from rvec_merge.arithmetic.on_cpu import merge_block, multiply, strips
 from rvec_merge.arithmetic.on_device import DeviceKernel
 from rvec_merge.arithmetic.tensors import array_of, numpy_dtype
 
@@ -176,10 +176,12 @@ def test_a_nan_with_every_bit_set_is_seen():
         assert not run(merge_block, target, [], [], torch.empty(1, dtype=torch.bfloat16))
 
 
+@pytest.mark.parametrize("wide", [False, True], ids=["8 columns", "16 columns"])
 @pytest.mark.parametrize("rank", [1, 2, 7, 16])
 @pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 513), (2, 1536), (13, 9), (6, 8)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_product_is_summed_in_order_and_rounded_once(shape, rank, dtype):
+def test_a_product_is_summed_in_order_and_rounded_once(shape, rank, dtype, wide, monkeypatch):
+    monkeypatch.setattr(fused, "wide_registers", lambda: wide)
     generator = np.random.default_rng(rank)
     rows, columns = shape
     left, right = (
@@ -189,5 +191,6 @@ def test_a_product_is_summed_in_order_and_rounded_once(shape, rank, dtype):
     total = left[:, :1] * right[:1]
     for k in range(1, rank):
         total = total + left[:, k : k + 1] * right[k]
-    found = multiply(left, right, 0.37, np.dtype(dtype))
+    found = np.empty(shape, dtype)
+    multiply(left, strips(right), 0.37, found)
     assert np.array_equal(found, (total * 0.37).astype(dtype))

@@ -32,7 +32,7 @@ def processor(request, monkeypatch):
     if request.param == "plain":
         monkeypatch.setattr(fused, "_machine", _plain_machine)
         monkeypatch.setattr(fused, "_made", _made_for_plain)
-        monkeypatch.setattr(fused, "expands", lambda: False)
+        monkeypatch.setattr(fused, "wide_registers", lambda: False)
 
 
 def pair(n: int, plus, minus, seed: int = 0):
