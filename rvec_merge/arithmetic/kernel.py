@@ -45,7 +45,7 @@ def by_rows(
 
     Args:
         size, columns: elements of all of it, and of a row.
-        rows: gives rows from the first to before the second.
+        rows: gives rows from the first to before the second, in memory of their own.
     """
     start, stop, _ = window.indices(size)
     if start >= stop:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvec_merge.arithmetic import fused
+from rvec_merge.arithmetic.buffers import take
 from rvec_merge.arithmetic.dtypes import FLOAT32, FLOAT64, Array, DType, accumulation_dtype
 from rvec_merge.arithmetic.ir_packing import LANES, SUMS, Join, Spread, Squares, Squeeze
 from rvec_merge.arithmetic.on_cpu import KINDS, places
@@ -101,7 +102,7 @@ def spread(bitmap: Bytes, values: Bits, count: int) -> tuple[Bits, int]:
     says, nothing beyond them is read.
     """
     padded = -(-count // LANES) * LANES
-    out: Bits = np.empty(padded, values.dtype)
+    out: Bits = take(padded, values.dtype)
     marks = np.zeros(padded // 8, np.uint8)
     marks[: bitmap.size] = bitmap
     kernel = Spread(8 * values.itemsize, fused.wide_registers())

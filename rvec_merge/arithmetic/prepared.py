@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rvec_merge.arithmetic.buffers import take
 from rvec_merge.arithmetic.controls import CONTROL_BLOCK, apply_control
 from rvec_merge.arithmetic.density import largest
 from rvec_merge.arithmetic.dtypes import Array, DType
@@ -64,7 +65,7 @@ class Controlled:
 
 def difference(delta: Delta, start: int, stop: int, dtype: DType) -> Array:
     """Elements ``start`` to ``stop`` of ``plus − minus``, in memory of their own."""
-    out = np.empty(stop - start, dtype)
+    out = take(stop - start, dtype)
     minus = None if delta.minus is None else delta.minus[start:stop]
     merge_block(None, [(delta.plus[start:stop], minus)], [1.0], out, dtype)
     return out

@@ -1,6 +1,5 @@
 """What is added to a weight while it is read: a product of two factors, and sums of sources."""
 
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
@@ -9,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rvec_merge.arithmetic.buffers import take
 from rvec_merge.arithmetic.dtypes import FLOAT32, Array, DType, accumulation_dtype, rounded
 from rvec_merge.arithmetic.kernel import Delta, Source, by_rows
 
@@ -25,28 +25,6 @@ class Factors:
     left: Factor
     right: Factor
     scale: float
-
-
-class _Buffers:
-    """Memory that was written to once: to be given fresh pages costs as much as a product."""
-
-    def __init__(self) -> None:
-        self._free: dict[DType, list[Array]] = {}
-
-    def take(self, user: object, size: int, dtype: DType) -> Array:
-        """At least ``size`` elements, for as long as their user lives."""
-        free = self._free.setdefault(dtype, [])
-        try:
-            found = free.pop()
-        except IndexError:
-            found = np.empty(0, dtype)
-        if found.size < size:
-            found = np.empty(size, dtype)
-        weakref.finalize(user, free.append, found)
-        return found
-
-
-_BUFFERS = _Buffers()
 
 
 class LowRank:
@@ -69,7 +47,6 @@ class LowRank:
         self.dtype = dtype
         self._load = load
         self._factors: Factors | None = None  # the right one in strips
-        self._out = np.empty(0, dtype)
 
     @property
     def size(self) -> int:
@@ -77,7 +54,7 @@ class LowRank:
         return prod(self.shape)
 
     def __getitem__(self, window: slice) -> Array:
-        """Elements ``start`` to ``stop`` of the flattened update, until the next are asked for."""
+        """Elements ``start`` to ``stop`` of the flattened update."""
         return by_rows(window, self.size, self._columns, self._rows, self.dtype)
 
     @property
@@ -94,9 +71,7 @@ class LowRank:
         factors = self._factors
         left = np.ascontiguousarray(factors.left[first:last], np.float64)
         shape = (last - first, self._columns)
-        if self._out.size < prod(shape):
-            self._out = _BUFFERS.take(self, prod(shape), self.dtype)
-        out = self._out[: prod(shape)].reshape(shape)
+        out = take(prod(shape), self.dtype).reshape(shape)
         multiply(left, factors.right, factors.scale, out)
         return out
 

@@ -16,6 +16,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from rvec_merge.arithmetic.buffers import take
 from rvec_merge.arithmetic.packing import SPARE, Bits, Bytes, Squeezed, join, spread
 
 BLOCK = 1 << 18  # elements; part of the format
@@ -108,7 +109,7 @@ def decode(data: bytes, count: int, dtype: np.dtype[np.uint32] | np.dtype[np.uin
     if kind == _DENSE and stored != count:
         raise CorruptBlockError(f"{stored} values for {count} elements")
     bitmap = _inflate(next(sections), -(-count // 8)) if kind == _SPARSE else None
-    values = np.empty(count + SPARE, dtype)
+    values: Bits = take(count + SPARE, dtype)
     planes = width if tail == _PLANE_TAIL else HEAD_PLANES
     join([_inflate(next(sections), stored) for _ in range(planes)], values)
     if tail == _LISTED_TAIL:
