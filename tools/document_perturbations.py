@@ -13,18 +13,11 @@ from typing import Any
 from rvec_merge.errors import TaskError
 from rvec_merge.recipe.resources import folder
 from rvec_merge.tasks.local_data import read_items, sample_data
-from rvec_merge.tasks.perturb import (
-    GENERATOR_VERSION,
-    KINDS,
-    ORIGIN,
-    SHOWN,
-    PerturbationSpec,
-    realise,
-)
+from rvec_merge.tasks.perturb.items import ORIGIN, SHOWN, realise
 from rvec_merge.tasks.perturb.lexicon import DISTRACTORS
 from rvec_merge.tasks.perturb.numeric import ATTEMPTS, FACTORS, HIGHEST
 from rvec_merge.tasks.perturb.quantities import OLDEST
-from rvec_merge.tasks.perturb.spec import GSM_PLUS
+from rvec_merge.tasks.perturb.spec import GENERATOR_VERSION, GSM_PLUS, KINDS, PerturbationSpec
 from rvec_merge.tasks.perturb.typos import RATE, SHORTEST
 from tools.benchmarks import BBH, GENERAL, Benchmark
 

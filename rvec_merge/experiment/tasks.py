@@ -15,7 +15,7 @@ from rvec_merge.experiment.plan import TaskPlan
 from rvec_merge.experiment.quiet import quiet
 from rvec_merge.tasks.forced import Withholding
 from rvec_merge.tasks.harness import foreign_task
-from rvec_merge.tasks.perturb import ORIGIN
+from rvec_merge.tasks.perturb.items import ORIGIN
 from rvec_merge.tasks.perturb.spec import suffix
 
 _OURS = "rvec_"  # no task of lm-eval's begins like this, so its index need not be built

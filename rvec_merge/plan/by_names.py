@@ -21,9 +21,9 @@ from rvec_merge.checkpoint.vocabulary import (
 )
 from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
+from rvec_merge.recipe.parameters import Resolver
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
-from rvec_merge.recipe.settings import Resolver
 
 # Constants that old checkpoints stored, by the rank that tells them from weights of a like name.
 # transformers computes them from the config, whatever a checkpoint holds.

@@ -22,8 +22,8 @@ from rvec_merge.plan.resolved import ResolvedTensor
 from rvec_merge.preflight.reading import Row
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
 from rvec_merge.recipe.config import METHOD, RecipeConfig
+from rvec_merge.recipe.parameters import filters
 from rvec_merge.recipe.reference import Reference
-from rvec_merge.recipe.settings import filters
 
 _PROBE = 1 << 18  # elements
 

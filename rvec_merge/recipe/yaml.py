@@ -1,5 +1,6 @@
 """YAML from strangers: plain data only, no duplicate keys, no anchors that explode."""
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ TEXT_LIMIT = 1 << 20  # characters
 NODE_LIMIT = 100_000  # nodes once aliases are expanded
 DEPTH_LIMIT = 100
 DIGITS_LIMIT = 64  # of an integer; Python prints none of more than 4,300 digits
+_ANCHOR = re.compile(r"&\S+\s+")
 _LONG = 64  # characters of a scalar that count as one node more
 
 # What yaml's own constructors raise for `!!bool x`, `!!int ''`, `!!timestamp x`, `1:1:…:1.0`.
@@ -32,7 +34,9 @@ class Document:
         places = {id(n): n for n in _values(self.root, keys, set())}.values()
         for node in sorted(places, key=lambda n: -n.start_mark.index):
             if (value := new(node.value)) != node.value:
-                text = text[: node.start_mark.index] + value + text[node.end_mark.index :]
+                start, end = node.start_mark.index, node.end_mark.index
+                anchor = _ANCHOR.match(text, start, end)  # which an alias may name
+                text = text[: anchor.end() if anchor else start] + value + text[end:]
         return text
 
 

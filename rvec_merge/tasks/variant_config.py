@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rvec_merge.answer.judge import Asked
 from rvec_merge.errors import TaskError
 from rvec_merge.files.explained import explained
-from rvec_merge.tasks.perturb import SHOWN, PerturbationSpec, Realised, realise
 from rvec_merge.tasks.perturb.gsm_plus import paired
-from rvec_merge.tasks.perturb.spec import GSM_PLUS
+from rvec_merge.tasks.perturb.items import SHOWN, Realised, realise
+from rvec_merge.tasks.perturb.spec import GSM_PLUS, PerturbationSpec
 from rvec_merge.tasks.prompts import with_shown_prompt, with_think
 
 BUILT_IN = Path(lm_eval.tasks.__file__).parent

@@ -18,7 +18,7 @@ from rvec_merge.errors import TaskError, why
 from rvec_merge.recipe.resources import folder
 from rvec_merge.tasks.harness import fast_templates, foreign_task
 from rvec_merge.tasks.local_data import SWITCH, data_folder, digest, read_items
-from rvec_merge.tasks.perturb import LABEL, PerturbationSpec, Realised
+from rvec_merge.tasks.perturb.items import LABEL, Realised
 from rvec_merge.tasks.variant_config import Perturb, compose
 
 
@@ -166,6 +166,3 @@ def load_variant(name: str, *, seed: int | None = None) -> Variant:
         config["perturbation"] = {**config["perturbation"], "seed": seed}
     with foreign_task(name):
         return Variant(config)
-
-
-__all__ = ["PerturbationSpec", "Variant", "load_variant", "task_manager"]

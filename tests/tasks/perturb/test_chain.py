@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import pytest
 
-from rvec_merge.tasks.perturb import Refusal
 from rvec_merge.tasks.perturb.chain import NotArithmetic, evaluate, written
 from rvec_merge.tasks.perturb.numeric import near, renumber
+from rvec_merge.tasks.perturb.spec import Refusal
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,9 @@ from typing import Any
 import pytest
 
 from rvec_merge.tasks.local_data import read_items, sample_data
-from rvec_merge.tasks.perturb import (
-    SHOWN,
-    PerturbationSpec,
-    Refusal,
-    realise,
-)
 from rvec_merge.tasks.perturb.code import reword
+from rvec_merge.tasks.perturb.items import SHOWN, realise
+from rvec_merge.tasks.perturb.spec import PerturbationSpec, Refusal
 
 HUMANEVAL = read_items(sample_data() / "humaneval" / "test.jsonl")
 

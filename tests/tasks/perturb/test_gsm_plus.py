@@ -3,9 +3,9 @@
 import pytest
 
 from rvec_merge.errors import TaskError
-from rvec_merge.tasks.perturb import LABEL, ORIGIN, PerturbationSpec
 from rvec_merge.tasks.perturb.gsm_plus import paired
-from rvec_merge.tasks.perturb.spec import GSM_PLUS, suffix
+from rvec_merge.tasks.perturb.items import LABEL, ORIGIN
+from rvec_merge.tasks.perturb.spec import GSM_PLUS, PerturbationSpec, suffix
 from rvec_merge.tasks.variants import load_variant
 
 ITEMS = [{"question": f"Q {n}?", "answer": f"<<1+{n}=1>>\n#### {n}"} for n in range(4)]

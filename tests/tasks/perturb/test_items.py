@@ -8,13 +8,8 @@ import pytest
 
 from rvec_merge.errors import TaskError
 from rvec_merge.tasks.local_data import read_items, sample_data
-from rvec_merge.tasks.perturb import (
-    GENERATOR_VERSION,
-    KINDS,
-    PerturbationSpec,
-    perturb,
-    realise,
-)
+from rvec_merge.tasks.perturb.items import perturb, realise
+from rvec_merge.tasks.perturb.spec import GENERATOR_VERSION, KINDS, PerturbationSpec
 
 GSM8K = read_items(sample_data() / "gsm8k" / "test.jsonl")
 SCIQ = read_items(sample_data() / "sciq" / "test.jsonl")

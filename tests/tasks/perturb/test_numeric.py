@@ -6,8 +6,8 @@ import re
 import pytest
 
 from rvec_merge.tasks.local_data import read_items, sample_data
-from rvec_merge.tasks.perturb import Refusal
 from rvec_merge.tasks.perturb.numeric import FACTORS, far, near, renumber
+from rvec_merge.tasks.perturb.spec import Refusal
 
 ITEMS = read_items(sample_data() / "gsm8k" / "test.jsonl")
 

@@ -4,7 +4,9 @@ import re
 
 from rvec_merge.recipe.resources import folder
 from rvec_merge.tasks.local_data import read_items
-from rvec_merge.tasks.perturb import PerturbationSpec, Refusal, perturb, program
+from rvec_merge.tasks.perturb import program
+from rvec_merge.tasks.perturb.items import perturb
+from rvec_merge.tasks.perturb.spec import PerturbationSpec, Refusal
 
 
 def test_the_embedded_familys_program_computes_its_own_answers() -> None:
