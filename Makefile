@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 export PYTHON
 
-.PHONY: help setup demo test fuzz check docs bench family real real-train build clean vllm
+.PHONY: help setup demo test fuzz check docs bench family real real-shape real-train build clean vllm
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -47,6 +47,9 @@ family: .venv/installed-dev,train ## Train the embedded family anew (Python 3.11
 
 real: .venv/installed-dev,real ## Fetch, merge and evaluate a pre-trained model; ARGS=--quick is minutes
 	$(BIN)/python evidence/smollm2/run.py $(ARGS)
+
+real-shape: .venv/installed-dev,real ## Run every cell of a paper's plan, two items each, on a model of two layers
+	$(BIN)/python evidence/smollm2/shape.py $(ARGS)
 
 real-train: .venv/installed-dev,real,train ## Train its adapters anew (Python 3.11 or newer, a GPU or hours)
 	$(BIN)/python evidence/smollm2/train.py $(ARGS)

@@ -44,24 +44,24 @@ def main() -> None:
     parser.add_argument("--backend", choices=["hf", "vllm"], default="hf")
     options = parser.parse_args()
     try:
-        _say(f"the model is in {fetch(HOME)}")
+        say(f"the model is in {fetch(HOME)}")
     except RvecError as error:
         raise SystemExit(str(error)) from None
     recipe = str(HERE / "recipe.yaml")
     if not (HOME / "merged").is_dir():
-        _run("rvec", "check", recipe)
-        _run("rvec", "merge", recipe, str(HOME / "merged"))
-    _run("rvec", "verify", str(HOME / "merged"))
+        run("rvec", "check", recipe)
+        run("rvec", "merge", recipe, str(HOME / "merged"))
+    run("rvec", "verify", str(HOME / "merged"))
     if not (HOME / "stock").is_dir():
         _stock(recipe)
     if not (HOME / "vector").is_dir():
-        _run("rvec", "extract", recipe, str(HOME / "vector"))
+        run("rvec", "extract", recipe, str(HOME / "vector"))
     name = "quick" if options.quick else "full" if options.full else "cpu"
     results, changed = f"results/smollm2-{name}", {"quick": QUICK, "full": [], "cpu": CPU}[name]
     plan, backend = str(HERE / "plan.yaml"), ["--backend", options.backend]
-    _run("rvec", "experiment", plan, "-o", results, *backend, *changed)
-    _run("rvec", "report", results)
-    _run("rvec", "card", results, str(HOME / "merged"))
+    run("rvec", "experiment", plan, "-o", results, *backend, *changed)
+    run("rvec", "report", results)
+    run("rvec", "card", results, str(HOME / "merged"))
 
 
 def _stock(recipe: str) -> None:
@@ -69,13 +69,14 @@ def _stock(recipe: str) -> None:
     partial, donors = HOME / "stock.partial", HOME / "adapted"
     for leftover in (partial, donors):
         shutil.rmtree(leftover, ignore_errors=True)
-    _run("mergekit-yaml", recipe, str(partial), "--lora-merge-cache", str(donors))
+    run("mergekit-yaml", recipe, str(partial), "--lora-merge-cache", str(donors))
     shutil.rmtree(donors)
     partial.rename(HOME / "stock")
 
 
-def _run(*command: str) -> None:
-    _say(" ".join(command))
+def run(*command: str) -> None:
+    """Say and run a command of this environment; its failure ends ours."""
+    say(" ".join(command))
     script = Path(sys.executable).with_name(command[0])
     found = str(script) if script.exists() else shutil.which(command[0])
     done = subprocess.run([found or command[0], *command[1:]], check=False)
@@ -83,7 +84,8 @@ def _run(*command: str) -> None:
         raise SystemExit(done.returncode)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """A line with the time of day."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 

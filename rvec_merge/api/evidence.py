@@ -100,10 +100,10 @@ def run(
             settings.max_model_len,
             settings.gpu_memory_utilization,
         )
-        backend = choice.backend()
+        backends = choice.backend(), choice.scoring()
         # Before a folder is made: what is not installed cannot evaluate.
-        backend.depends(experiment.plan)
-        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, backend)
+        backends[0].depends(experiment.plan)
+        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, *backends)
         made = choice, cluster, settings.extend
         return _written(experiment, store, runner, watch, *made)
 

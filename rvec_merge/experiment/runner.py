@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -65,16 +66,25 @@ class CellRunner:
 
     Args:
         backend: loads the model and evaluates with it.
+        scoring: the same for cells that generate nothing; None for ``backend`` too.
     """
 
-    def __init__(self, plan: Plan, recipe: Recipe, book: TaskBook, backend: Backend) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        recipe: Recipe,
+        book: TaskBook,
+        backend: Backend,
+        scoring: Backend | None = None,
+    ) -> None:
         self.plan = plan
         self.recipe = recipe
         self.book = book
-        self.backend = backend
+        self._generating = backend
+        self._scoring = scoring or backend
         self.others = other_recipes(plan, recipe)
-        self._loaded: Loaded | None = None
-        self._holds: Reference | None = None
+        self._loaded: dict[Backend, tuple[Reference | None, Loaded]] = {}
+        self._seconds_a_token = 0.0  # that was spent before the cell that is run
 
     def depends(self, cell: Cell, plan: Plan | None = None) -> dict[str, Any]:
         """All that the cell's outcome depends on: weights, items, settings, versions.
@@ -99,7 +109,7 @@ class CellRunner:
             "batch_size": plan.batch_size,
             "limit": plan.limit,
             "seed": plan.seed,
-            "backend": self.backend.depends(plan),
+            "backend": self._backend(cell).depends(plan),
             "versions": versions(),
         }
 
@@ -108,9 +118,9 @@ class CellRunner:
         text = json.dumps(self.depends(cell, plan), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def load(self) -> None:
-        """Load the target and map the donors; ``run`` does it otherwise."""
-        self._model(None)
+    def load(self, cell: Cell | None = None) -> None:
+        """Load the target, as a cell needs it or as those do that generate; ``run`` does it too."""
+        self._model(self._generating if cell is None else self._backend(cell), None)
 
     def run(self, cell: Cell, items: Items | None = None) -> Evaluated:
         """Evaluate a cell, or these items of it alone."""
@@ -118,9 +128,8 @@ class CellRunner:
 
         began = time.perf_counter()
         depends = self.depends(cell)  # first: lm-eval writes what it was told into the tasks
-        model = self._model(self._own(cell))
+        model = self._model(self._backend(cell), self._own(cell))
         effect = model.become(cell.state)
-        model.withhold(self.book.withholding(cell.variant) if cell.forced else None)
         with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
             tracker = EvaluationTracker(output_path=scratch)
             samples = self._evaluate(cell, model, tracker, items)
@@ -129,7 +138,32 @@ class CellRunner:
             facts = {**describe(rows, long), "lengths": long}
             facts["effective_scale"] = effect.effective_scale if effect else None
             files = packed(Path(scratch))
-        return Evaluated(cell, depends, facts, files, time.perf_counter() - began)
+        tokens = sum(sum(of_item.values()) for of_item in long.values())
+        prepared = tokens * self.plan.task(cell.task).samples * self._seconds_a_token
+        seconds = prepared + time.perf_counter() - began
+        return Evaluated(cell, depends, facts, files, seconds)
+
+    def prepare(self, cells: Mapping[Cell, Items | None]) -> None:
+        """Before cells of one state are run: generate all that they ask for, if that is faster.
+
+        What it takes is counted as the cells' own time, by the tokens of each.
+        """
+        began, self._seconds_a_token = time.perf_counter(), 0.0
+        cells = {c: items for c, items in cells.items() if self.book.generates(c.variant)}
+        if len(cells) < 2:
+            return
+        first = next(iter(cells))
+        model = self._model(self._generating, self._own(first))
+        asked = [partial(self._ask, cell, model, items) for cell, items in cells.items()]
+        tokens = model.answer_ahead(first.state, asked)
+        if tokens:
+            self._seconds_a_token = (time.perf_counter() - began) / tokens
+
+    def _ask(self, cell: Cell, model: Loaded, items: Items | None) -> None:
+        from lm_eval.loggers import EvaluationTracker
+
+        with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
+            self._evaluate(cell, model, EvaluationTracker(output_path=scratch), items)
 
     def _evaluate(
         self, cell: Cell, model: Loaded, tracker: "EvaluationTracker", items: Items | None
@@ -140,6 +174,7 @@ class CellRunner:
         from rvec_merge.tasks.harness import fast_templates, read_after
 
         plan = self.plan
+        model.withhold(self.book.withholding(cell.variant) if cell.forced else None)
         tasks = self.book.tasks(cell.variant)
         if items is not None:
             tasks = {name: task for name, task in tasks.items() if name in items}
@@ -181,27 +216,25 @@ class CellRunner:
                 tracker.save_results_samples(task_name=name, samples=rows)
         return samples
 
-    def _model(self, donor: Reference | None) -> Loaded:
+    def _model(self, backend: Backend, donor: Reference | None) -> Loaded:
         """The model that evaluates: the target, whatever its weights, or a donor by itself.
 
-        One is in memory at a time.
+        Of each backend one is in memory at a time.
         """
         # By donor, not by folder: a donor may be the target, whose weights change in memory.
-        if self._loaded is None or self._holds != donor:
-            self.close()
+        if backend not in self._loaded or self._loaded[backend][0] != donor:
+            if backend in self._loaded:
+                self._loaded.pop(backend)[1].close()
+                gc.collect()
             # The same files that the weights are recomputed from, at the recipe's revision.
             folder = folder_of(self.recipe.config.target if donor is None else donor)
             changing = self.recipe if donor is None else None
-            self._loaded = self.backend.load(folder, self.plan, changing, self.others)
-            self._holds = donor
-        return self._loaded
+            loaded = backend.load(folder, self.plan, changing, self.others)
+            self._loaded[backend] = donor, loaded
+        return self._loaded[backend][1]
 
-    def close(self) -> None:
-        """Free the model's memory."""
-        if self._loaded is not None:
-            self._loaded.close()
-            self._loaded = None
-            gc.collect()
+    def _backend(self, cell: Cell) -> Backend:
+        return self._generating if self.book.generates(cell.variant) else self._scoring
 
     def _own(self, cell: Cell) -> "Reference | None":
         """The donor that evaluates a cell as its folder alone would be; None for the target."""

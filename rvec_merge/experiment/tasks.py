@@ -53,6 +53,11 @@ class TaskBook:
             return False
         return True
 
+    def generates(self, variant: str) -> bool:
+        """Whether outputs are written for it, and not only given answers scored."""
+        types = {task.config.output_type for task in self.tasks(variant).values()}
+        return "generate_until" in types
+
     def require(self, cells: Iterable[Cell]) -> None:
         """Refuse cells whose variant does not exist.
 

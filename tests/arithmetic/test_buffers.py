@@ -1,5 +1,7 @@
 """Memory that is used again, never while somebody looks at it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from rvec_merge.arithmetic.buffers import take
@@ -30,3 +32,9 @@ def test_what_a_view_still_shows_is_not():
 def test_sizes_and_dtypes_are_those_asked_for():
     assert [take(n, FLOAT64).size for n in (0, 1, 2, 1000)] == [0, 1, 2, 1000]
     assert take(3, FLOAT64).dtype == FLOAT64
+
+
+def test_each_thread_has_its_own():
+    place = address(take(777, FLOAT32))
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: address(take(777, FLOAT32))).result() != place

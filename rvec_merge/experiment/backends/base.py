@@ -1,6 +1,6 @@
 """What backends have in common: how a cell runner is given a model, and changes its weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +34,14 @@ class Loaded(Protocol):
 
     def withhold(self, withholding: Withholding | None) -> None:
         """Evaluate with forced steps from now on; None evaluates as lm-eval does."""
+        ...
+
+    def answer_ahead(self, state: State, evaluations: Sequence[Callable[[], object]]) -> int:
+        """Take on a state, and generate at once what several evaluations of it will ask for.
+
+        Returns:
+            The tokens that were generated; 0 where nothing is gained by it.
+        """
         ...
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """transformers' ``generate``: one model in memory with its tokenizer, as lm-eval takes it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,9 @@ class Resident:
 
     def withhold(self, withholding: Withholding | None) -> None:
         self.lm.withholding = withholding
+
+    def answer_ahead(self, state: State, evaluations: Sequence[Callable[[], object]]) -> int:
+        return 0  # batches are as long as they are asked to be
 
     def close(self) -> None:
         """Nothing else holds it."""

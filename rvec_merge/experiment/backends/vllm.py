@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -185,6 +185,7 @@ class Engine:
                 "run the same command again: finished cells are kept.",
             )
         self._state, self._effect, self._spoiled = None, None, True
+        self.lm.forget_answers()
         with quiet():
             effects = self._ask("rvec_become", list(astuple(state)))
             forgotten = self._llm.reset_prefix_cache()
@@ -201,6 +202,11 @@ class Engine:
 
     def withhold(self, withholding: Withholding | None) -> None:
         self.lm.withholding = withholding
+
+    def answer_ahead(self, state: State, evaluations: Sequence[Callable[[], object]]) -> int:
+        self.become(state)
+        tokens: int = self.lm.answer_ahead(evaluations)
+        return tokens
 
     def close(self) -> None:
         from vllm.distributed.parallel_state import cleanup_dist_env_and_memory

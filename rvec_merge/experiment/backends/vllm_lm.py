@@ -2,11 +2,12 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -17,6 +18,14 @@ from rvec_merge.tasks.forced import Withholding, forbidden
 # Of a model's generation config, as transformers' generate applies it; the second kind samples.
 _DEFAULTS = ("repetition_penalty",)
 _SAMPLING_DEFAULTS = ("top_p", "top_k", "min_p")
+
+# A prompt's tokens, how it is to be answered, and how many answers it gets.
+_Request: TypeAlias = tuple[tuple[int, ...], str, int]
+LOG = logging.getLogger(__name__)
+
+
+class _Noted(Exception):
+    """An evaluation ends here: what it asks for is known."""
 
 
 @contextmanager
@@ -72,6 +81,8 @@ class SweepVLLM(VLLM):  # type: ignore[misc]
         self._defaults = config.get_diff_sampling_param()
         self._asked: Sequence[Instance] = ()
         self._lengths: dict[str, int] = {}
+        self._noted: dict[_Request, Any] | None = None
+        self._ahead: dict[_Request, Any] = {}
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         self._asked = requests
@@ -88,6 +99,8 @@ class SweepVLLM(VLLM):  # type: ignore[misc]
         self, requests: list[list[int]], generate: bool = False, sampling_params: Any = None
     ) -> list[Any]:
         if not generate:
+            if self._noted is not None:
+                raise _Noted  # what is scored is not generated
             scored: list[Any] = super()._model_generate(requests)
             return scored
         ready = [
@@ -100,20 +113,58 @@ class SweepVLLM(VLLM):  # type: ignore[misc]
         places: dict[tuple[tuple[int, ...], str], list[int]] = {}
         for place, (prompt, params) in enumerate(zip(requests, ready, strict=True)):
             places.setdefault((tuple(prompt), repr(params)), []).append(place)
-        firsts = [same[0] for same in places.values()]
-        for same in places.values():
+        wanted: dict[_Request, Any] = {}
+        for (tokens, asked), same in places.items():
+            wanted[tokens, asked, len(same)] = ready[same[0]]
             ready[same[0]].n = len(same)
-        outputs = super()._model_generate(
-            [requests[i] for i in firsts], True, [ready[i] for i in firsts]
-        )
+        if self._noted is not None:
+            self._noted.update(wanted)
+            raise _Noted
         found: dict[int, Any] = {}
-        for same, output in zip(places.values(), outputs, strict=True):
-            for place, one in zip(same, output.outputs, strict=True):
+        outputs = self._generated(wanted)
+        for key, same in zip(wanted, places.values(), strict=True):
+            for place, one in zip(same, outputs[key].outputs, strict=True):
                 found[place] = SimpleNamespace(outputs=[one])
         for place, request in enumerate(self._collated()):
             cut = found[place].outputs[0].finish_reason == "length"
             self.cut[request.args[0]] = self.cut.get(request.args[0], False) or cut
         return [found[place] for place in range(len(requests))]
+
+    def answer_ahead(self, evaluations: Sequence[Callable[[], object]]) -> int:
+        """Generate in one call what several evaluations will ask for, and count its tokens.
+
+        Each evaluation is run as far as its requests, and takes its answers when it is run again.
+        One that fails here, or that asks for no text, is left to that time.
+        """
+        self._ahead, noted = {}, dict[_Request, Any]()
+        for evaluate in evaluations:
+            self._noted = {}
+            try:
+                evaluate()
+            except _Noted:
+                noted |= self._noted
+            except Exception as error:
+                LOG.debug("not asked for ahead: %s", error)
+            finally:
+                self._noted = None
+        self._ahead = self._generated(noted)
+        return sum(len(one.token_ids) for o in self._ahead.values() for one in o.outputs)
+
+    def forget_answers(self) -> None:
+        """What was generated ahead is of other weights from now on."""
+        self._ahead = {}
+
+    def _generated(self, wanted: Mapping[_Request, Any]) -> dict[_Request, Any]:
+        """The engine's outputs, those that it has already and those that it has not."""
+        # The longest first, so that none is left to run alone at the end.
+        left = [key for key in wanted if key not in self._ahead]
+        left.sort(key=lambda key: (-(wanted[key].max_tokens or 0), -len(key[0])))
+        outputs = (
+            super()._model_generate([list(key[0]) for key in left], True, [wanted[k] for k in left])
+            if left
+            else []
+        )
+        return {**self._ahead, **dict(zip(left, outputs, strict=True))}
 
     def _collated(self) -> list[Instance]:
         """The requests in the order in which lm-eval hands them over: the longest first."""

@@ -1,10 +1,13 @@
 """One process, one resident model."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 
-from rvec_merge.experiment.conditions import Cell
+from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.engines.base import Failed, attempt
 from rvec_merge.experiment.runner import CellRunner, Evaluated, Items
+
+LOG = logging.getLogger(__name__)
 
 
 class LocalEngine:
@@ -15,8 +18,20 @@ class LocalEngine:
         self._begin = begin
 
     def run(self, cells: Mapping[Cell, Items | None]) -> Iterator[Evaluated | Failed]:
-        self._runner.load()  # a target that cannot be loaded is one error, not one per cell
-        order = {state: i for i, state in enumerate(dict.fromkeys(c.state for c in cells))}
-        for cell in sorted(cells, key=lambda c: order[c.state]):
-            self._begin(cell)
-            yield attempt(self._runner, cell, cells[cell])
+        self._runner.load(
+            next(iter(cells))
+        )  # a target that cannot be loaded is one error, not one per cell
+        groups: dict[State, list[Cell]] = {}
+        for cell in cells:
+            groups.setdefault(cell.state, []).append(cell)
+        for group in groups.values():
+            self._prepare({cell: cells[cell] for cell in group})
+            for cell in group:
+                self._begin(cell)
+                yield attempt(self._runner, cell, cells[cell])
+
+    def _prepare(self, cells: Mapping[Cell, Items | None]) -> None:
+        try:
+            self._runner.prepare(cells)
+        except Exception as error:  # each cell meets it again, and says so
+            LOG.debug("not prepared: %s", error)
