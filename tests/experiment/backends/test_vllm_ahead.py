@@ -51,17 +51,17 @@ class Lent:
 
 
 def run(engine: Any, cells: list[Cell], **changes: Any) -> list[Any]:
-    plan = Plan(
-        recipe=str(RECIPE),
-        tasks=["rvec_tiny"],
-        scales=[0.5],
-        selection={"by": "same_items"},
-        limit=6,
-        **changes,
-    )
+    settings: dict[str, Any] = {
+        "recipe": str(RECIPE),
+        "tasks": ["rvec_tiny"],
+        "scales": [0.5],
+        "selection": {"by": "same_items"},
+        "limit": 6,
+    }
+    plan = Plan(**{**settings, **changes})
     runner = CellRunner(plan, read_recipe(RECIPE), TaskBook(), Lent(engine))
     found = LocalEngine(runner, lambda _: None).run(dict.fromkeys(cells))
-    return sorted(found, key=lambda answer: answer.cell)
+    return sorted(found, key=lambda answer: str(answer.cell))
 
 
 def outputs(answer: Any) -> list[Any]:
@@ -78,7 +78,7 @@ def test_one_call_for_each_state_gives_what_calls_for_each_cell_give(
     assert len(calls) == 2
     for budgets in calls:
         assert budgets == sorted(budgets, reverse=True)
-    apart = [run(engine, [cell])[0] for cell in sorted(CELLS)]
+    apart = [run(engine, [cell])[0] for cell in sorted(CELLS, key=str)]
     assert len(calls) == 2 + len(CELLS)
     assert [outputs(answer) for answer in together] == [outputs(answer) for answer in apart]
     assert [answer.depends for answer in together] == [answer.depends for answer in apart]
@@ -96,7 +96,7 @@ def test_samples_of_one_prompt_are_asked_for_together_and_are_those_of_a_cell_al
     cells = [cell for cell in CELLS if cell.state == VECTOR]
     together = run(engine, cells, **sampled)
     assert len(calls) == 1
-    apart = [run(engine, [cell], **sampled)[0] for cell in sorted(cells)]
+    apart = [run(engine, [cell], **sampled)[0] for cell in sorted(cells, key=str)]
     assert [outputs(answer) for answer in together] == [outputs(answer) for answer in apart]
 
 
