@@ -112,8 +112,8 @@ def scored(name: str, model: Path, below: Path) -> Score:
 
 def evaluate(model: Path) -> dict[int, float]:
     """Each test item's exact match, by lm-eval's own HF model."""
-    from rvec_merge.experiment.machine_facts import one_look_at_the_machine
     from rvec_merge.experiment.quiet import quiet
+    from rvec_merge.tasks.harness import one_look_at_the_machine
     from rvec_merge.tasks.variants import scored_by_lm_eval
 
     with quiet(), one_look_at_the_machine():

@@ -170,8 +170,7 @@ class CellRunner:
     ) -> dict[str, Any]:
         from lm_eval import simple_evaluate
 
-        from rvec_merge.experiment.machine_facts import one_look_at_the_machine
-        from rvec_merge.tasks.harness import fast_templates, read_after
+        from rvec_merge.tasks.harness import fast_templates, one_look_at_the_machine, read_after
 
         plan = self.plan
         model.withhold(self.book.withholding(cell.variant) if cell.forced else None)

@@ -1,9 +1,10 @@
 """What we change in lm-eval's way with a task, and how what a task raises is worded."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import lm_eval.utils
@@ -78,3 +79,39 @@ def read_after(task: Any, end: str) -> None:
     for ensemble in task._filters:
         ensemble.filters.insert(0, partial(_AfterThinking, end))
     task.think_end = end
+
+
+@contextmanager
+def one_look_at_the_machine() -> Iterator[None]:
+    """While active, lm-eval's results repeat one description of the machine and the checkout.
+
+    It runs ``pip`` and a dozen other programs, two seconds for each of an experiment's cells.
+    """
+    import lm_eval.evaluator as evaluator
+    import torch.utils.collect_env as collect_env
+
+    before = collect_env.get_pretty_env_info, evaluator.get_git_commit_hash
+    collect_env.get_pretty_env_info = partial(_machine, before[0])
+    evaluator.get_git_commit_hash = _commit
+    try:
+        yield
+    finally:
+        collect_env.get_pretty_env_info, evaluator.get_git_commit_hash = before
+
+
+@cache
+def _machine(describe: Callable[[], str]) -> str:
+    return describe()
+
+
+@cache
+def _commit() -> str | None:
+    """lm-eval's ``git_hash``; git's complaint outside a checkout stays off the terminal."""
+    from lm_eval.loggers.utils import get_commit_from_path
+
+    command = ["git", "describe", "--always"]
+    try:
+        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
+    except (subprocess.CalledProcessError, OSError):
+        found: str | None = get_commit_from_path(os.getcwd())
+        return found
