@@ -23,7 +23,7 @@ import torch
 
 from rvec_merge.arithmetic.dtypes import BFLOAT16
 from rvec_merge.checkpoint.layout import Shard, lay_out
-from rvec_merge.plan.planned import PlannedTensor
+from rvec_merge.plan.tensors import PlannedTensor
 
 ROLES = ("target", "sft", "grpo")
 BLOCK = 1 << 20  # elements

@@ -173,7 +173,7 @@ def _compact(
 def _dense(
     source: Source, out: Path, settings: ExtractSettings, progress: Callable[[int], None]
 ) -> dict[str, Any]:
-    from rvec_merge.checkpoint.dtypes import dtype_named
+    from rvec_merge.checkpoint.tensor import dtype_named
     from rvec_merge.vector.dense import extract_dense
 
     dtype = dtype_named(settings.dtype)

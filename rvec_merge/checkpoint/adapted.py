@@ -13,8 +13,7 @@ from rvec_merge.arithmetic.dtypes import accumulation_dtype
 from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.arithmetic.updates import Factors, LowRank, Sum
 from rvec_merge.checkpoint.adapter import Adapter, Module
-from rvec_merge.checkpoint.info import TensorInfo
-from rvec_merge.checkpoint.tensor import StoredTensor, read_whole
+from rvec_merge.checkpoint.tensor import StoredTensor, TensorInfo, read_whole
 from rvec_merge.checkpoint.vocabulary import EMBEDDINGS, HEADS
 from rvec_merge.checkpoint.weights import View, Weights
 from rvec_merge.errors import CheckpointError, IncompatibleTensorsError, shortened

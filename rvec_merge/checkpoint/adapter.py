@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rvec_merge.checkpoint.adapter_config import LoraSettings, more_than_a_product, read_settings
 from rvec_merge.checkpoint.header import read_header
-from rvec_merge.checkpoint.info import TensorInfo
+from rvec_merge.checkpoint.tensor import TensorInfo
 from rvec_merge.errors import CheckpointError, shortened
 from rvec_merge.files.marks import ADAPTER_FILE
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rvec_merge.arithmetic.dtypes import FLOAT8, FLOAT32, Array, is_weight
 from rvec_merge.arithmetic.kernel import Source, by_rows
-from rvec_merge.checkpoint.info import TensorInfo
+from rvec_merge.checkpoint.tensor import TensorInfo
 from rvec_merge.checkpoint.weights import View, Weights, layers
 
 _SCALES = ("_scale_inv", "_scale")  # behind a weight's name; both are what it is multiplied by

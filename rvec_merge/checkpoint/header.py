@@ -11,12 +11,11 @@ from typing import Any
 
 from rvec_merge.arithmetic.dtypes import Array, DType
 from rvec_merge.arithmetic.kernel import Source
-from rvec_merge.checkpoint.dtypes import DTYPES
-from rvec_merge.checkpoint.dtypes import NAMED as DTYPE_NAMES
-from rvec_merge.checkpoint.info import TensorInfo as TensorInfo
 from rvec_merge.checkpoint.model_config import REFETCH, config_of, read_json
 from rvec_merge.checkpoint.no_weights import no_weights
-from rvec_merge.checkpoint.tensor import MappedTensor, StoredTensor, map_file
+from rvec_merge.checkpoint.tensor import DTYPES, MappedTensor, StoredTensor, map_file
+from rvec_merge.checkpoint.tensor import NAMED as DTYPE_NAMES
+from rvec_merge.checkpoint.tensor import TensorInfo as TensorInfo
 from rvec_merge.checkpoint.weight_files import (
     NAMED,
     PICKLED,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rvec_merge.arithmetic.dtypes import DType
-from rvec_merge.checkpoint.dtypes import CODES, DTYPES
+from rvec_merge.checkpoint.tensor import CODES, DTYPES
 from rvec_merge.checkpoint.weight_files import INDEX
 
 _RANKS = {dtype: rank for rank, dtype in enumerate(DTYPES.values())}

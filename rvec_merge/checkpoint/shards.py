@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge.arithmetic.dtypes import DType
-from rvec_merge.checkpoint.dtypes import CODES
+from rvec_merge.checkpoint.tensor import CODES
 
 _WIDEST = 10**15  # bytes; no offset has more digits
 _COPY = 1 << 22  # bytes

@@ -1,16 +1,73 @@
-"""A checkpoint's tensor, read or mapped: a source for the kernel."""
+"""A checkpoint's tensor: its dtype in files, what a header says of it, and its values."""
 
 import mmap
 import os
 import weakref
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 import numpy as np
 
-from rvec_merge.arithmetic.dtypes import Array, accumulation_dtype, rounded
-from rvec_merge.checkpoint.info import TensorInfo
+from rvec_merge.arithmetic.dtypes import (
+    BFLOAT16,
+    FLOAT8,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    Array,
+    DType,
+    accumulation_dtype,
+    rounded,
+)
 from rvec_merge.errors import CheckpointError
+
+# In the order of the safetensors library, which writes the last ones first: so all are aligned.
+DTYPES: dict[str, DType] = {
+    "BOOL": np.dtype(np.bool_),
+    "U8": np.dtype(np.uint8),
+    "I8": np.dtype(np.int8),
+    "F8_E5M2": FLOAT8[0],
+    "F8_E4M3": FLOAT8[1],
+    "I16": np.dtype(np.int16),
+    "F16": FLOAT16,
+    "BF16": BFLOAT16,
+    "I32": np.dtype(np.int32),
+    "F32": FLOAT32,
+    "F64": FLOAT64,
+    "I64": np.dtype(np.int64),
+}
+CODES = {dtype: code for code, dtype in DTYPES.items()}
+NAMED = {dtype.name: dtype for dtype in DTYPES.values()}
+
+
+def dtype_named(name: str | None) -> DType | None:
+    """The dtype that recipes and configs call so; None of nothing."""
+    return None if name is None else NAMED[name]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a checkpoint, from its file's header.
+
+    Attributes:
+        name: the name in the checkpoint.
+        dtype: the stored dtype.
+        shape: the stored shape.
+        path: the file that holds it.
+        start: offset of its first byte from the beginning of the file; -1 where it is not stored as
+            it is read: in a pickled file, or made of others.
+        nbytes: the bytes that are read for it.
+        sha256: of a file that is not here, as the Hub lists it.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    path: Path
+    start: int
+    nbytes: int
+    sha256: str | None = None
 
 
 class MappedTensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvec_merge.arithmetic.dtypes import DType
-from rvec_merge.checkpoint.dtypes import CODES
+from rvec_merge.checkpoint.tensor import CODES
 from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import OutputError, shortened
 

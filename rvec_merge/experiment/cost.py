@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from math import prod
 
-from rvec_merge.checkpoint.dtypes import NAMED
+from rvec_merge.checkpoint.tensor import NAMED
 from rvec_merge.errors import RvecError
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.preflight import see_local

@@ -14,7 +14,7 @@ from rvec_merge.errors import PlanError
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.hub.recipes import is_recipe, open_recipe
-from rvec_merge.plan.planned import PlannedTensor
+from rvec_merge.plan.tensors import PlannedTensor
 from rvec_merge.recipe.config import METHOD
 from rvec_merge.recipe.read import Recipe, recipe_of
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rvec_merge.checkpoint.dequantized import dequantized
-from rvec_merge.checkpoint.dtypes import DTYPES
 from rvec_merge.checkpoint.header import Checkpoint, TensorInfo, read_header, unknown_dtype
 from rvec_merge.checkpoint.model_config import config_of
 from rvec_merge.checkpoint.no_weights import no_weights
+from rvec_merge.checkpoint.tensor import DTYPES
 from rvec_merge.checkpoint.weight_files import (
     PICKLED,
     check_shard,

@@ -13,7 +13,7 @@ from rvec_merge.hub.models import folder_of, locate
 from rvec_merge.hub.references import is_hub, named_repo, parse_reference
 from rvec_merge.hub.snapshot import pinned
 from rvec_merge.plan.inputs import with_adapter
-from rvec_merge.preflight.donors import check_alike
+from rvec_merge.preflight.run import check_alike
 from rvec_merge.recipe.pairs import Pair
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference, placed

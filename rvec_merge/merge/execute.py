@@ -16,7 +16,7 @@ from rvec_merge.arithmetic.loop import BlockLoop, block_of
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.checkpoint.layout import Shard
 from rvec_merge.plan.merge_plan import MergePlan
-from rvec_merge.plan.planned import PlannedTensor
+from rvec_merge.plan.tensors import PlannedTensor
 
 Progress = Callable[[int], None]  # is told of bytes read and written
 _BLOCKS_PER_TASK = 16

@@ -39,7 +39,7 @@ class InputRecord(_Strict):
 
 
 class EffectRecord(_Strict):
-    """What the merge did; see ``engine.effect.Effect``."""
+    """What the merge did; see ``arithmetic.effect.Effect``."""
 
     scale: float
     effective_scale: float

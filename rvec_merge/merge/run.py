@@ -8,22 +8,18 @@ from typing import Protocol
 
 from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.arithmetic.loop import CPU
-from rvec_merge.checkpoint.dtypes import dtype_named
-from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.layout import lay_out, write_index
-from rvec_merge.checkpoint.written import Wanted, check_written
+from rvec_merge.checkpoint.written import check_written
 from rvec_merge.errors import Notice, Problems
 from rvec_merge.files.atomic import new_folder
 from rvec_merge.hub.models import folder_of, open_inputs
-from rvec_merge.merge.card import write_card
-from rvec_merge.merge.copied_files import mend, write_other_files
-from rvec_merge.merge.delegate import run_mergekit
+from rvec_merge.merge.beside_weights import mend, write_card, write_other_files
+from rvec_merge.merge.delegate import run_mergekit, wanted
 from rvec_merge.merge.execute import execute
 from rvec_merge.merge.prepare import Prepared, prepare
 from rvec_merge.merge.provenance import record, write_provenance
 from rvec_merge.merge.settings import Settings
-from rvec_merge.plan.by_names import is_tied_head
-from rvec_merge.plan.local import is_path
+from rvec_merge.plan.inputs import is_path
 from rvec_merge.plan.merge_plan import MergePlan
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.recipe.read import Recipe
@@ -181,7 +177,7 @@ def _delegated(
     with new_folder(out, folders, overwrite=settings.overwrite) as folder:
         planned = time.perf_counter()
         written = run_mergekit(recipe, settings, folder)
-        check_written(folder, _wanted(recipe, prepared.report, written))
+        check_written(folder, wanted(recipe, prepared.report, written))
         write_card(recipe, out.name, None, folder)
         nbytes = sum(info.nbytes for info in written.tensors.values())
         target = recipe.config.base_model
@@ -210,25 +206,3 @@ def _delegated(
         effect=None,
         warnings=prepared.report.warnings,
     )
-
-
-def _wanted(recipe: Recipe, report: PreflightReport, written: Checkpoint) -> dict[str, Wanted]:
-    """What mergekit's executor must have written: its plan, as far as it was seen beforehand."""
-    if not report.tensors:
-        return {name: Wanted() for name in written.tensors}
-    models = {model.reference: model for model in report.models}
-    aligned = recipe.config.asks_for_tokenizer
-    wanted = {}
-    for tensor in report.tensors:
-        target = models.get(tensor.target)
-        if target and tensor.name not in written.tensors and is_tied_head(tensor.name, target):
-            continue  # mergekit's adapters are merged without the copy that some inputs store
-        inputs = tensor.inputs.get(tensor.target)
-        stored = inputs.find(target.tensors or {}) if target and inputs else None
-        shape = stored.shape if stored and recipe.is_reasoning_vector and not aligned else None
-        wanted[tensor.name] = Wanted(shape, dtype_named(tensor.out_dtype))
-    target = models.get(report.tensors[0].target)
-    for name in written.tensors:  # and one that trains tied embeddings gets a copy of its own
-        if target and name not in wanted and is_tied_head(name, target):
-            wanted[name] = Wanted()
-    return wanted

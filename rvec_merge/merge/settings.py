@@ -25,7 +25,7 @@ class Settings:
     """How a merge is carried out; mergekit's names where mergekit has them.
 
     Attributes:
-        allowed: see ``preflight.ALLOWABLE``.
+        allowed: see ``preflight.configs.ALLOWABLE``.
         allow_pickle: mergekit loads them, with ``weights_only``.
         random_seed: ours has ``seed`` in the recipe.
         quiet: no progress bars from mergekit's executor.

@@ -27,7 +27,7 @@ from rvec_merge.plan.merge_plan import (
     resolve,
     why_by_mergekit,
 )
-from rvec_merge.plan.planned import PlannedTensor
+from rvec_merge.plan.tensors import PlannedTensor
 from rvec_merge.recipe.read import Recipe, parse_recipe
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rvec_merge.errors import RecipeError, RvecError, said_by, shortened
 from rvec_merge.mergekit_plugin.stock_run import own_plan
-from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.local import is_compact
-from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
+from rvec_merge.plan.inputs import Input, is_compact
+from rvec_merge.plan.tensors import InputTensor, ResolvedTensor
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Place, Reference
 

@@ -9,9 +9,7 @@ from typing import Any
 from rvec_merge.arithmetic.dtypes import is_floating_point
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.checkpoint.model_config import flat, tied
-from rvec_merge.checkpoint.places import Run
-from rvec_merge.checkpoint.regrouped import regrouped
-from rvec_merge.checkpoint.renamed import bare, renamed
+from rvec_merge.checkpoint.places import bare, regrouped, renamed
 from rvec_merge.checkpoint.vocabulary import (
     EMBEDDINGS,
     Ranges,
@@ -20,7 +18,7 @@ from rvec_merge.checkpoint.vocabulary import (
     shared_ids,
 )
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
+from rvec_merge.plan.tensors import InputTensor, ResolvedTensor
 from rvec_merge.recipe.parameters import Resolver
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
@@ -69,7 +67,8 @@ def resolve_by_names(recipe: Recipe, models: Mapping[Reference, Input]) -> list[
     depths = Depths(stored, seen.config)
     others = {r: other_names(stored, models[r].tensors) for r in resolver.inputs}
     heads = _heads(resolver.inputs, models, others)
-    runs = {r: _runs(stored, models[r], others[r], seen.config) for r in resolver.inputs}
+    kind = str(seen.config.get("model_type"))
+    runs = {r: regrouped(stored, models[r].tensors, others[r], kind) for r in resolver.inputs}
     shared = shared_rows(recipe, {r: model.folder for r, model in models.items()})
     planned = []
     for name, aliases in {**dict.fromkeys(stored, ()), **heads}.items():
@@ -107,22 +106,6 @@ def shared_rows(recipe: Recipe, folders: Mapping[Reference, Path]) -> Ranges | N
     if not recipe.config.rows_of_target or target not in folders:
         return None
     return shared_ids((folders[target], *(f for r, f in folders.items() if r != target)))
-
-
-def _runs(
-    target: Mapping[str, TensorInfo],
-    donor: Input,
-    renamed: Mapping[str, str],
-    config: Mapping[str, Any],
-) -> dict[str, Run]:
-    """Where the target's tensors are in a donor that stores them in another form."""
-    theirs = donor.tensors
-    read = {*renamed.values(), *target}
-    return regrouped(
-        {n: i for n, i in target.items() if n not in renamed and n not in theirs},
-        {n: i for n, i in theirs.items() if n not in read},
-        str(config.get("model_type")),
-    )
 
 
 def other_names(

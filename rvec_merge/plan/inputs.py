@@ -1,6 +1,7 @@
-"""The models a plan names, as far as they are here: small files, headers, sources."""
+"""The models a plan names, as far as they are here: folders, small files, headers, sources."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +13,16 @@ from rvec_merge.checkpoint.adapted import check_base
 from rvec_merge.checkpoint.adapted import on_base as adapted
 from rvec_merge.checkpoint.adapter import Adapter
 from rvec_merge.checkpoint.header import Checkpoint
-from rvec_merge.checkpoint.info import TensorInfo
 from rvec_merge.checkpoint.model_config import config_of
 from rvec_merge.checkpoint.sources import Cast
+from rvec_merge.checkpoint.tensor import TensorInfo
 from rvec_merge.checkpoint.weights import Weights, are_here, layers
 from rvec_merge.errors import CheckpointError
-from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.plan.local import adapter_here
-from rvec_merge.recipe.reference import Reference
+from rvec_merge.files.marks import ADAPTER_FILE, VECTOR_FILE
+from rvec_merge.recipe.reference import Place, Reference
 from rvec_merge.vector.inputs import open_folder
+
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -141,3 +143,48 @@ def adapter_folder(reference: Reference) -> Path:
             "correct the path after the +, or fetch it: hf download REPO_ID.",
         )
     return found
+
+
+def is_path(name: str) -> bool:
+    """Whether a model's spelling, without revision or adapter, is a path rather than a Hub id."""
+    return _HUB_ID.fullmatch(name) is None or Path(name).exists()
+
+
+def cached_snapshot(reference: Reference) -> Path | None:
+    """The folder of a Hub reference in the Hub's cache; None if it was never fetched."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(
+            reference.model.path, "config.json", revision=reference.model.revision
+        )
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def adapter_here(adapter: Place) -> Path | None:
+    """The folder of an adapter, on this machine or in the Hub's cache; None if it is not whole."""
+    if is_path(adapter.path):
+        return Path(adapter.path) if Path(adapter.path).is_dir() else None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(adapter.path, ADAPTER_FILE, revision=adapter.revision)
+    folder = Path(found).parent if isinstance(found, str) else None
+    return folder if folder is not None and any(folder.glob("adapter_model.*")) else None
+
+
+def local_folder(reference: Hashable) -> Path | None:
+    """The folder behind a mergekit ``Reference`` (or a path); None for a Hub id or a LoRA."""
+    if getattr(reference, "lora", None) is not None:
+        return None
+    model = getattr(reference, "model", None)
+    path = Path(str(getattr(model, "path", reference)))
+    return path if path.is_dir() else None
+
+
+def is_compact(reference: Reference) -> bool:
+    """Whether a reference leads to a compact vector that is here."""
+    folder = local_folder(reference) or cached_snapshot(reference)
+    return folder is not None and (folder / VECTOR_FILE).is_file()

@@ -14,13 +14,12 @@ from rvec_merge.arithmetic.dtypes import (
     rounded,
 )
 from rvec_merge.arithmetic.kernel import Source, check_inputs
-from rvec_merge.checkpoint.dtypes import dtype_named
+from rvec_merge.checkpoint.tensor import dtype_named
 from rvec_merge.checkpoint.written import Wanted
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.plan.by_names import resolve_by_names, shared_rows
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.planned import PlannedTensor, Stored
-from rvec_merge.plan.resolved import ResolvedTensor
+from rvec_merge.plan.tensors import PlannedTensor, ResolvedTensor, Stored
 from rvec_merge.recipe.deltas import deltas
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference

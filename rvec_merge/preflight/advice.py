@@ -10,7 +10,7 @@ from rvec_merge.checkpoint.model_config import effective
 from rvec_merge.errors import Notice, shortened
 from rvec_merge.files.marks import EXTRACTION_FILE
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.resolved import ResolvedTensor
+from rvec_merge.plan.tensors import ResolvedTensor
 from rvec_merge.preflight.plan import output_dtype
 from rvec_merge.preflight.scales import coefficients, place
 from rvec_merge.recipe.config import METHOD, RecipeConfig

@@ -14,8 +14,7 @@ from rvec_merge.arithmetic.kernel import Source
 from rvec_merge.checkpoint.header import TensorInfo
 from rvec_merge.errors import Finding, NonFiniteError, Notice, RecipeError
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.planned import Stored
-from rvec_merge.plan.resolved import InputTensor, ResolvedTensor
+from rvec_merge.plan.tensors import InputTensor, ResolvedTensor, Stored
 from rvec_merge.preflight import same_model
 from rvec_merge.preflight.scales import place
 from rvec_merge.recipe.reference import Reference

@@ -8,8 +8,7 @@ from rvec_merge.checkpoint.model_config import config_of, read_json
 from rvec_merge.checkpoint.weight_files import first_files, is_index
 from rvec_merge.errors import CheckpointError, Finding, Notice, RvecError
 from rvec_merge.files.marks import VECTOR_FILE
-from rvec_merge.plan.inputs import Input, read_input
-from rvec_merge.plan.local import adapter_here, cached_snapshot, is_path
+from rvec_merge.plan.inputs import Input, adapter_here, cached_snapshot, is_path, read_input
 from rvec_merge.recipe.config import METHOD, RecipeConfig, declared_donors
 from rvec_merge.recipe.reference import Reference
 

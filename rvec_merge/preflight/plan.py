@@ -15,10 +15,10 @@ from rvec_merge.arithmetic.dtypes import (
     accumulation_dtype,
     is_weight,
 )
-from rvec_merge.checkpoint.dtypes import dtype_named
+from rvec_merge.checkpoint.tensor import dtype_named
 from rvec_merge.errors import Finding, RecipeError
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.resolved import ResolvedTensor
+from rvec_merge.plan.tensors import ResolvedTensor
 from rvec_merge.preflight.reading import Row
 from rvec_merge.preflight.scales import ScaleTable, scale_tables
 from rvec_merge.recipe.config import METHOD, RecipeConfig

@@ -1,13 +1,16 @@
-"""Every check, in order, over one recipe."""
+"""Every check, in order, over one recipe; and those that two donors alone can be put to."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import Finding, Notice, OutputError, Problems, RvecError, combined
 from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.merge_plan import resolve, why_by_mergekit
-from rvec_merge.plan.resolved import ResolvedTensor
+from rvec_merge.plan.tensors import ResolvedTensor
 from rvec_merge.preflight import (
     advice,
     configs,
@@ -22,6 +25,8 @@ from rvec_merge.preflight import (
 from rvec_merge.preflight.models import Resolver, see_local, see_models
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,28 @@ def examine(
         tuple(resolved),
         facts,
     )
+
+
+def check_alike(grpo: Weights, sft: Weights) -> None:
+    """Refuse donors whose rows are other tokens', or whose weights are another model's.
+
+    Settings in which they differ are logged.
+
+    Raises:
+        CheckpointError: a tokenizer or a config cannot be read.
+        IncompatibleTensorsError: they differ in what no vector can carry.
+    """
+    first, other = (
+        Input(cast("Any", c.root), c.root, c, label) for label, c in (("grpo", grpo), ("sft", sft))
+    )
+    found = [*tokenizers.compare([first, other])]
+    if first.config and other.config and first.config != other.config:
+        found += configs.compare(first, other, configs.ALLOWABLE)
+    for notice in found:
+        if isinstance(notice, Notice):
+            LOG.warning("%s", notice)
+    if errors := [finding for finding in found if isinstance(finding, RvecError)]:
+        raise combined(errors)
 
 
 def _odd(

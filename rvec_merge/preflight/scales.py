@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rvec_merge.plan.resolved import ResolvedTensor
+from rvec_merge.plan.tensors import ResolvedTensor
 from rvec_merge.recipe.pairs import pairs_of
 
 COLUMNS = ("attention", "mlp", "norm", "other")

@@ -15,7 +15,7 @@ from rvec_merge.checkpoint.weight_files import INDEX
 from rvec_merge.errors import CheckpointError, Notice, OutputError
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.mergekit_plugin.stock_run import CHECKS, StockRun
-from rvec_merge.plan.local import is_compact, local_folder
+from rvec_merge.plan.inputs import is_compact, local_folder
 from rvec_merge.preflight import same_model, tensors
 from rvec_merge.recipe.read import Recipe, parse_recipe, recipe_of
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rvec_merge.checkpoint.model_config import tied
-from rvec_merge.checkpoint.renamed import bare
+from rvec_merge.checkpoint.places import bare
 from rvec_merge.errors import (
     CheckpointError,
     Finding,
@@ -14,9 +14,8 @@ from rvec_merge.errors import (
 )
 from rvec_merge.plan.by_names import is_constant
 from rvec_merge.plan.inputs import Input
-from rvec_merge.plan.resolved import ResolvedTensor
-from rvec_merge.preflight import complete
-from rvec_merge.preflight.reading import Reading, Row
+from rvec_merge.plan.tensors import ResolvedTensor
+from rvec_merge.preflight.reading import Reading, Row, architecture, check_complete
 from rvec_merge.preflight.scales import place
 from rvec_merge.recipe.config import RecipeConfig
 from rvec_merge.recipe.reference import Reference
@@ -43,7 +42,7 @@ def check(
     if resolved:
         rows = list(found.rows)
         if by_mergekit:
-            yield from complete.check(known, resolved, found, config.is_sliced)
+            yield from check_complete(known, resolved, found, config.is_sliced)
         else:
             rows += _by_name(known, found.read)
             yield from _renamed(known, resolved)
@@ -59,7 +58,7 @@ def _renamed(
     known: Mapping[Reference, Input], resolved: Sequence[ResolvedTensor]
 ) -> Iterator[Notice]:
     """Inputs that have the target's tensors under other names, or in another form."""
-    target = next(iter(known.values())).tensors or {}
+    target = next(iter(known.values())).tensors
     for reference, model in known.items():
         pairs = [
             (tensor.name, wanted.names[0])
@@ -155,7 +154,7 @@ def _check_missing(
         yield IncompatibleTensorsError(
             f"mergekit's architecture definition requires {len(nowhere)} tensors that no input "
             "stores.",
-            [complete.architecture(known), *shortened(nowhere)],
+            [architecture(known), *shortened(nowhere)],
             "if transformers loads these checkpoints without missing weights, mergekit's "
             "definition is older than they are: report it to mergekit, no recipe can mend it. "
             "Else fetch them again.",

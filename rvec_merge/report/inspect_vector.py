@@ -15,7 +15,7 @@ def vector_map(results: Results, pair: str | None = None) -> HeatMap | str:
     from rvec_merge.checkpoint.header import Checkpoint
     from rvec_merge.hub.models import locate
     from rvec_merge.hub.vectors import open_recipe_vector
-    from rvec_merge.plan.local import local_folder
+    from rvec_merge.plan.inputs import local_folder
     from rvec_merge.recipe.read import parse_recipe
 
     try:

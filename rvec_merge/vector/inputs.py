@@ -11,8 +11,7 @@ from rvec_merge.arithmetic.kernel import Delta
 from rvec_merge.arithmetic.updates import without_common_base
 from rvec_merge.checkpoint.dequantized import dequantized
 from rvec_merge.checkpoint.header import Checkpoint
-from rvec_merge.checkpoint.places import Run
-from rvec_merge.checkpoint.regrouped import located
+from rvec_merge.checkpoint.places import Run, located
 from rvec_merge.checkpoint.weights import Weights
 from rvec_merge.errors import IncompatibleTensorsError, RecipeError
 from rvec_merge.files.marks import VECTOR_FILE

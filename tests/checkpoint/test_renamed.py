@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rvec_merge.checkpoint.renamed import bare
+from rvec_merge.checkpoint.places import bare
 from rvec_merge.errors import RvecError
 from rvec_merge.merge.verify import verify
 from rvec_merge.preflight.run import examine

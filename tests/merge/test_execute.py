@@ -22,7 +22,7 @@ from rvec_merge.errors import CheckpointError, NonFiniteError
 from rvec_merge.merge import execute as engine
 from rvec_merge.plan.inputs import Input
 from rvec_merge.plan.merge_plan import MergePlan
-from rvec_merge.plan.planned import PlannedTensor, Stored
+from rvec_merge.plan.tensors import PlannedTensor, Stored
 from tests.conftest import load_tensors
 
 CPU = "cpu"

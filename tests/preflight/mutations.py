@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,15 +11,6 @@ from safetensors.torch import save_file
 from tests.preflight.conftest import Trio, tokenizer
 
 LAYER = "model.layers.1.mlp.up_proj.weight"
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """What is done to a sound trio, what must be said, and whether stock mergekit gets that far."""
-
-    spoil: Callable[[Trio], object]
-    said: tuple[str, ...]
-    stock: bool = True
 
 
 def scale(trio: Trio, value: object) -> None:

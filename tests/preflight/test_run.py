@@ -1,14 +1,42 @@
-"""What the preflight lets pass, tells at once, and says of the output and of pickles."""
+"""What the checks let pass, tell at once, and say of the output."""
 
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from rvec_merge.cli import rvec
 from rvec_merge.errors import RvecError
+from tests.conftest import REPOSITORY
 from tests.preflight.conftest import SPECIAL, Trio
-from tests.preflight.mutations import LAYER, pickled, retokenized
+from tests.preflight.mutations import (
+    LAYER,
+    retokenized,
+)
+from tests.preflight.told import Errors, Mutation
+
+ERRORS = {
+    "output is an input": Mutation(
+        lambda t: setattr(t, "out", t.folder("sft")), ("The output folder is one of the inputs.",)
+    ),
+    "output in an input": Mutation(
+        lambda t: setattr(t, "out", t.folder("sft") / "merged"),
+        ("The output folder is one of the inputs.",),
+    ),
+    "output exists": Mutation(lambda t: t.out.mkdir(), ("The output exists.",), stock=False),
+    "output below a file": Mutation(
+        lambda t: setattr(t, "out", t.folder("sft").parent / "recipe.yaml" / "out"),
+        ("The output cannot be written.", "is not a folder"),
+        stock=False,
+    ),
+}
+
+
+class TestErrors(Errors):
+    TABLE = ERRORS
 
 
 def test_a_sound_trio_passes(trio: Trio) -> None:
@@ -27,14 +55,6 @@ def test_every_problem_is_told_at_once(trio: Trio) -> None:
     assert all(part in result.output for part in said), result.output
     with pytest.raises(RvecError, match="There are 3 problems"):
         trio.merge_stock()
-
-
-def test_every_wrong_key_is_told_at_once(trio: Trio) -> None:
-    trio.recipe["out_dtyp"] = "float32"
-    trio.donor("sft")["rol"] = "sft"
-    text = str(trio.check().exception)
-    assert "Unknown key 'out_dtyp'" in text
-    assert "Unknown key 'rol'" in text
 
 
 def test_no_room_on_the_disk(trio: Trio) -> None:
@@ -71,47 +91,55 @@ def test_a_read_only_folder(trio: Trio) -> None:
         trio.out.parent.chmod(0o700)
 
 
-def test_pickled_weights_pass_when_allowed(trio: Trio) -> None:
-    pickled(trio)
-    assert trio.check("--allow-pickle").return_value == 0
-
-
-def test_a_pickle_that_runs_code_never_passes(trio: Trio) -> None:
-    import pickle
-
-    class Payload:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.mkdir, (str(trio.root / "ran"),)
-
-    (trio.folder("sft") / "model.safetensors").unlink()
-    (trio.folder("sft") / "pytorch_model.bin").write_bytes(pickle.dumps({"x": Payload()}))
-    result = trio.check("--allow-pickle")
-    assert "cannot be unpickled safely" in result.output
-    assert not (trio.root / "ran").exists()
-
-
 def test_overwriting_an_earlier_output(trio: Trio) -> None:
     trio.merge_stock()
     assert "The output exists." in trio.check().output
     assert trio.check("--overwrite").return_value == 0
 
 
-def test_two_names_of_one_hub_model_are_one(trio: Trio) -> None:
-    trio.donor("grpo")["model"] = "Org/Model"
-    trio.donor("sft")["model"] = "org/model@main"
-    result = trio.check()
-    assert "both are org/model on the Hub" in result.output
-    assert "Some inputs are not here yet" in result.output
+def test_other_methods_are_checked_as_far_as_they_go(trio: Trio) -> None:
+    trio.recipe["merge_method"] = "linear"
+    trio.recipe["parameters"] = {"normalize": False}
+    del trio.recipe["base_model"]
+    for entry in trio.recipe["models"]:
+        entry["parameters"] = {"weight": 1.0}
+    assert trio.check().return_value == 0
+    trio.edit_tensors("sft", lambda t: t.pop("model.norm.weight"))
+    assert "model.norm.weight  missing in model 2" in trio.check().output
 
 
-def test_a_cached_index_without_a_weight_map_is_refused(
-    trio: Trio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = trio.folder("sft")
-    (folder / "model.safetensors").unlink()
-    (folder / "model.safetensors.index.json").write_text('{"weight_map": []}')
-    monkeypatch.setattr("rvec_merge.preflight.models.cached_snapshot", lambda _: folder)
-    trio.donor("sft")["model"] = "org/sft"
+def test_a_compact_vector_is_an_input_like_any_other(trio: Trio, tmp_path: Path) -> None:
+    args = ["--grpo", str(trio.folder("grpo")), "--sft", str(trio.folder("sft"))]
+    made = CliRunner().invoke(rvec, ["extract", str(tmp_path / "vector"), *args])
+    assert made.exit_code == 0, made.output
+    trio.recipe["models"] = [{"model": str(tmp_path / "vector"), "parameters": {"role": "vector"}}]
     result = trio.check()
+    assert result.return_value == 0, result.output
+    assert "vector  " in result.output
+    with pytest.raises(RuntimeError, match="Unable to find model files"):  # mergekit's own words
+        trio.merge_stock()
+    trio.edit_config("target", hidden_size=64)
+    assert "hidden_size: target 64, vector 32" in trio.check().output
+
+
+def test_json_tells_errors_in_three_parts(trio: Trio) -> None:
+    trio.edit_config("sft", rms_norm_eps=1e-5)
+    result = trio.check("--json")
+    told = json.loads(result.output)
     assert result.return_value == 1
-    assert "model.safetensors.index.json has no weight_map." in result.output
+    assert not told["ok"]
+    assert told["errors"][0]["headline"] == "sft and target make another use of their weights."
+    assert told["errors"][0]["fix"]
+    trio.recipe["merge_methd"] = "x"
+    assert json.loads(trio.check("--json").output)["errors"][0]["headline"].startswith(
+        "Unknown key"
+    )
+
+
+def test_the_documented_output_is_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    text = (REPOSITORY / "docs/check.md").read_text("utf-8")
+    command, told = text.split("```\n$ rvec ")[1].split("```")[0].split("\n", 1)
+    printed = CliRunner(env={"COLUMNS": "80"}).invoke(rvec, command.split()).output
+    lines = [line.rstrip() for line in printed.splitlines()]
+    assert lines[: told.count("\n")] == told.splitlines()

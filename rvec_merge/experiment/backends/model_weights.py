@@ -13,7 +13,7 @@ from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.errors import IncompatibleTensorsError
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.weights import StateWeights, not_in_memory
-from rvec_merge.plan.planned import PlannedTensor
+from rvec_merge.plan.tensors import PlannedTensor
 from rvec_merge.recipe.read import Recipe
 
 

@@ -1,4 +1,4 @@
-"""What lies beside the weights: the target's own files, byte for byte, but for what is changed."""
+"""What lies beside the weights: the target's own files, byte for byte, the recipe, and a card."""
 
 import fnmatch
 import json
@@ -7,13 +7,19 @@ from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
+import yaml
+
+from rvec_merge.arithmetic.effect import Effect
+from rvec_merge.checkpoint.card import CARD
 from rvec_merge.checkpoint.model_config import with_dtype, with_settings
 from rvec_merge.checkpoint.weight_files import NAMED
 from rvec_merge.errors import RecipeError
+from rvec_merge.files.marks import RECIPE_FILE
 from rvec_merge.merge.settings import Settings
 from rvec_merge.plan.merge_plan import MergePlan
 from rvec_merge.preflight.prompts import chat_template
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.recipe.reference import Place, Reference
 
 TEMPLATE = "chat_template.jinja"
 _TEMPLATES = "additional_chat_templates"
@@ -33,6 +39,7 @@ _TOKENIZER = (
 )
 # What mergekit leaves behind on some of its paths, although transformers reads it.
 _MENDED = ("generation_config.json", TEMPLATE)
+_METHOD = "[Reasoning Vector](https://arxiv.org/abs/2509.01363)"
 
 
 def write_other_files(recipe: Recipe, plan: MergePlan, settings: Settings, folder: Path) -> None:
@@ -64,6 +71,30 @@ def mend(target: Path, folder: Path) -> None:
             continue
         if (target / name).is_file() and not (folder / name).exists():
             shutil.copyfile(target / name, folder / name)
+
+
+def write_card(recipe: Recipe, name: str, effect: Effect | None, folder: Path) -> None:
+    """Write the recipe and the model card, with what the merge did where it was measured."""
+    base, models = recipe.config.base_model, recipe.config.referenced_models()
+    places = [p for r in models for p in (r.model, r.lora) if p is not None]
+    metadata = {
+        "base_model": list(dict.fromkeys(place.path for place in places if _on_hub(place))),
+        "library_name": "transformers",
+        "tags": ["mergekit", "merge"],
+    }
+    method = _METHOD if recipe.is_reasoning_vector else recipe.config.merge_method
+    text = (
+        f"---\n{yaml.safe_dump(metadata)}---\n# {name}\n\n"
+        "A merge of language models by a [mergekit](https://github.com/arcee-ai/mergekit) recipe."
+        f"\n\n## How it was merged\n\nMethod: {method}\n\n"
+    )
+    text += f"Base model: {_linked(base)}\n\n" if base is not None else ""
+    text += "Models:\n\n" + "".join(f"* {_linked(r)}\n" for r in models if r != base)
+    text += f"\n```yaml\n{recipe.text.rstrip()}\n```\n"
+    if effect is not None:
+        text += _told(effect)
+    (folder / RECIPE_FILE).write_text(recipe.text, encoding="utf-8")
+    (folder / CARD).write_text(text, encoding="utf-8")
 
 
 def _write_config(recipe: Recipe, plan: MergePlan, target: Path, folder: Path) -> None:
@@ -109,3 +140,36 @@ def _write_template(text: str, folder: Path) -> None:
     if path.is_file() and "chat_template" in json.loads(path.read_text(encoding="utf-8")):
         settings = with_settings(path.read_text(encoding="utf-8"), {"chat_template": None})
         path.write_text(settings, encoding="utf-8")
+
+
+def _told(effect: Effect) -> str:
+    norm = effect.relative_norm
+    relative = "the target is zero" if norm is None else f"{norm:.2e}"
+    return (
+        "\n## What the merge did\n\n"
+        f"- effective scale {effect.effective_scale:.3f} of {effect.scale:.3f}\n"
+        f"- share of the vector's elements lost to rounding: {effect.lost:.1%}\n"
+        f"- density of the vector: {effect.density:.1%}\n"
+        f"- norm of the vector relative to the target's: {relative}\n"
+        "\nWritten by rvec-merge; `rvec_merge.json` has the provenance, and `rvec verify` "
+        "checks the weights against it.\n"
+    )
+
+
+def _on_hub(place: Place) -> bool:
+    """Whether a name that is no folder here can be a repo's."""
+    path = place.path
+    return path[0] not in "/~." and path.count("/") < 2 and not Path(path).exists()
+
+
+def _linked(reference: Reference) -> str:
+    parts = [part for part in (reference.model, reference.lora) if part is not None]
+    return " + ".join(
+        f"[{part.path}](https://huggingface.co/{part.path})" if _on_hub(part) else _as_path(part)
+        for part in parts
+    )
+
+
+def _as_path(place: Place) -> str:
+    """A folder's name, in a form that nobody takes for a repo's."""
+    return place.path if place.path[0] in "/~." else f"./{place.path}"
