@@ -1,20 +1,11 @@
-"""Other donor pairs' vectors as controls: put on the same target, brought to the same norm."""
+"""Other donor pairs' vectors as controls: put on the same target."""
 
-from collections.abc import Sequence
-from math import sqrt
 from pathlib import Path
 
-import numpy as np
-
-from rvec_merge.arithmetic.dtypes import FLOAT32
-from rvec_merge.arithmetic.kernel import Delta
-from rvec_merge.arithmetic.loop import BLOCK
-from rvec_merge.arithmetic.prepared import difference, prepared
 from rvec_merge.errors import PlanError
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.files.marks import VECTOR_FILE
 from rvec_merge.hub.recipes import is_recipe, open_recipe
-from rvec_merge.plan.tensors import PlannedTensor
 from rvec_merge.recipe.config import METHOD
 from rvec_merge.recipe.read import Recipe, recipe_of
 
@@ -52,25 +43,3 @@ def _on(recipe: Recipe, name: str, source: str) -> Recipe:
     data["models"] = other.data["models"]
     data["parameters"] = dict(other.data.get("parameters") or {})
     return recipe_of(data, text="", source=f"{source}, on the experiment's target")
-
-
-def norm_ratio(tensor: PlannedTensor, other: PlannedTensor) -> float:
-    """What the other vector's part in a tensor is multiplied by to have this one's norm.
-
-    0 where the other adds nothing to the tensor.
-    """
-    own, theirs = (_norm(one.open()[1], one.numel) for one in (tensor, other))
-    return own / theirs if theirs else 0.0
-
-
-def _norm(deltas: Sequence[Delta], numel: int) -> float:
-    """The 2-norm, in float64, of what the deltas add with their coefficients."""
-    ready = [prepared(delta, FLOAT32) for delta in deltas]
-    total = 0.0
-    for low in range(0, numel, BLOCK):
-        high = min(low + BLOCK, numel)
-        added = np.zeros(high - low)
-        for delta in ready:
-            added += delta.coefficient * difference(delta, low, high, FLOAT32).astype(np.float64)
-        total += float(added @ added)
-    return sqrt(total)

@@ -17,10 +17,9 @@ from rvec_merge.arithmetic.tensors import array_of, numpy_dtype, tensor_of
 from rvec_merge.arithmetic.threads import one_thread_each
 from rvec_merge.errors import PlanError
 from rvec_merge.experiment.conditions import State
-from rvec_merge.experiment.others import norm_ratio
 from rvec_merge.experiment.states import DONORS, donor_of, has_one_scale
 from rvec_merge.plan.merge_plan import MergePlan, NotStreamable, plan_merge
-from rvec_merge.plan.tensors import PlannedTensor
+from rvec_merge.plan.tensors import PlannedTensor, norm_ratio
 from rvec_merge.preflight import examine, see_local
 from rvec_merge.recipe.read import Recipe
 

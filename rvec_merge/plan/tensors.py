@@ -1,12 +1,14 @@
 """The tensors of a plan: what a recipe resolves to, and where the bytes of that lie."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
-from rvec_merge.arithmetic.dtypes import Array, DType
+import numpy as np
+
+from rvec_merge.arithmetic.dtypes import FLOAT32, Array, DType
 from rvec_merge.arithmetic.kernel import Delta, Source
 from rvec_merge.checkpoint.places import Run
 from rvec_merge.checkpoint.sources import SomeRows
@@ -146,3 +148,28 @@ class PlannedTensor:
         """The target and the deltas, for one thread to read."""
         sources = {reference: stored.source() for reference, stored in self.inputs.items()}
         return sources[self.target], deltas(self.name, sources, self.target, self.parameters)
+
+
+def norm_ratio(tensor: PlannedTensor, other: PlannedTensor) -> float:
+    """What another vector's part in a tensor is multiplied by to have this one's norm.
+
+    0 where the other adds nothing to the tensor.
+    """
+    own, theirs = (_norm(one.open()[1], one.numel) for one in (tensor, other))
+    return own / theirs if theirs else 0.0
+
+
+def _norm(made: Sequence[Delta], numel: int) -> float:
+    """The 2-norm, in float64, of what deltas add with their coefficients."""
+    from rvec_merge.arithmetic.loop import BLOCK
+    from rvec_merge.arithmetic.prepared import difference, prepared
+
+    ready = [prepared(delta, FLOAT32) for delta in made]
+    total = 0.0
+    for low in range(0, numel, BLOCK):
+        high = min(low + BLOCK, numel)
+        added = np.zeros(high - low)
+        for delta in ready:
+            added += delta.coefficient * difference(delta, low, high, FLOAT32).astype(np.float64)
+        total += float(added @ added)
+    return sqrt(total)
