@@ -30,7 +30,8 @@ class Watching:
     """
 
     def __init__(self) -> None:
-        self.total = self.finished = self._ran = 0
+        self.total = self.finished = 0
+        self._ran: list[float] = []  # seconds of each cell that was
         self._begun: set[Cell] = set()
         self._since = 0.0
 
@@ -45,23 +46,25 @@ class Watching:
 
     def done(self, cell: Cell, result: CellResult) -> None:
         """A cell is finished, or was found finished."""
-        self._count(cell)
+        self._count(cell, result.facts.get("seconds"))
 
     def failed(self, failure: Failed) -> None:
         """A cell failed."""
         self._count(failure.cell)
 
-    def _count(self, cell: Cell) -> None:
+    def _count(self, cell: Cell, seconds: float | None = None) -> None:
         self.finished += 1
-        self._ran += cell in self._begun
+        if cell in self._begun:
+            self._ran.append(seconds or time.monotonic() - self._since - sum(self._ran))
 
     @property
     def left(self) -> str:
         """The time left, in words; empty where nothing was run yet."""
         if not self._ran or self.finished >= self.total:
             return ""
-        each = (time.monotonic() - self._since) / self._ran
-        seconds = each * (self.total - self.finished)
+        # Several cells may be at work at once, or one call may have served several.
+        together = max(1.0, sum(self._ran) / max(time.monotonic() - self._since, 1e-9))
+        seconds = sum(self._ran) / len(self._ran) / together * (self.total - self.finished)
         for unit, size in (("h", 3600), ("min", 60)):
             if seconds >= 2 * size:
                 return f"{seconds / size:.0f} {unit} left"
@@ -78,9 +81,7 @@ class CellLines(Watching):
         if cell not in self._begun:
             told.append("found finished")
         elif (tokens := result.facts["tokens"]) is not None:
-            told.append(f"{tokens:.0f} tokens an output")
-            if seconds := result.facts.get("seconds"):
-                told.append(f"{tokens * result.facts['outputs'] / seconds:.0f} tokens/s")
+            told += [f"{tokens:.0f} tokens an output", *_rate(result)]
         self._say(cell, told)
 
     def failed(self, failure: Failed) -> None:
@@ -124,7 +125,7 @@ class CellBar(Watching):
     def done(self, cell: Cell, result: CellResult) -> None:
         super().done(cell, result)
         name, value = _score(result)
-        self._last = f"  (last: {name} {value:.3f})"
+        self._last = f"  (last: {', '.join([f'{name} {value:.3f}', *_rate(result)])})"
         self.bar.update(self._task, completed=self.finished, left=self.left)
 
     def failed(self, failure: Failed) -> None:
@@ -147,6 +148,14 @@ def watch(console: PlainConsole, *, quiet: bool) -> "Iterator[CellWatch]":
             watching.bar.stop()
     else:
         yield CellLines()
+
+
+def _rate(result: CellResult) -> list[str]:
+    """How fast a cell was written, if it was."""
+    tokens, seconds = result.facts["tokens"], result.facts.get("seconds")
+    return (
+        [f"{tokens * result.facts['outputs'] / seconds:.0f} tokens/s"] if tokens and seconds else []
+    )
 
 
 def _score(result: CellResult) -> tuple[str, float]:

@@ -25,9 +25,11 @@ class LocalEngine:
         for cell in cells:
             groups.setdefault(cell.state, []).append(cell)
         for group in groups.values():
+            self._begin(group[0])
             self._prepare({cell: cells[cell] for cell in group})
             for cell in group:
-                self._begin(cell)
+                if cell is not group[0]:
+                    self._begin(cell)
                 yield attempt(self._runner, cell, cells[cell])
 
     def _prepare(self, cells: Mapping[Cell, Items | None]) -> None:
