@@ -21,7 +21,6 @@ from rvec_merge.files.reading import (
     DamagedResults,
     damaged,
     read_as,
-    read_object,
     read_rows,
 )
 
@@ -139,7 +138,7 @@ class Store:
                 [f"{self.root}", f"no {EXPERIMENT_FILE} in it"],
                 "name the folder that `rvec experiment -o` wrote.",
             )
-        head = read_object(path)
+        head = read_as(path, dict[str, Any])
         if head.get("format") != FORMAT:
             raise ResultsError(
                 "The results are of another version.",

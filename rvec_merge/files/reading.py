@@ -75,18 +75,6 @@ def read_rows(path: Path, budget: Budget | None = None) -> Iterator[dict[str, An
         raise damaged(path, f"row {number}: {why(error)}") from None
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file, plain or ``.gz``.
-
-    Raises:
-        ResultsError: it cannot be read, is none, or is beyond the bound.
-    """
-    try:
-        return _object(_content(path))
-    except _DAMAGE as error:
-        raise damaged(path, why(error)) from None
-
-
 def read_as(path: Path, kind: type[Read]) -> Read:
     """The JSON in a file as ``kind``: a data class, a pydantic model, a typed dictionary.
 

@@ -18,7 +18,7 @@ from rvec_merge.cli import rvec
 from rvec_merge.errors import OutputError, ResultsError, RvecError
 from rvec_merge.experiment.store import Store
 from rvec_merge.files import reading
-from rvec_merge.files.reading import Budget, read_object, read_rows
+from rvec_merge.files.reading import Budget, read_as, read_rows
 from rvec_merge.report.card import write_card
 from rvec_merge.results.read import Results, read_results
 from tests.hub.conftest import over_http
@@ -242,7 +242,7 @@ def test_rows_files_and_totals_are_bounded(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(ResultsError, match=said):
             list(read_rows(bomb(tmp_path / name, line, repeats)))
     with pytest.raises(ResultsError, match="the file unpacks to more than 1,000 bytes"):
-        read_object(bomb(tmp_path / "object.json.gz", row, 20))
+        read_as(bomb(tmp_path / "object.json.gz", row, 20), dict)
     budgets = (Budget(left=6000), "unpack to more"), (Budget(rows=60), "hold more than")
     for budget, said in budgets:
         list(read_rows(tmp_path / "ok.jsonl.gz", budget))
