@@ -205,7 +205,8 @@ class Engine:
 
     def answer_ahead(self, state: State, evaluations: Sequence[Callable[[], object]]) -> int:
         self.become(state)
-        tokens: int = self.lm.answer_ahead(evaluations)
+        with quiet():
+            tokens: int = self.lm.answer_ahead(evaluations)
         return tokens
 
     def close(self) -> None:
