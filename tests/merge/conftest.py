@@ -5,15 +5,28 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
 import torch
 
 from rvec_merge.merge.run import Outcome, merge
 from rvec_merge.merge.settings import Settings
 from rvec_merge.recipe.read import parse_recipe
-from tests.conftest import REPOSITORY, load_tensors
+from tests.conftest import RECIPE, REPOSITORY, load_tensors, make_triple
 
 # Ours say more: the card tells what the merge did, and the provenance is ours alone.
 SAYS_MORE = {"README.md", "rvec_merge.json"}
+
+
+def text(folders: Mapping[str, object], scale=0.7, out_dtype="bfloat16", extra="") -> str:
+    return RECIPE.format(**folders, scale=scale, out_dtype=out_dtype) + extra
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A triple with the embedded family's tokenizer; read-only."""
+    folders = make_triple(tmp_path_factory.mktemp("shared") / "models")
+    add_tokenizer(folders)
+    return folders
 
 
 def add_tokenizer(folders: Mapping[str, Path]) -> None:

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from rvec_merge.errors import RvecError
-from rvec_merge.plan.merge_plan import NotStreamable, plan_merge
-from rvec_merge.recipe.read import parse_recipe
 from tests.conftest import RECIPE, load_tensors, make_triple
 from tests.merge.conftest import add_tokenizer, assert_same_folder, rewrite, run
 
@@ -117,11 +115,6 @@ def test_a_relative_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch, m
     outcome = run(text(here, extra), tmp_path / "out")
     assert bool(outcome.executor) == bool(extra)
     assert f"* ./{here['grpo']}\n" in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_a_plan_without_tensors_is_not_streamed(models):
-    with pytest.raises(NotStreamable, match="could not be seen"):
-        plan_merge(parse_recipe(text(models)), [], inputs={})
 
 
 def test_mergekits_failures_are_told_and_leave_nothing(tmp_path, models):

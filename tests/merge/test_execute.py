@@ -14,10 +14,9 @@ from rvec_merge.arithmetic import loop
 from rvec_merge.arithmetic.effect import BUDGET, STRIP, Sample, Sums, combine
 from rvec_merge.arithmetic.kernel import Delta
 from rvec_merge.arithmetic.merge_tensor import merge_tensor
-from rvec_merge.arithmetic.tensors import array_of, numpy_dtype, tensor_of
+from rvec_merge.arithmetic.tensors import numpy_dtype
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.layout import lay_out, write_index
-from rvec_merge.checkpoint.sources import Cast
 from rvec_merge.errors import CheckpointError, NonFiniteError
 from rvec_merge.merge import execute as engine
 from rvec_merge.plan.inputs import Input
@@ -196,15 +195,6 @@ def test_sums_weigh_tensors_by_their_elements():
     assert effect.effective_scale == 0.5
     assert effect.density == 0.5
     assert effect.elements == 30
-
-
-def test_a_cast_reads_what_the_source_holds_rounded():
-    values = torch.randn(100)
-    for dtype in (torch.bfloat16, torch.float16):  # from float64 by way of float32, as torch does
-        for source in (values, values.double()):
-            cast = Cast(array_of(source), numpy_dtype(dtype))
-            assert torch.equal(tensor_of(cast[3:9]), source[3:9].to(dtype))
-            assert (cast.size, cast.shape, cast.dtype) == (100, (100,), numpy_dtype(dtype))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -4,13 +4,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import rvec_merge as rv
-from rvec_merge.checkpoint.sources import Joined
 from rvec_merge.errors import RvecError
 from rvec_merge.merge.verify import verify
 from rvec_merge.preflight.run import examine
@@ -127,13 +125,3 @@ def test_experts_that_do_not_fit_are_refused(case: str, both: tuple, tmp_path: P
     with pytest.raises(RvecError, match="not in every input"):
         run(text_for({**apart, "grpo": grpo}), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_every_window_of_joined_tensors() -> None:
-    parts = [np.arange(5.0), np.arange(5.0, 5.0), np.arange(5.0, 12.0)]
-    for start, count in ((0, 12), (3, 6), (5, 7), (4, 1)):
-        joined = Joined(parts, start, (count,))
-        for low in range(count + 1):
-            for high in range(low, count + 1):
-                wanted = np.arange(start + low, start + high)
-                assert joined[low:high].tolist() == wanted.tolist(), (start, low, high)

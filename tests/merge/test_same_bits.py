@@ -1,39 +1,28 @@
 """The engine against stock mergekit: the same bits and the same files beside them."""
 
-import filecmp
-import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 
-from rvec_merge.errors import EnvironmentProblem, RecipeError
-from tests.conftest import RECIPE, make_triple
+from rvec_merge.errors import RecipeError
+from tests.conftest import make_triple
 from tests.merge.conftest import (
     add_tokenizer,
     assert_same_folder,
     assert_same_tensors,
     rewrite,
     run,
+    text,
 )
 
 DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}
-
-
-def text(folders, scale=0.7, out_dtype="bfloat16", extra=""):
-    return RECIPE.format(**folders, scale=scale, out_dtype=out_dtype) + extra
 
 
 def triple(path, kind="Qwen2", **config):
     folders = make_triple(path / "models", kind, **config)
     add_tokenizer(folders)
     return folders
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return triple(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.mark.parametrize(
@@ -205,71 +194,4 @@ parameters:
 {extra}out_dtype: bfloat16
 """
     run(packed, tmp_path / "out")
-    assert_same_tensors(tmp_path / "out", stock(recipe))
-
-
-@pytest.mark.parametrize("settings", [{"num_threads": 1}, {"num_threads": 3}, {"device": "auto"}])
-def test_threads_and_device_change_nothing(tmp_path, models, settings):
-    first = run(text(models), tmp_path / "a", num_threads=2)
-    second = run(text(models), tmp_path / "b", **settings)
-    assert_same_folder(tmp_path / "a", tmp_path / "b")
-    if not torch.cuda.is_available():
-        assert first.effect == second.effect
-
-
-@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
-def test_a_device_that_is_not_there(tmp_path, models, device):
-    with pytest.raises(EnvironmentProblem, match="cannot be used"):
-        run(text(models), tmp_path / "out", device=device)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_two_merges_write_the_same_provenance(tmp_path, models):
-    for name in ("a", "b"):
-        run(text(models), tmp_path / name / "out")
-    files = [tmp_path / name / "out" / "rvec_merge.json" for name in ("a", "b")]
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
-def test_a_chat_template_of_its_own_is_kept(tmp_path, models):
-    target = shutil.copytree(models["target"], tmp_path / "target")
-    (target / "chat_template.jinja").write_text("{{ messages[0].content }}")
-    run(text({**models, "target": target}), tmp_path / "out")
-    assert (tmp_path / "out" / "chat_template.jinja").read_text() == "{{ messages[0].content }}"
-
-
-def test_no_tokenizer_if_not_asked_for(tmp_path, stock, models):
-    run(text(models), tmp_path / "out", copy_tokenizer=False)
-    assert_same_folder(tmp_path / "out", stock(text(models), copy_tokenizer=False))
-    assert not (tmp_path / "out" / "tokenizer.json").exists()
-
-
-def test_a_chat_template_named_in_the_recipe(tmp_path, stock, models):
-    recipe = text(models, extra="chat_template: chatml\n")
-    run(recipe, tmp_path / "out")
-    theirs = stock(recipe)
-    # mergekit loses the generation config on this path; ours keeps it.
-    assert (tmp_path / "out" / "generation_config.json").is_file()
-    assert not (theirs / "generation_config.json").exists()
-    shutil.copy(models["target"] / "generation_config.json", theirs)
-    # The tokenizer's files are the target's own, the template aside; mergekit writes them anew.
-    ours = tmp_path / "out"
-    assert filecmp.cmp(ours / "tokenizer.json", models["target"] / "tokenizer.json", shallow=False)
-    own, kept = (
-        json.loads((folder / "tokenizer_config.json").read_text())
-        for folder in (models["target"], ours)
-    )
-    assert {**kept, "chat_template": None} == {**own, "chat_template": None}
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(ours / name, theirs)
-    assert_same_folder(tmp_path / "out", theirs)
-
-
-def test_buffers_that_are_not_floating_point_are_copied(tmp_path, stock, models):
-    folders = {}
-    for name, folder in models.items():
-        folders[name] = Path(shutil.copytree(folder, tmp_path / name))
-        rewrite(folders[name], lambda n, t: torch.arange(32) if n == "model.norm.weight" else t)
-    recipe = text(folders).replace("out_dtype: bfloat16\n", "")
-    run(recipe, tmp_path / "out")
     assert_same_tensors(tmp_path / "out", stock(recipe))

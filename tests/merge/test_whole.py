@@ -1,8 +1,6 @@
 """What is published is the whole model, and what is not is refused by whoever is asked first."""
 
-import filecmp
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -14,8 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from rvec_merge.cli import rvec
-from rvec_merge.errors import OutputError, RecipeError, RvecError
-from rvec_merge.plan import by_mergekit
+from rvec_merge.errors import OutputError, RvecError
 from rvec_merge.vector.dense import extract_dense
 from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors
@@ -90,25 +87,6 @@ def test_a_name_that_is_planned_twice_is_one_tensor(shard_size: int, tmp_path: P
     assert outcome.tensors == len(names_in(folders["target"]))
 
 
-def test_files_that_no_loader_opens_are_not_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folders = make_architecture(tmp_path, "qwen2_5_vl")
-    import rvec_merge.plan.merge_plan as planning
-
-    real = planning.plan_merge
-
-    def twice(*args: object, **kwargs: object) -> object:
-        made = real(*args, **kwargs)
-        return replace(made, tensors=(*made.tensors, made.tensors[0]))  # the fault that left gaps
-
-    monkeypatch.setattr("rvec_merge.merge.prepare.plan_merge", twice)
-    with pytest.raises(OutputError, match="not what was planned") as caught:
-        run(text_for(folders), tmp_path / "out")
-    assert "model.safetensors: " in str(caught.value)
-    assert not any(path.name.startswith((".out", "out")) for path in tmp_path.iterdir())
-
-
 def test_experts_missing_in_a_donor_are_missed_by_name(tmp_path: Path) -> None:
     folders = make_architecture(tmp_path, "qwen3_moe")
     path = folders["grpo"] / "model.safetensors"
@@ -154,22 +132,6 @@ def test_the_target_may_be_its_own_sft_donor(
         assert torch.equal(value, stock[name]), name
 
 
-def test_a_folder_whose_name_mergekit_would_take_apart(
-    tmp_path: Path, triple: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    odd = {"target": "runs/target@step5", "grpo": "./a+b", "sft": "sft+x@y"}
-    (tmp_path / "runs").mkdir()
-    for role, name in odd.items():
-        (tmp_path / name).symlink_to(triple[role])
-    run(RECIPE.format(scale=1.0, out_dtype="bfloat16", **odd), tmp_path / "odd")
-    run(RECIPE.format(scale=1.0, out_dtype="bfloat16", **triple), tmp_path / "plain")
-    files = ("model.safetensors", "config.json")
-    assert filecmp.cmpfiles("odd", "plain", files, shallow=False)[0] == list(files)
-    result = CliRunner().invoke(rvec, ["verify", "odd"], standalone_mode=False)
-    assert "same bits" in result.output
-
-
 @pytest.mark.parametrize("name", ["./nowhere", "/no/where", "./org/name@main", ".hidden"])
 def test_a_path_is_never_a_hub_id(name: str, tmp_path: Path, triple: dict[str, Path]) -> None:
     recipe = tmp_path / "recipe.yaml"
@@ -180,16 +142,6 @@ def test_a_path_is_never_a_hub_id(name: str, tmp_path: Path, triple: dict[str, P
     result = CliRunner().invoke(rvec, ["merge", str(recipe), str(tmp_path / "out")])
     assert isinstance(result.exception, RvecError)
     assert "A model does not exist." in str(result.exception)
-
-
-def test_merge_tells_every_error(tmp_path: Path, triple: dict[str, Path]) -> None:
-    (tmp_path / "out").mkdir()
-    folders = {"target": triple["target"], "grpo": "./nowhere", "sft": "./neither"}
-    text = RECIPE.format(scale=1.0, out_dtype="bfloat16", **folders)
-    with pytest.raises(RvecError, match="There are 3 problems") as caught:
-        run(text, tmp_path / "out")
-    for said in ("grpo: ./nowhere", "sft: ./neither", "The output exists."):
-        assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("factor", [1, 2])
@@ -203,35 +155,6 @@ def test_a_stored_head_that_mergekit_leaves_out_is_merged(factor: int, tmp_path:
     merged = load_tensors(tmp_path / "out")
     assert merged.keys() == tensors.keys()
     assert torch.equal(merged["lm_head.weight"] / factor, merged["model.embed_tokens.weight"])
-
-
-def test_layers_that_the_config_cannot_list_are_refused_before_mergekit_runs(
-    tmp_path: Path, triple: dict[str, Path]
-) -> None:
-    pieces = "".join(
-        f"  - sources: [{{model: {triple['target']}, layer_range: [{low}, 2]}}]\n" for low in (0, 1)
-    )
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(f"merge_method: passthrough\nslices:\n{pieces}dtype: bfloat16\n")
-    status, said = checked(str(recipe))
-    assert status == 1
-    assert "The output's configuration is not valid." in said
-    assert "`num_hidden_layers` (3)" in said  # the last line of what transformers says
-
-
-def test_mergekits_own_error_is_told_to_its_last_line(
-    tmp_path: Path, triple: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("".join(f"line {number}\n" for number in range(40)))
-
-    monkeypatch.setattr(by_mergekit, "_planned", fail)
-    models = f"[{{model: {triple['target']}}}, {{model: {triple['sft']}}}]"
-    text = f"merge_method: linear\nmodels: {models}\nparameters: {{weight: 0.5}}\n"
-    with pytest.raises(RecipeError, match="mergekit cannot plan this recipe") as caught:
-        run(text, tmp_path / "out")
-    assert "line 39" in caught.value.facts
-    assert len(caught.value.facts) < 30
 
 
 def spoiled(monkeypatch: pytest.MonkeyPatch, target: str) -> None:

@@ -1,4 +1,4 @@
-"""Values of the method's parameters."""
+"""The method in mergekit: what it makes of its parameters' values."""
 
 import pytest
 
