@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rvec_merge.checkpoint.model_config import flat
-from rvec_merge.errors import PlanError, RvecError
+from rvec_merge.errors import PlanError, RvecError, shortened
 from rvec_merge.experiment.conditions import TARGET, Cell
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.preflight import see_local
@@ -22,11 +22,13 @@ def check(experiment: "Experiment", outline: "Outline") -> None:
     Raises:
         PlanError: a task, prompt, perturbation, metric or filter does not exist, or does not go
             with several samples; a task is there twice, or has too few items; donors that are
-            adapters are to be evaluated by themselves; a token budget is the whole context.
+            adapters are to be evaluated by themselves; slices make another model of the target; a
+        token budget is the whole context.
     """
     for cell in outline.cells:
         _require_metric(experiment, cell)
     _require_whole_donors(experiment)
+    _require_the_targets_layers(experiment)
     _require_room(experiment, outline)
     _require_distinct(outline)
     for cell in dict.fromkeys(replace(c, state=TARGET) for c in outline.report):
@@ -54,6 +56,26 @@ def _require_whole_donors(experiment: "Experiment") -> None:
                 [f"{donor}"],
                 "set donors: target_prompts, which puts its weights into the target's model.",
             )
+
+
+def _require_the_targets_layers(experiment: "Experiment") -> None:
+    """Refuse slices that put together another model than the target, which evaluates."""
+    recipe = experiment.recipe
+    if not recipe.config.is_sliced:
+        return
+    try:
+        target = see_local(recipe.config.target, "target")
+    except RvecError:
+        return  # what opens it says so
+    if target is None:
+        return
+    from rvec_merge.experiment.weights import StateWeights, not_in_memory
+
+    plan = StateWeights(recipe, allowed=experiment.plan.allow).plan
+    changed = sorted({tensor.name for tensor in plan.tensors} ^ set(target.tensors))
+    if changed:
+        told = [f"{name}: in the target or in the output alone" for name in changed]
+        raise not_in_memory(["its slices change the target's layers", *shortened(told)])
 
 
 def _require_room(experiment: "Experiment", outline: "Outline") -> None:

@@ -1,6 +1,7 @@
 """A small plan for the embedded family, and what it finds when nothing goes wrong."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,3 +167,14 @@ def broken_recipe(tmp_path: Path) -> Path:
     path = tmp_path / "broken.yaml"
     path.write_text(yaml.safe_dump(recipe))
     return path
+
+
+@pytest.fixture
+def own_family(tmp_path: Path) -> dict[str, Any]:
+    """A recipe over a copy of the family."""
+    shutil.copytree(REPOSITORY / "demo/family", tmp_path / "family")
+    recipe = yaml.safe_load((REPOSITORY / "recipes/tiny.yaml").read_text())
+    for entry in recipe["models"]:
+        entry["model"] = str(tmp_path / "family" / Path(entry["model"]).name)
+    recipe["base_model"] = str(tmp_path / "family/target")
+    return recipe

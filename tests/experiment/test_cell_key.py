@@ -1,7 +1,6 @@
 """A finished cell is found again by its key: whatever its outcome depends on must change it."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -115,17 +114,6 @@ def test_whose_prompts_a_donor_has(plan_file: Callable[..., Path]) -> None:
     # True is what plans said before there was a choice.
     named = runner(plan_file(donors="target_prompts"))
     assert changed((targets, DONOR), (named, DONOR)) == set()
-
-
-@pytest.fixture
-def own_family(tmp_path: Path) -> dict[str, Any]:
-    """A recipe over a copy of the family."""
-    shutil.copytree(REPOSITORY / "demo/family", tmp_path / "family")
-    recipe = yaml.safe_load((REPOSITORY / "recipes/tiny.yaml").read_text())
-    for entry in recipe["models"]:
-        entry["model"] = str(tmp_path / "family" / Path(entry["model"]).name)
-    recipe["base_model"] = str(tmp_path / "family/target")
-    return recipe
 
 
 def with_recipe(recipe: dict[str, Any], plan_file: Callable[..., Path], tmp: Path) -> CellRunner:

@@ -33,6 +33,7 @@ _FIXES = (
     ("not supported for now", "evaluate it with --backend hf: vLLM does not know this model."),
     ("no vllm implementation", "evaluate it with --backend hf: vLLM does not know this model."),
     ("memory", "lower --max-model-len, raise --gpu-memory-utilization, or see docs/scale-out.md."),
+    ("max_model_len", "lower --max-model-len: the model's context is shorter."),
     ("max seq len", "lower --max-model-len: its cache must hold one sequence of that length."),
     ("kv cache", "lower --max-model-len: its cache must hold one sequence of that length."),
     ("", "see that `vllm serve` loads it; --backend hf evaluates with transformers."),
@@ -237,6 +238,16 @@ def _hidden(module: str) -> Iterator[None]:
             sys.modules[module] = held
 
 
+def _said(error: Exception) -> str:
+    """The first sentence of what vLLM says, without pydantic's words around it."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {why(error)}"
+    (first, *_) = error.errors()
+    return str(first["msg"]).removeprefix("Value error, ").partition(". ")[0]
+
+
 @contextmanager
 def _by_vllm(folder: Path) -> Iterator[None]:
     """Word what vLLM says of a model, or of the machine: it may be anything."""
@@ -245,7 +256,7 @@ def _by_vllm(folder: Path) -> Iterator[None]:
     except RvecError:
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {why(error)}"
+        said = _said(error)
         raise CheckpointError(
             "vLLM cannot load a model that is to be evaluated.",
             [f"{folder}", said],

@@ -181,3 +181,15 @@ def _adapter(base: Path, folder: Path, role: str) -> Path:
             parameter.data.normal_(std=0.05)
     wrapped.save_pretrained(folder / role)
     return folder / role
+
+
+def test_what_vllm_refuses_is_one_error_in_its_first_words(engine: Any) -> None:
+    from rvec_merge.errors import CheckpointError
+    from rvec_merge.experiment.backends.vllm import Vllm
+
+    recipe = read_recipe(RECIPE)
+    folder = Path(recipe.config.target.model.path)
+    with pytest.raises(CheckpointError, match="vLLM cannot load a model") as caught:
+        Vllm("cpu", 1, max_model_len=900_000).load(folder, plan_of(RECIPE), recipe)
+    assert caught.value.facts[1].startswith("User-specified max_model_len (900000) is greater")
+    assert caught.value.fix.startswith("lower --max-model-len")
