@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +20,7 @@ from rvec_merge.merge.execute import execute
 from rvec_merge.merge.prepare import Prepared, prepare
 from rvec_merge.merge.provenance import record, write_provenance
 from rvec_merge.merge.settings import Settings
-from rvec_merge.plan.inputs import is_path
+from rvec_merge.plan.inputs import Input, is_path
 from rvec_merge.plan.merge_plan import MergePlan
 from rvec_merge.preflight import PreflightReport
 from rvec_merge.recipe.read import Recipe
@@ -107,102 +108,86 @@ def merge(
     prepared = prepare(recipe, out, settings)
     problems.errors += prepared.report.errors
     problems.raise_all()
-    if prepared.plan is None:
-        return _delegated(recipe, out, settings, prepared, start)
-    return _streamed(recipe, out, settings, device, watcher, prepared.plan, prepared.report, start)
+    return _written(recipe, out, settings, device, watcher, prepared, start)
 
 
-def _streamed(
+def _written(
     recipe: Recipe,
     out: Path,
     settings: Settings,
     device: str,
     watcher: BytesWatch,
-    plan: MergePlan,
-    report: PreflightReport,
+    prepared: Prepared,
     start: float,
 ) -> Outcome:
-    shards = lay_out(plan.tensors, settings.shard_size)
-    folders = [found.folder for found in plan.inputs.values()]
-    with new_folder(out, folders, overwrite=settings.overwrite) as folder:
+    plan = prepared.plan
+    if plan is None:
+        LOG.info("Left to mergekit's executor: %s.", prepared.reason)
+    found = plan.inputs if plan else open_inputs(recipe, allow_pickle=settings.allow_pickle)
+    inputs = list(found.values())
+    with new_folder(out, [i.folder for i in inputs], overwrite=settings.overwrite) as folder:
         planned = time.perf_counter()
-        watcher.begin(plan.nbytes + plan.nbytes_read)
-        write_other_files(recipe, plan, settings, folder)
-        effect = execute(
-            plan,
-            shards,
-            folder,
-            device=device,
-            workers=settings.workers,
-            progress=watcher.advance,
-        )
-        if len(shards) > 1:
-            files = {name: shard.name for shard in shards for name in shard.offsets}
-            write_index(folder, files, plan.nbytes)
-        check_written(folder, plan.wanted)
+        effect = None
+        if plan is not None:
+            effect = _stream(recipe, plan, settings, device, watcher, folder)
+            tensors, nbytes = len(plan.tensors), plan.nbytes
+        else:
+            tensors, nbytes = _delegate(recipe, settings, prepared.report, inputs, folder)
         write_card(recipe, out.name, effect, folder)
         provenance = record(
             recipe,
-            list(plan.inputs.values()),
+            inputs,
             settings,
-            executor="stream",
-            tensors=len(plan.tensors),
-            nbytes=plan.nbytes,
+            executor="mergekit" if plan is None else "stream",
+            tensors=tensors,
+            nbytes=nbytes,
             effect=effect,
         )
         write_provenance(provenance, folder)
     return Outcome(
         out=out,
-        executor=None,
-        tensors=len(plan.tensors),
-        nbytes=plan.nbytes,
-        nbytes_read=plan.nbytes_read,
+        executor=prepared.reason,
+        tensors=tensors,
+        nbytes=nbytes,
+        nbytes_read=0 if plan is None else plan.nbytes_read,
         planning=planned - start,
         seconds=time.perf_counter() - planned,
         effect=effect,
-        warnings=report.warnings,
-    )
-
-
-def _delegated(
-    recipe: Recipe,
-    out: Path,
-    settings: Settings,
-    prepared: Prepared,
-    start: float,
-) -> Outcome:
-    LOG.info("Left to mergekit's executor: %s.", prepared.reason)
-    inputs = list(open_inputs(recipe, allow_pickle=settings.allow_pickle).values())
-    folders = [found.folder for found in inputs]
-    with new_folder(out, folders, overwrite=settings.overwrite) as folder:
-        planned = time.perf_counter()
-        written = run_mergekit(recipe, settings, folder)
-        check_written(folder, wanted(recipe, prepared.report, written))
-        write_card(recipe, out.name, None, folder)
-        nbytes = sum(info.nbytes for info in written.tensors.values())
-        target = recipe.config.base_model
-        if settings.copy_tokenizer:
-            for found in inputs:
-                if found.reference == target:
-                    mend(found.folder, folder)
-        provenance = record(
-            recipe,
-            inputs,
-            settings,
-            executor="mergekit",
-            tensors=len(written.tensors),
-            nbytes=nbytes,
-            effect=None,
-        )
-        write_provenance(provenance, folder)
-    return Outcome(
-        out=out,
-        executor=prepared.reason,
-        tensors=len(written.tensors),
-        nbytes=nbytes,
-        nbytes_read=0,
-        planning=planned - start,
-        seconds=time.perf_counter() - planned,
-        effect=None,
         warnings=prepared.report.warnings,
     )
+
+
+def _stream(
+    recipe: Recipe,
+    plan: MergePlan,
+    settings: Settings,
+    device: str,
+    watcher: BytesWatch,
+    folder: Path,
+) -> Effect | None:
+    shards = lay_out(plan.tensors, settings.shard_size)
+    watcher.begin(plan.nbytes + plan.nbytes_read)
+    write_other_files(recipe, plan, settings, folder)
+    workers, progress = settings.workers, watcher.advance
+    effect = execute(plan, shards, folder, device=device, workers=workers, progress=progress)
+    if len(shards) > 1:
+        files = {name: shard.name for shard in shards for name in shard.offsets}
+        write_index(folder, files, plan.nbytes)
+    check_written(folder, plan.wanted)
+    return effect
+
+
+def _delegate(
+    recipe: Recipe,
+    settings: Settings,
+    report: PreflightReport,
+    inputs: Sequence[Input],
+    folder: Path,
+) -> tuple[int, int]:
+    """How many tensors were written, and bytes of them."""
+    written = run_mergekit(recipe, settings, folder)
+    check_written(folder, wanted(recipe, report, written))
+    for found in inputs if settings.copy_tokenizer else ():
+        if found.reference == recipe.config.base_model:
+            mend(found.folder, folder)
+    return len(written.tensors), sum(info.nbytes for info in written.tensors.values())
