@@ -1,6 +1,10 @@
-"""How text that others wrote, and sizes, are shown: what would act on a terminal is spelled out."""
+"""How text that others wrote, and sizes, are shown; what would act on a terminal is spelled out."""
 
+import contextlib
+import io
 import json
+import logging
+from collections.abc import Iterator
 
 
 def shown(text: object) -> str:
@@ -20,3 +24,15 @@ def size_text(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count} B"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence logging, stdout and stderr of what runs inside; errors still raise."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)

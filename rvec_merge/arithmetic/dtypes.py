@@ -18,6 +18,13 @@ FLOAT8: tuple[DType, ...] = (
     np.dtype(ml_dtypes.float8_e5m2),
     np.dtype(ml_dtypes.float8_e4m3fn),
 )
+Bits: TypeAlias = NDArray[np.uint32] | NDArray[np.uint64]
+Bytes: TypeAlias = NDArray[np.uint8]
+# What the bits of a difference are held in.
+BITS: dict[DType, np.dtype[np.uint32] | np.dtype[np.uint64]] = {
+    FLOAT32: np.dtype(np.uint32),
+    FLOAT64: np.dtype(np.uint64),
+}
 SIXTEEN_BIT = (BFLOAT16, FLOAT16)
 WEIGHTS = frozenset({*SIXTEEN_BIT, FLOAT32, FLOAT64})
 

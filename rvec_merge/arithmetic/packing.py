@@ -6,20 +6,21 @@ from operator import add
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rvec_merge.arithmetic import fused
 from rvec_merge.arithmetic.buffers import take
-from rvec_merge.arithmetic.dtypes import FLOAT32, FLOAT64, Array, DType, accumulation_dtype
+from rvec_merge.arithmetic.dtypes import (
+    BITS,
+    FLOAT64,
+    Array,
+    Bits,
+    Bytes,
+    DType,
+    accumulation_dtype,
+)
 from rvec_merge.arithmetic.ir_packing import LANES, SUMS, Join, Spread, Squares, Squeeze
 from rvec_merge.arithmetic.on_cpu import KINDS, places
 
-Bits = NDArray[np.uint32] | NDArray[np.uint64]
-Bytes = NDArray[np.uint8]
-BITS: dict[DType, np.dtype[np.uint32] | np.dtype[np.uint64]] = {
-    FLOAT32: np.dtype(np.uint32),
-    FLOAT64: np.dtype(np.uint64),
-}
 SPARE = LANES + 1  # values that `spread` may look at beyond the last element's
 
 

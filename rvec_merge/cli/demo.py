@@ -112,7 +112,7 @@ def scored(name: str, model: Path, below: Path) -> Score:
 
 def evaluate(model: Path) -> dict[int, float]:
     """Each test item's exact match, by lm-eval's own HF model."""
-    from rvec_merge.experiment.quiet import quiet
+    from rvec_merge.shown import quiet
     from rvec_merge.tasks.harness import one_look_at_the_machine
     from rvec_merge.tasks.variants import scored_by_lm_eval
 
@@ -134,7 +134,7 @@ def example(item: int, target: Path, moved: Path) -> str:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from rvec_merge.experiment.quiet import quiet
+    from rvec_merge.shown import quiet
 
     items = (
         (folder("eval") / "tasks/tiny/data/word_problems_test.jsonl")

@@ -11,6 +11,7 @@ from rvec_merge.preflight import see_local
 
 if TYPE_CHECKING:
     from rvec_merge.experiment.planned import Experiment, Outline
+    from rvec_merge.plan.inputs import Input
 
 _FEWEST = 10  # items on either side of a split
 _SPREAD = 2  # items that a subtask needs to show how much they vary
@@ -61,13 +62,7 @@ def _require_whole_donors(experiment: "Experiment") -> None:
 def _require_the_targets_layers(experiment: "Experiment") -> None:
     """Refuse slices that put together another model than the target, which evaluates."""
     recipe = experiment.recipe
-    if not recipe.config.is_sliced:
-        return
-    try:
-        target = see_local(recipe.config.target, "target")
-    except RvecError:
-        return  # what opens it says so
-    if target is None:
+    if not recipe.config.is_sliced or (target := _target(experiment)) is None:
         return
     from rvec_merge.experiment.weights import StateWeights, not_in_memory
 
@@ -80,11 +75,7 @@ def _require_the_targets_layers(experiment: "Experiment") -> None:
 
 def _require_room(experiment: "Experiment", outline: "Outline") -> None:
     """Refuse a token budget that leaves no room for a prompt, where the target is here."""
-    reference = experiment.recipe.config.target
-    try:
-        target = see_local(reference, "target")
-    except RvecError:
-        return  # what opens it says so
+    target = _target(experiment)
     settings = dict(flat(target.config)) if target else {}
     found = [v for k, v in settings.items() if k.endswith("max_position_embeddings")]
     stretched = any(
@@ -96,9 +87,17 @@ def _require_room(experiment: "Experiment", outline: "Outline") -> None:
     if full:
         raise PlanError(
             "A task's token budget is the target's whole context.",
-            [*full, f"{reference}: {context:,} positions, the prompt's too"],
+            [*full, f"{experiment.recipe.config.target}: {context:,} positions, the prompt's too"],
             "set generation: {max_gen_toks: N} for it, or for the plan.",
         )
+
+
+def _target(experiment: "Experiment") -> "Input | None":
+    """The target, if it is here and whole: what opens it says what is wrong with it."""
+    try:
+        return see_local(experiment.recipe.config.target, "target")
+    except RvecError:
+        return None
 
 
 def _require_distinct(outline: "Outline") -> None:

@@ -17,13 +17,13 @@ from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.fingerprint import weights_fingerprint
 from rvec_merge.experiment.others import other_recipes
 from rvec_merge.experiment.plan import Plan
-from rvec_merge.experiment.quiet import quiet
 from rvec_merge.experiment.states import DONORS, donor_of
 from rvec_merge.experiment.store import packed
 from rvec_merge.experiment.tasks import TaskBook
 from rvec_merge.hub.models import folder_of
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.recipe.reference import Reference
+from rvec_merge.shown import quiet
 from rvec_merge.tasks.outputs import describe, lengths
 
 if TYPE_CHECKING:

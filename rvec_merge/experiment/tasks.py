@@ -12,7 +12,7 @@ from rvec_merge.answer.judge import METRICS
 from rvec_merge.errors import PlanError, TaskError
 from rvec_merge.experiment.conditions import Cell
 from rvec_merge.experiment.plan import TaskPlan
-from rvec_merge.experiment.quiet import quiet
+from rvec_merge.shown import quiet
 from rvec_merge.tasks.forced import Withholding
 from rvec_merge.tasks.harness import foreign_task
 from rvec_merge.tasks.perturb.items import ORIGIN

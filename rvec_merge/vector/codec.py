@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from math import log2
 from threading import local
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
 from rvec_merge.arithmetic.buffers import take
-from rvec_merge.arithmetic.packing import SPARE, Bits, Bytes, Squeezed, join, spread
+from rvec_merge.arithmetic.dtypes import Bits, Bytes
+
+if TYPE_CHECKING:
+    from rvec_merge.arithmetic.packing import Squeezed
 
 BLOCK = 1 << 18  # elements; part of the format
 HEAD_PLANES = 2  # the bytes that a value exact in bfloat16 needs
@@ -47,7 +50,7 @@ class Encoder:
         self._level = level
         self._local = local()
 
-    def encode(self, found: Squeezed) -> bytes:
+    def encode(self, found: "Squeezed") -> bytes:
         """The bytes of a block of up to ``BLOCK`` elements; none where every one is +0.0."""
         values = found.values
         if not values.size:
@@ -102,6 +105,9 @@ def decode(data: bytes, count: int, dtype: np.dtype[np.uint32] | np.dtype[np.uin
     Raises:
         CorruptBlockError: the bytes are not a block of ``count`` such values.
     """
+    # Here, since a stock run that looks at a vector's head needs no compiler.
+    from rvec_merge.arithmetic.packing import SPARE, join, spread
+
     if not data:
         return np.zeros(count, dtype)
     width = dtype.itemsize

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rvec_merge.arithmetic.dtypes import Array
-from rvec_merge.arithmetic.packing import BITS
+from rvec_merge.arithmetic.dtypes import BITS, Array
 from rvec_merge.checkpoint.header import TensorInfo, read_header
 from rvec_merge.checkpoint.model_config import config_of
 from rvec_merge.checkpoint.weight_files import INDEX

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rvec_merge.arithmetic import fused
-from rvec_merge.arithmetic.dtypes import SIXTEEN_BIT, WEIGHTS, accumulation_dtype
-from rvec_merge.arithmetic.packing import BITS, SPARE, Squeezer, join, spread, squares_of
+from rvec_merge.arithmetic.dtypes import BITS, SIXTEEN_BIT, WEIGHTS, accumulation_dtype
+from rvec_merge.arithmetic.packing import SPARE, Squeezer, join, spread, squares_of
 
 BLOCK = 3000
 FLOATS = sorted(WEIGHTS, key=str)

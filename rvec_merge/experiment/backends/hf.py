@@ -13,8 +13,8 @@ from rvec_merge.errors import CheckpointError, why
 from rvec_merge.experiment.backends.model_weights import ResidentWeights
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.plan import Plan
-from rvec_merge.experiment.quiet import quiet
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.shown import quiet
 from rvec_merge.tasks.forced import SweepLM, Withholding
 
 # Parameters. Below this, torch's threads cost more than they save: an embedded model of 0.8 M took

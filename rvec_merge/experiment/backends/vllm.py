@@ -13,8 +13,8 @@ from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.errors import CheckpointError, EnvironmentProblem, PlanError, RvecError, why
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.plan import Plan
-from rvec_merge.experiment.quiet import quiet
 from rvec_merge.recipe.read import Recipe
+from rvec_merge.shown import quiet
 from rvec_merge.tasks.forced import Withholding
 
 _WORKER = "rvec_merge.experiment.backends.vllm_worker"
