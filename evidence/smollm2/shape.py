@@ -19,7 +19,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file, save_file
 
 from evidence.smollm2.fetch import fetch
 from evidence.smollm2.run import HERE, HOME, run, say
@@ -36,7 +36,10 @@ models:
 parameters: {{scale: 1.0}}
 out_dtype: float32
 """
-SHAPE = ["--limit", "2", "--set", "generation={max_gen_toks: 8}", "--confirm-run-unsafe-code"]
+SHAPE = [
+    *("--limit", "2", "--confirm-run-unsafe-code"),
+    *("--set", "generation={max_gen_toks: 8}", "--set", "selection={by: same_items}"),
+]
 
 
 def main() -> None:
