@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from rvec_merge.checkpoint.layout import write_index
 from rvec_merge.vector.codec import BLOCK
 from rvec_merge.vector.extract import extract_compact
-from rvec_merge.vector.inputs import open_donors
+from rvec_merge.vector.inputs import open_donors, open_vector
 
 SHARD_SIZE = 5_000_000_000
 
@@ -87,3 +87,15 @@ def compact(donors: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pat
     out = tmp_path_factory.mktemp("vectors") / "compact"
     extract_compact(open_donors(*donors), out, shard_size=SHARD_SIZE)
     return out
+
+
+@pytest.fixture(scope="module")
+def pair(triple):
+    return open_donors(triple["grpo"], triple["sft"])
+
+
+@pytest.fixture(scope="module")
+def packed(pair, tmp_path_factory):
+    out = tmp_path_factory.mktemp("packed") / "v"
+    extract_compact(pair, out, shard_size=SHARD_SIZE)
+    return open_vector(out)

@@ -1,30 +1,15 @@
 """What `rvec inspect` measures, against whole-tensor arithmetic in float64."""
 
-import numpy as np
 import pytest
 import torch
 
 from rvec_merge.checkpoint.header import Checkpoint
-from rvec_merge.errors import IncompatibleTensorsError, OutputError
+from rvec_merge.errors import IncompatibleTensorsError
 from rvec_merge.vector.dense import extract_dense
-from rvec_merge.vector.extract import extract_compact
 from rvec_merge.vector.inputs import open_donors, open_vector
 from rvec_merge.vector.inspection import inspect_vector
-from rvec_merge.vector.plot import plot
 from tests.conftest import load_tensors, make_triple
-from tests.vector.conftest import SHARD_SIZE, save_donors
-
-
-@pytest.fixture(scope="module")
-def pair(triple):
-    return open_donors(triple["grpo"], triple["sft"])
-
-
-@pytest.fixture(scope="module")
-def packed(pair, tmp_path_factory):
-    out = tmp_path_factory.mktemp("packed") / "v"
-    extract_compact(pair, out, shard_size=SHARD_SIZE)
-    return open_vector(out)
+from tests.vector.conftest import SHARD_SIZE
 
 
 @pytest.fixture(scope="module")
@@ -108,46 +93,6 @@ def test_target_and_base(packed, triple, deltas):
         )
 
 
-def test_stable_rank(tmp_path):
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(n, 3, generator=generator) for n in (900, 500))
-    tensors = {
-        "low": left @ right.T,
-        "noise": torch.randn(700, 900, generator=generator),
-        "bias": torch.randn(9, generator=generator),
-        "zero": torch.zeros(4, 4),
-    }
-    pairs = {name: (value, torch.zeros_like(value)) for name, value in tensors.items()}
-    found = inspect_vector(open_donors(*save_donors(tmp_path, pairs)), ranks=True)
-    ranks = {row.label: row.stable_rank for row in found.rows}
-    assert ranks["bias"] is ranks["zero"] is None
-    for name, tolerance in (("low", 1e-6), ("noise", 0.1)):
-        spectral = float(torch.linalg.matrix_norm(tensors[name].double(), 2))
-        exact = float(tensors[name].double().norm()) ** 2 / spectral**2
-        assert exact * (1 - 1e-6) <= ranks[name] <= exact * (1 + tolerance)
-
-
 def test_vectors_of_another_shape_are_not_compared(packed, donors):
     with pytest.raises(IncompatibleTensorsError, match="disagree on"):
         inspect_vector(packed, [open_donors(*donors)])
-
-
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_the_figure_is_drawn(packed, triple, tmp_path, suffix):
-    target, base = (Checkpoint.open(triple[n]) for n in ("target", "sft"))
-    path = tmp_path / f"figure{suffix}"
-    plot(inspect_vector(packed, target=target, base=base), path)
-    if suffix == ".png":
-        from PIL import Image
-
-        with Image.open(path) as image:
-            assert image.width == 1200
-            shades = np.unique(np.asarray(image.convert("L")))
-            assert shades.max() - shades.min() > 200
-    else:
-        assert "mlp.gate_proj" in path.read_text() or "<path" in path.read_text()
-
-
-def test_a_figure_of_unknown_format_is_refused(packed, tmp_path):
-    with pytest.raises(OutputError, match=r"\.png, \.svg"):
-        plot(inspect_vector(packed), tmp_path / "figure.txt")
