@@ -13,6 +13,7 @@ from rvec_merge.arithmetic.effect import Effect
 from rvec_merge.errors import CheckpointError, EnvironmentProblem, PlanError, RvecError, why
 from rvec_merge.experiment.conditions import State
 from rvec_merge.experiment.plan import Plan
+from rvec_merge.files.explained import explained
 from rvec_merge.recipe.read import Recipe
 from rvec_merge.shown import quiet
 from rvec_merge.tasks.forced import Withholding
@@ -244,8 +245,7 @@ def _said(error: Exception) -> str:
 
     if not isinstance(error, ValidationError):
         return f"{type(error).__name__}: {why(error)}"
-    (first, *_) = error.errors()
-    return str(first["msg"]).removeprefix("Value error, ").partition(". ")[0]
+    return explained(error)[0].partition(". ")[0]
 
 
 @contextmanager
