@@ -100,10 +100,10 @@ def run(
             settings.max_model_len,
             settings.gpu_memory_utilization,
         )
-        backends = choice.backend(), choice.scoring()
+        backend = choice.backend()
         # Before a folder is made: what is not installed cannot evaluate.
-        backends[0].depends(experiment.plan)
-        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, *backends)
+        backend.depends(experiment.plan)
+        runner = CellRunner(experiment.plan, experiment.recipe, experiment.book, backend)
         made = choice, cluster, settings.extend
         return _written(experiment, store, runner, watch, *made)
 

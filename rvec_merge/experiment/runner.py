@@ -66,24 +66,16 @@ class CellRunner:
 
     Args:
         backend: loads the model and evaluates with it.
-        scoring: the same for cells that generate nothing; None for ``backend`` too.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        recipe: Recipe,
-        book: TaskBook,
-        backend: Backend,
-        scoring: Backend | None = None,
-    ) -> None:
+    def __init__(self, plan: Plan, recipe: Recipe, book: TaskBook, backend: Backend) -> None:
         self.plan = plan
         self.recipe = recipe
         self.book = book
-        self._generating = backend
-        self._scoring = scoring or backend
+        self.backend = backend
         self.others = other_recipes(plan, recipe)
-        self._loaded: dict[Backend, tuple[Reference | None, Loaded]] = {}
+        self._loaded: Loaded | None = None
+        self._holds: Reference | None = None
         self._seconds_a_token = 0.0  # that was spent before the cell that is run
 
     def depends(self, cell: Cell, plan: Plan | None = None) -> dict[str, Any]:
@@ -109,7 +101,7 @@ class CellRunner:
             "batch_size": plan.batch_size,
             "limit": plan.limit,
             "seed": plan.seed,
-            "backend": self._backend(cell).depends(plan),
+            "backend": self.backend.depends(plan),
             "versions": versions(),
         }
 
@@ -118,9 +110,9 @@ class CellRunner:
         text = json.dumps(self.depends(cell, plan), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def load(self, cell: Cell | None = None) -> None:
-        """Load the target, as a cell needs it or as those do that generate; ``run`` does it too."""
-        self._model(self._generating if cell is None else self._backend(cell), None)
+    def load(self) -> None:
+        """Load the target and map the donors; ``run`` does it otherwise."""
+        self._model(None)
 
     def run(self, cell: Cell, items: Items | None = None) -> Evaluated:
         """Evaluate a cell, or these items of it alone."""
@@ -128,7 +120,7 @@ class CellRunner:
 
         began = time.perf_counter()
         depends = self.depends(cell)  # first: lm-eval writes what it was told into the tasks
-        model = self._model(self._backend(cell), self._own(cell))
+        model = self._model(self._own(cell))
         effect = model.become(cell.state)
         with tempfile.TemporaryDirectory(prefix="rvec-cell-") as scratch:
             tracker = EvaluationTracker(output_path=scratch)
@@ -153,7 +145,7 @@ class CellRunner:
         if len(cells) < 2:
             return
         first = next(iter(cells))
-        model = self._model(self._generating, self._own(first))
+        model = self._model(self._own(first))
         asked = [partial(self._ask, cell, model, items) for cell, items in cells.items()]
         tokens = model.answer_ahead(first.state, asked)
         if tokens:
@@ -215,25 +207,23 @@ class CellRunner:
                 tracker.save_results_samples(task_name=name, samples=rows)
         return samples
 
-    def _model(self, backend: Backend, donor: Reference | None) -> Loaded:
+    def _model(self, donor: Reference | None) -> Loaded:
         """The model that evaluates: the target, whatever its weights, or a donor by itself.
 
-        Of each backend one is in memory at a time.
+        One is in memory at a time.
         """
         # By donor, not by folder: a donor may be the target, whose weights change in memory.
-        if backend not in self._loaded or self._loaded[backend][0] != donor:
-            if backend in self._loaded:
-                self._loaded.pop(backend)[1].close()
+        if self._loaded is None or self._holds != donor:
+            if self._loaded is not None:
+                self._loaded.close()
+                self._loaded = None
                 gc.collect()
             # The same files that the weights are recomputed from, at the recipe's revision.
             folder = folder_of(self.recipe.config.target if donor is None else donor)
             changing = self.recipe if donor is None else None
-            loaded = backend.load(folder, self.plan, changing, self.others)
-            self._loaded[backend] = donor, loaded
-        return self._loaded[backend][1]
-
-    def _backend(self, cell: Cell) -> Backend:
-        return self._generating if self.book.generates(cell.variant) else self._scoring
+            self._loaded = self.backend.load(folder, self.plan, changing, self.others)
+            self._holds = donor
+        return self._loaded
 
     def _own(self, cell: Cell) -> "Reference | None":
         """The donor that evaluates a cell as its folder alone would be; None for the target."""

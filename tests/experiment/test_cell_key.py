@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from rvec_merge.experiment.backends.hf import Transformers
 from rvec_merge.experiment.conditions import Cell, State
 from rvec_merge.experiment.runner import CellRunner
-from tests.conftest import REPOSITORY
 
 CELL = Cell("rvec_tiny", State("vector", 0.5))
 DONOR = replace(CELL, state=State("sft"))
@@ -224,27 +223,3 @@ def test_a_recipes_scale_counts_where_a_slice_has_its_own(
         recipe = {**own_family, "slices": pieces, "parameters": {"scale": scale}}
         keys.append(with_recipe(recipe, plan_file, tmp_path).key(CELL))
     assert keys[0] != keys[1]
-
-
-def test_what_is_scored_and_what_is_generated_may_be_evaluated_by_different_backends(
-    plan_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As vLLM on a CPU leaves given answers to transformers; a task's cells stay with one."""
-    from rvec_merge.experiment.backends.choice import BackendChoice
-
-    assert BackendChoice("vllm", "cpu").scoring() == Transformers("cpu")
-    assert BackendChoice("vllm", "cuda").scoring() == BackendChoice("vllm", "cuda").backend()
-    assert BackendChoice("hf", "cpu").scoring() == BackendChoice("hf", "cpu").backend()
-    monkeypatch.setenv("RVEC_EVAL_DATA", str(REPOSITORY / "eval" / "data"))
-    planned = runner(plan_file())
-    both = CellRunner(
-        planned.plan,
-        planned.recipe,
-        planned.book,
-        Transformers("cuda"),
-        Transformers("cpu"),
-    )
-    for state in (State("target"), CELL.state):
-        found = both.depends(replace(CELL, state=state))["backend"]
-        assert found == {"name": "hf", "device": "cuda"}
-        assert both._backend(replace(CELL, task="rvec_sciq", state=state)) == Transformers("cpu")

@@ -29,8 +29,3 @@ class BackendChoice:
         if self.name == "hf":
             return Transformers(self.device, spread=self.devices > 1)
         return Vllm(self.device, self.devices, self.max_model_len, self.memory)
-
-    def scoring(self) -> Backend:
-        """What scores given answers: on a CPU transformers, several times as fast at it."""
-        by_vllm = self.name == "vllm" and self.device == "cpu"
-        return Transformers(self.device) if by_vllm else self.backend()

@@ -18,9 +18,7 @@ class LocalEngine:
         self._begin = begin
 
     def run(self, cells: Mapping[Cell, Items | None]) -> Iterator[Evaluated | Failed]:
-        self._runner.load(
-            next(iter(cells))
-        )  # a target that cannot be loaded is one error, not one per cell
+        self._runner.load()  # a target that cannot be loaded is one error, not one per cell
         groups: dict[State, list[Cell]] = {}
         for cell in cells:
             groups.setdefault(cell.state, []).append(cell)

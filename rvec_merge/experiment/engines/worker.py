@@ -69,4 +69,4 @@ class Worker:
         job = self._job
         plan = Plan.model_validate_json(job.plan)
         recipe = parse_recipe(job.recipe, source=job.source)
-        return CellRunner(plan, recipe, TaskBook(), job.backend.backend(), job.backend.scoring())
+        return CellRunner(plan, recipe, TaskBook(), job.backend.backend())
