@@ -3,7 +3,7 @@
 ``sft`` learns worked solutions from SmolLM2-135M-Instruct. ``grpo`` goes on from ``sft`` on the
 same problems with reward 1 for a right answer; ``spurious`` does the same with a coin for a
 reward. A stage is finished when its folder under ``--out`` exists; an interrupted one goes on at
-its last checkpoint, on this machine or another. ``--ship`` writes what the repository carries.
+its last whole checkpoint, on this machine or on another that was given a copy of ``--out``.
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ class Workshop:
         parent = None if stage == "sft" or self.settings.grpo_from == "base" else self.out / "sft"
         started = time.monotonic()
         trainer = trainer_of(stage, self.model, parent, self.settings, working)
-        from transformers.trainer_utils import get_last_checkpoint
-
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(working)))
+        trainer.train(resume_from_checkpoint=_begun(working))
         result = self._scored(trainer, stage, time.monotonic() - started)
         trainer.save_model(str(working / "adapter"))
         log = [json.dumps(row) for row in [*trainer.state.log_history, result]]
@@ -105,6 +103,13 @@ class Workshop:
         share = accuracy(trainer.model, trainer.processing_class, items, self.settings.longest)
         say(stage, f"{100 * share:.1f} % of {count} validation problems right, {seconds:.0f} s")
         return {"validation_accuracy": share, "validation_problems": count, "seconds": seconds}
+
+
+def _begun(working: Path) -> str | None:
+    """The last checkpoint that is whole: its trainer's state is written last."""
+    states = working.glob("checkpoint-*/trainer_state.json")
+    folders = sorted((state.parent for state in states), key=lambda f: int(f.name.split("-")[1]))
+    return str(folders[-1]) if folders else None
 
 
 def trainer_of(stage: str, base: Path, parent: Path | None, s: Settings, working: Path) -> Any:
