@@ -114,6 +114,11 @@ class CellRunner:
         """Load the target and map the donors; ``run`` does it otherwise."""
         self._model(None)
 
+    def outputs(self, cell: Cell, items: Items | None = None) -> int:
+        """How many outputs, or scored answers, a cell or these items of it have."""
+        asked = items or self.book.items(cell.variant, self.plan.limit)
+        return sum(map(len, asked.values())) * self.plan.task(cell.task).samples
+
     def run(self, cell: Cell, items: Items | None = None) -> Evaluated:
         """Evaluate a cell, or these items of it alone."""
         from lm_eval.loggers import EvaluationTracker

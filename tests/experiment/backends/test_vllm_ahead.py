@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rvec_merge.experiment.conditions import Cell
+from rvec_merge.experiment.engines import local
 from rvec_merge.experiment.engines.local import LocalEngine
 from rvec_merge.experiment.plan import Plan
 from rvec_merge.experiment.runner import CellRunner
@@ -84,6 +85,17 @@ def test_one_call_for_each_state_gives_what_calls_for_each_cell_give(
     assert [answer.depends for answer in together] == [answer.depends for answer in apart]
     assert together[0].cell.state == TARGET
     assert outputs(together[0]) != outputs(together[2])
+
+
+def test_a_call_that_asks_for_enough_ends_there_so_that_an_interrupt_loses_no_more(
+    engine: Any, calls: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = run(engine, CELLS)
+    calls.clear()
+    monkeypatch.setattr(local, "OUTPUTS", 6)
+    apart = run(engine, CELLS)
+    assert [len(budgets) for budgets in calls] == [6] * len(CELLS)
+    assert [outputs(answer) for answer in apart] == [outputs(answer) for answer in together]
 
 
 def test_samples_of_one_prompt_are_asked_for_together_and_are_those_of_a_cell_alone(
