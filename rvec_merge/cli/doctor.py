@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvec_merge.cli.echo import echo
+from rvec_merge.cli.options import json_option
 
 if TYPE_CHECKING:
     from rvec_merge.doctor import Examination
 
 
 @click.command(short_help="Check the installation, devices, the Hub and caches.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 def command(as_json: bool) -> None:
     """Check versions, registration with mergekit, devices, the Hub and caches.
 

@@ -4,6 +4,7 @@ import click
 
 from rvec_merge.cli import completion, shelves
 from rvec_merge.cli.echo import echo, echo_json
+from rvec_merge.cli.options import json_option
 
 _NEW = """\
 # Does this vector help this target?   rvec experiment {file} --dry-run
@@ -31,7 +32,7 @@ batch_size: 16
 @click.option("--recipe", help="Of a new plan: what it evaluates.")
 @click.option("--tasks", help="Of a new plan: names, with commas between.")
 @click.option("--path", "show_path", is_flag=True, help="Print the path of the folder or plan.")
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@json_option
 def command(
     words: tuple[str, ...],
     recipe: str | None,

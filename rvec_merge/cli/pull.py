@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from rvec_merge.cli.echo import echo
+from rvec_merge.cli.options import json_option
 
 
 @click.command(short_help="Copy a recipe, vector, merge or results from the Hub.")
@@ -12,7 +13,7 @@ from rvec_merge.cli.echo import echo
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="New folder; default: the repo's name."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was fetched as JSON.")
+@json_option
 def command(repo: str, out: Path | None, as_json: bool) -> None:
     """Copy a recipe, vector, merge or results repo into a new folder.
 

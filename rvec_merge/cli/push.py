@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvec_merge.cli.echo import echo
+from rvec_merge.cli.options import json_option
 from rvec_merge.hub.layout import KINDS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--pr", "as_pr", is_flag=True, help="Open a pull request instead of committing.")
 @click.option("--dry-run", is_flag=True, help="Check, and print what would be uploaded.")
-@click.option("--json", "as_json", is_flag=True, help="Print what is uploaded as JSON.")
+@json_option
 def command(
     kind: Any,
     path: Path,

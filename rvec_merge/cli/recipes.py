@@ -6,13 +6,14 @@ import click
 
 from rvec_merge.cli import shelves
 from rvec_merge.cli.echo import echo, echo_json
+from rvec_merge.cli.options import json_option
 
 
 @click.command(short_help="List the bundled recipes, print or copy one.")
 @shelves.words
 @click.option("--path", "show_path", is_flag=True, help="Print the path of the folder or recipe.")
 @click.option("--hub", "on_hub", is_flag=True, help="List those that others share on the Hub.")
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@json_option
 def command(words: tuple[str, ...], show_path: bool, on_hub: bool, as_json: bool) -> None:
     """List the bundled recipes, print the recipe NAME, or write an editable copy of it."""
     from rvec_merge.recipe import catalog

@@ -3,6 +3,7 @@
 import click
 
 from rvec_merge.cli.echo import echo
+from rvec_merge.cli.options import json_option
 
 
 @click.command(short_help="List the lm-eval tasks that come with this package.")
@@ -10,7 +11,7 @@ from rvec_merge.cli.echo import echo
 @click.option("--all", "everything", is_flag=True, help="List the members of groups too.")
 @click.option("--path", "show_path", is_flag=True, help="Print what lm_eval --include_path needs.")
 @click.option("--sample-data", is_flag=True, help="Print the folder of the shipped sample items.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole list as JSON.")
+@json_option
 def command(
     words: tuple[str, ...], everything: bool, show_path: bool, sample_data: bool, as_json: bool
 ) -> None:
