@@ -5,7 +5,8 @@ or the parameter of a function, is what Python takes; ``cli.options`` makes the 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from inspect import Parameter, signature
 from typing import Annotated, Any, get_args, get_origin
 
@@ -71,3 +72,22 @@ def declared(owner: Callable[..., Any]) -> Iterator[Declared]:
             if isinstance(note, Option):
                 assert parameter.default is not Parameter.empty, parameter.name
                 yield Declared(parameter.name, kind, parameter.default, note)
+
+
+def sorted_into(verb: str, options: dict[str, Any], *kinds: Any) -> Any:
+    """Keyword arguments of a verb, as one object of each settings class that declares them.
+
+    Raises:
+        TypeError: no class declares an option.
+    """
+    names_of = [[field.name for field in fields(kind)] for kind in kinds]
+    known = [name for names in names_of for name in names]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"{verb}() has no option {name!r}; {hint}")
+    return [
+        kind(**{name: options[name] for name in names if name in options})
+        for kind, names in zip(kinds, names_of, strict=True)
+    ]

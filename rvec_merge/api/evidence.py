@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from rvec_merge.api.arguments import sorted_into
 from rvec_merge.api.progress import Bar, CellWatch
-from rvec_merge.declare import Misuse, Option, Pair
+from rvec_merge.declare import Misuse, Option, Pair, sorted_into
 from rvec_merge.experiment.settings import Changes, RunSettings
 
 if TYPE_CHECKING:

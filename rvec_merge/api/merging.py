@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rvec_merge.api.arguments import sorted_into
 from rvec_merge.api.progress import Bar
-from rvec_merge.declare import Option
+from rvec_merge.declare import Option, sorted_into
 from rvec_merge.merge.settings import Settings
 
 if TYPE_CHECKING:

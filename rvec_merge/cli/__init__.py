@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -35,7 +36,22 @@ VERBS = (
 )
 
 
+class _Formatter(click.HelpFormatter):
+    """On a narrow terminal the names of options leave half of it to what they do."""
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        super().write_dl(list(rows), min(col_max, self.width // 2), col_spacing)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
 class _Verbs(click.Group):
+    context_class = _Context
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
 
@@ -43,6 +59,7 @@ class _Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"rvec_merge.cli.{cmd_name}").command
+        command.context_class = _Context
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

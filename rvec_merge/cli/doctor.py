@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvec_merge.cli.echo import echo
+from rvec_merge.cli.echo import echo_json
 from rvec_merge.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ def command(as_json: bool) -> None:
 
     found = examine()
     if as_json:
-        import json
-
-        echo(json.dumps(_as_dict(found), indent=2, ensure_ascii=False))
+        echo_json(_as_dict(found))
     else:
         _print(found)
     if found.problem is not None:

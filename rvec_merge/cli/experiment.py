@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvec_merge.api import evidence
-from rvec_merge.api.arguments import sorted_into
 from rvec_merge.cli import completion
 from rvec_merge.cli.options import options, quiet_option
+from rvec_merge.declare import sorted_into
 from rvec_merge.experiment.settings import Changes, RunSettings
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Any], Callable[[int], None]
         return
     from math import prod
 
-    from rvec_merge.cli.bytes_bar import BytesBar
+    from rvec_merge.cli.progress import BytesBar
 
     with BytesBar() as bar:
 

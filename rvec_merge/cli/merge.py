@@ -56,7 +56,7 @@ def _bar(*, hidden: bool) -> Any:
 
     if hidden or not sys.stderr.isatty():
         return nullcontext()
-    from rvec_merge.cli.bytes_bar import BytesBar
+    from rvec_merge.cli.progress import BytesBar
 
     return BytesBar()
 

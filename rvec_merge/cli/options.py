@@ -1,5 +1,6 @@
 """Options of the command line, made of what settings classes and functions declare."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
@@ -7,10 +8,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
-from rvec_merge.cli.sizes import Size
 from rvec_merge.declare import Declared, declared
 from rvec_merge.shown import size_text
 
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 Decorator = Callable[[Any], Any]
 json_option = click.option("--json", "as_json", is_flag=True, help="Print it all as JSON.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
@@ -76,3 +77,19 @@ def _type(kind: Any, found: Declared) -> Any:
         bounded: Any = click.IntRange if kind is int else click.FloatRange
         return bounded(least, said.most, min_open=said.above is not None)
     return kind
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click
+    """Bytes, as people write them: ``5GB``, ``500MB``, ``1000000``; decimal, as the Hub counts."""
+
+    name = "size"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", value.strip(), re.IGNORECASE)
+        if match is None or float(match[1]) == 0:
+            self.fail(f"{value!r} is no size; write e.g. 5GB.", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2].upper()])

@@ -1,26 +1,71 @@
-"""An experiment's progress: a bar on a terminal, else a line for each finished cell."""
+"""Progress, on stderr: of a merge in bytes, of an experiment in cells.
+
+An experiment has a bar on a terminal, else a line for each finished cell.
+"""
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Column
 
 from rvec_merge.cli.console import PlainConsole
 from rvec_merge.cli.echo import echo
-from rvec_merge.experiment.conditions import Cell
-from rvec_merge.experiment.engines.base import Failed
-from rvec_merge.experiment.planned import Outline
-from rvec_merge.experiment.store import CellResult
+from rvec_merge.merge.run import Watcher
 from rvec_merge.shown import shown
 
 if TYPE_CHECKING:
     from rvec_merge.api.progress import CellWatch
+    from rvec_merge.experiment.conditions import Cell
+    from rvec_merge.experiment.engines.base import Failed
+    from rvec_merge.experiment.planned import Outline
+    from rvec_merge.experiment.store import CellResult
 
 _NARROW = 70  # columns; below, the bar itself gives its place to the names
+
+
+class BytesBar(Watcher):
+    """Shows a merge's progress on stderr."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=PlainConsole(stderr=True),
+            transient=True,
+        )
+
+    def begin(self, nbytes: int) -> None:
+        self._task = self._bar.add_task("", total=nbytes)
+        self._bar.start()
+
+    def advance(self, nbytes: int) -> None:
+        self._bar.advance(self._task, nbytes)
+
+    def __enter__(self) -> "BytesBar":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
 
 
 class Watching:
@@ -35,24 +80,24 @@ class Watching:
         self._begun: set[Cell] = set()
         self._since = 0.0
 
-    def start(self, outline: Outline) -> None:
+    def start(self, outline: "Outline") -> None:
         """These cells will be evaluated, or found."""
         self.total = len(outline.cells)
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: "Cell") -> None:
         """A cell is handed out."""
         self._since = self._since or time.monotonic()
         self._begun.add(cell)
 
-    def done(self, cell: Cell, result: CellResult) -> None:
+    def done(self, cell: "Cell", result: "CellResult") -> None:
         """A cell is finished, or was found finished."""
         self._count(cell, result.facts.get("seconds"))
 
-    def failed(self, failure: Failed) -> None:
+    def failed(self, failure: "Failed") -> None:
         """A cell failed."""
         self._count(failure.cell)
 
-    def _count(self, cell: Cell, seconds: float | None = None) -> None:
+    def _count(self, cell: "Cell", seconds: float | None = None) -> None:
         self.finished += 1
         if cell in self._begun:
             self._ran.append(seconds or time.monotonic() - self._since - sum(self._ran))
@@ -74,7 +119,7 @@ class Watching:
 class CellLines(Watching):
     """A line on stderr for each finished cell: for logs, nohup and SLURM."""
 
-    def done(self, cell: Cell, result: CellResult) -> None:
+    def done(self, cell: "Cell", result: "CellResult") -> None:
         super().done(cell, result)
         name, value = _score(result)
         told = [f"{name} {value:.3f}"]
@@ -84,11 +129,11 @@ class CellLines(Watching):
             told += [f"{tokens:.0f} tokens an output", *_rate(result)]
         self._say(cell, told)
 
-    def failed(self, failure: Failed) -> None:
+    def failed(self, failure: "Failed") -> None:
         super().failed(failure)
         self._say(failure.cell, [f"failed: {failure.reason}"])
 
-    def _say(self, cell: Cell, told: list[str]) -> None:
+    def _say(self, cell: "Cell", told: list[str]) -> None:
         width = len(str(self.total))
         left = [self.left] if self.left else []
         said = ", ".join([f"{cell.condition}, {cell.task}: {told[0]}", *told[1:], *left])
@@ -112,23 +157,23 @@ class CellBar(Watching):
         )
         self._last = ""
 
-    def start(self, outline: Outline) -> None:
+    def start(self, outline: "Outline") -> None:
         super().start(outline)
         self._task = self.bar.add_task("loading the model", total=self.total, left="")
         self.bar.start()
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: "Cell") -> None:
         super().begin(cell)
         said = shown(f"{cell.condition}, {cell.task}{self._last}")
         self.bar.update(self._task, description=said)
 
-    def done(self, cell: Cell, result: CellResult) -> None:
+    def done(self, cell: "Cell", result: "CellResult") -> None:
         super().done(cell, result)
         name, value = _score(result)
         self._last = f"  (last: {', '.join([f'{name} {value:.3f}', *_rate(result)])})"
         self.bar.update(self._task, completed=self.finished, left=self.left)
 
-    def failed(self, failure: Failed) -> None:
+    def failed(self, failure: "Failed") -> None:
         super().failed(failure)
         cell = failure.cell
         self.bar.console.print(f"Failed: {cell.condition} on {cell.task}: {failure.reason}")
@@ -150,7 +195,7 @@ def watch(console: PlainConsole, *, quiet: bool) -> "Iterator[CellWatch]":
         yield CellLines()
 
 
-def _rate(result: CellResult) -> list[str]:
+def _rate(result: "CellResult") -> list[str]:
     """How fast a cell was written, if it was."""
     tokens, seconds = result.facts["tokens"], result.facts.get("seconds")
     return (
@@ -158,7 +203,7 @@ def _rate(result: CellResult) -> list[str]:
     )
 
 
-def _score(result: CellResult) -> tuple[str, float]:
+def _score(result: "CellResult") -> tuple[str, float]:
     """A cell's metric ``answer``, or its first."""
     means = next(iter(result.facts["means"].values()))
     name = "answer" if "answer" in means else next(iter(means))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rvec_merge.cli.echo import echo
+from rvec_merge.cli.echo import echo, echo_json
 from rvec_merge.cli.options import json_option
 
 
@@ -27,11 +27,9 @@ def command(repo: str, out: Path | None, as_json: bool) -> None:
     content = pull(reference, out or Path(reference.repo_id.rpartition("/")[2]))
     ignored = [_printable(name) for name in content.ignored]
     if as_json:
-        import json
-
         told = {"repo": str(content.reference), "kind": content.kind.name}
         told["folder"] = str(content.folder)
-        echo(json.dumps({**told, "files": content.names, "ignored": ignored}, indent=2))
+        echo_json({**told, "files": content.names, "ignored": ignored})
         return
     echo(f"{content.folder}: a {content.kind.name}, {content.reference}")
     for name in content.names:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvec_merge.cli.echo import echo
+from rvec_merge.cli.echo import echo, echo_json
 from rvec_merge.cli.options import json_option
 from rvec_merge.hub.layout import KINDS
 
@@ -58,11 +58,9 @@ def command(
     if not dry_run:
         url = push(upload, private=private, revision=revision, as_pr=as_pr)
     if as_json:
-        import json
-
         files = {name: upload.size(name) for name in upload.files}
         told = {"repo": upload.repo_id, "url": url, "files": files, "left_out": upload.left_out}
-        echo(json.dumps({**told, "local_inputs": upload.local}, indent=2))
+        echo_json({**told, "local_inputs": upload.local})
     elif url is not None:
         echo(url)
 

@@ -2,7 +2,7 @@
 
 import click
 
-from rvec_merge.cli.echo import echo
+from rvec_merge.cli.echo import echo, echo_json
 from rvec_merge.cli.options import json_option
 
 
@@ -32,10 +32,9 @@ def command(
         return
     found = [entry for entry in list_tasks() if all(word in entry.name for word in words)]
     if as_json:
-        import json
         from dataclasses import asdict
 
-        echo(json.dumps([asdict(entry) for entry in found], indent=2, ensure_ascii=False))
+        echo_json([asdict(entry) for entry in found])
         return
     shown = [entry for entry in found if everything or entry.group is None]
     width = max((len(entry.name) for entry in shown), default=0)

@@ -56,7 +56,7 @@ def compose(text: str, *, source: str, error: type[RvecError] = RecipeError) -> 
         RvecError: the text is no YAML, repeats a key, or is too large, too deep or expands to
             more than ``NODE_LIMIT`` nodes.
     """
-    fix = "write plain YAML; `rvec recipes` lists examples."
+    fix = "write plain YAML; `rvec recipes` and `rvec plans` list examples."
     if len(text) > TEXT_LIMIT:
         raise error("The YAML is too large.", [source, f"{len(text):,} characters"], fix)
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rvec_merge.checkpoint.header import Checkpoint
 from rvec_merge.checkpoint.weight_files import refuse_second_set
+from rvec_merge.errors import OutputError
 from rvec_merge.files.atomic import check_output, check_space, new_folder
 from rvec_merge.files.names import below
 from rvec_merge.hub.content import Content, fetch_content
@@ -24,6 +25,8 @@ def pull(reference: HubReference, out: Path) -> Content:
         RvecError: the content is not what it should be.
         OutputError: ``out`` exists or cannot be written.
     """
+    if out.exists():  # pull replaces nothing
+        raise OutputError("The output exists.", [f"{out}"], "name a new folder: -o FOLDER.")
     check_output(out)
     content = fetch_content(reference)
     _check(content)

@@ -1,4 +1,4 @@
-"""``rvec merge`` and ``rvec verify`` as commands."""
+"""``rvec merge`` as a command."""
 
 import json
 
@@ -52,20 +52,3 @@ def test_json(tmp_path, recipe):
         said["tensors"] == json.loads((tmp_path / "out" / "rvec_merge.json").read_text())["tensors"]
     )
     assert json.loads(call("verify", tmp_path / "out", "--json"))["holds"] is True
-
-
-def test_verify_names_what_differs(tmp_path, recipe):
-    call("merge", recipe, tmp_path / "out", "--quiet")
-    data = bytearray((tmp_path / "out" / "model.safetensors").read_bytes())
-    data[-1] ^= 1
-    (tmp_path / "out" / "model.safetensors").write_bytes(data)
-    error = call("verify", tmp_path / "out", fails=True)
-    assert "1 elements differ" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("size", "good"), [("5GB", True), ("1.5M", True), ("100", True), ("x", False), ("0", False)]
-)
-def test_sizes(tmp_path, recipe, size, good):
-    arguments = ["merge", str(recipe), str(tmp_path / "out"), "--shard-size", size, "--quiet"]
-    assert (CliRunner().invoke(rvec, arguments).exit_code == 0) == good

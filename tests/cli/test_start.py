@@ -79,9 +79,11 @@ def test_adapters_load_no_torch(tmp_path: Path) -> None:
     loads_nothing("verify", tmp_path / "out")
 
 
-def test_every_verb_has_help():
+@pytest.mark.parametrize("width", [80, 40])
+def test_every_verb_has_help_that_fits(width: int) -> None:
     for verb in cli.VERBS:
-        result = CliRunner().invoke(cli.rvec, [verb, "--help"])
+        result = CliRunner().invoke(cli.rvec, [verb, "--help"], terminal_width=width)
+        assert [line for line in result.output.splitlines() if len(line) > width] == []
         assert result.exit_code == 0
         assert f"Usage: rvec {verb}" in result.output
 

@@ -6,9 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from rvec_merge.cli.report import command
 from rvec_merge.errors import OutputError
 from rvec_merge.report.page import render_page, write_page
 from rvec_merge.results.read import Results, read_results
@@ -128,17 +126,3 @@ def test_a_path_that_cannot_be_written_is_told(tmp_path: Path, page: str) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         write_page(page, tmp_path / "file" / "report.html")
-
-
-def test_the_command_writes_page_and_figures(folder: Path, tmp_path: Path) -> None:
-    out, figures = tmp_path / "r.html", tmp_path / "figures"
-    arguments = [str(folder), "-o", str(out), "--figures", str(figures)]
-    done = CliRunner().invoke(command, arguments, catch_exceptions=False)
-    assert done.exit_code == 0
-    assert done.output.splitlines()[0] == str(out)
-    stems = ["forest-rvec_sciq", "forest-rvec_tiny", "robustness-rvec_tiny"]
-    stems += ["scale-rvec_sciq", "scale-rvec_tiny", "vector"]
-    assert sorted(p.name for p in figures.iterdir()) == sorted(
-        f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")
-    )
-    assert "Relative norm: the delta" in out.read_text()

@@ -1,4 +1,4 @@
-"""The commands as a user runs them, with nothing but the environment to say where the Hub is."""
+"""``rvec push``, and other verbs on what was shared; the environment says where the Hub is."""
 
 import json
 from pathlib import Path
@@ -51,22 +51,6 @@ def test_a_dry_run_prints_every_file_with_its_size_and_sends_nothing(
         name: len(data) for name, data in files.items()
     }
     assert lines[-1][0].replace(",", "") == str(sum(map(len, files.values())))
-
-
-def test_extract_streamed_push_pull_inspect(hub: Hub, tmp_path: Path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    made = run("extract", "v", "--grpo", "org/grpo", "--sft", "org/sft", "--stream")
-    assert made.exit_code == 0, made.exception
-    assert run("push", "vector", "v", "me/vector", "--license", "mit", "--json").exit_code == 0
-    hub.put("me/vector", {**hub.files("me/vector"), "evil\x1b[2J.py": b"import os"})
-    pulled = run("pull", "me/vector")
-    assert pulled.exit_code == 0
-    assert (tmp_path / "vector/rvec_vector.json").is_file()
-    assert not list((tmp_path / "vector").glob("*.py"))
-    assert "Ignored: evil?[2J.py" in pulled.output
-    shown = run("inspect", "hf://me/vector", "--json")
-    assert json.loads(shown.stdout)["total"]["norm"] > 0
-    assert json.loads(shown.stdout)["vectors"][0].startswith("hf://me/vector@")
 
 
 def test_extract_of_a_recipe_on_the_hub(hub: Hub, recipe_file: Path, tmp_path: Path, monkeypatch):

@@ -1,4 +1,4 @@
-"""`rvec extract` and `rvec inspect` as they are typed."""
+"""``rvec extract`` as it is typed."""
 
 import json
 import shutil
@@ -126,36 +126,3 @@ def test_a_recipe_of_two_pairs_asks_which(triple, tmp_path):
     assert chosen.exit_code == 0
     head = CompactVector.open(tmp_path / "v").head
     assert head.donors["grpo"].reference == str(triple["grpo"])
-
-
-def test_inspect_prints_modules_and_layers(vector):
-    result = run("inspect", vector)
-    assert result.exit_code == 0
-    lines = result.output.splitlines()
-    assert any(line.split()[:1] == ["mlp.up_proj"] for line in lines)
-    assert any(line.split()[:1] == ["all"] for line in lines)
-    assert any(line.split()[:2] == ["outside", "layers"] for line in lines)
-    assert "±1 ulp" in result.output
-
-
-def test_inspect_a_recipe_relates_to_its_target(recipe, vector, triple):
-    found = json.loads(run("inspect", recipe, "--base", triple["sft"], "--json").output)
-    assert found["relative_to"] == "target"
-    assert found["vectors"][-1] == "target − base"
-    plain = json.loads(run("inspect", vector, "--json").output)
-    assert plain["relative_to"] == "sft"
-    assert found["total"]["norm"] == pytest.approx(plain["total"]["norm"], rel=1e-9)
-
-
-def test_inspect_compares_vectors_and_draws(vector, recipe, tmp_path):
-    result = run("inspect", vector, recipe, "--plot", tmp_path / "f.png")
-    assert result.exit_code == 0
-    assert (tmp_path / "f.png").stat().st_size > 1000
-    matrix = [line for line in result.output.splitlines() if line.lstrip().startswith("B  ")]
-    assert "1.000" in matrix[-1]
-
-
-def test_inspect_base_needs_a_target(vector, triple):
-    result = run("inspect", vector, "--base", triple["sft"])
-    assert result.exit_code == 2
-    assert "--base needs --target" in result.output
