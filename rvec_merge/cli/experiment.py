@@ -15,7 +15,7 @@ from rvec_merge.experiment.settings import Changes, RunSettings
 
 if TYPE_CHECKING:
     from rvec_merge.cli.console import PlainConsole
-    from rvec_merge.experiment.cost import Cost
+    from rvec_merge.experiment.cost import Cost, Rate
     from rvec_merge.experiment.plan import Plan
     from rvec_merge.experiment.planned import Outline
     from rvec_merge.results.summary import Summary
@@ -50,7 +50,7 @@ def command(
     from rvec_merge.cli.console import PlainConsole
     from rvec_merge.cli.echo import echo
     from rvec_merge.cli.progress import watch
-    from rvec_merge.experiment.cost import cost_of
+    from rvec_merge.experiment.cost import MEASURED, cost_of
 
     if dry_run:  # what is not in the cache is counted from known sizes, and not fetched
         os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
@@ -66,7 +66,9 @@ def command(
         show_outline(console, experiment.plan, outline)
     if dry_run:
         cost = cost_of(experiment.plan, experiment.recipe, outline.tokens)
-        show_cost(console, experiment.plan, cost, outline.unbudgeted, tokens_per_second)
+        rates = [known for known in MEASURED if known.backend == settings.backend]
+        without = outline.unbudgeted
+        show_cost(console, experiment.plan, cost, without, rates, tokens_per_second)
     for caution in experiment.cautions():
         echo(f"Warning: {caution}", err=True)
     if dry_run:
@@ -128,10 +130,10 @@ def show_cost(
     plan: "Plan",
     cost: "Cost",
     unbudgeted: Sequence[str],
+    measured: Sequence["Rate"],
     rate: float | None,
 ) -> None:
     """Print what a plan takes: tokens, memory, and hours, by a rate or by what was measured."""
-    from rvec_merge.experiment.cost import MEASURED
     from rvec_merge.shown import size_text
 
     if cost.tokens:
@@ -148,7 +150,7 @@ def show_cost(
     if rate is not None:
         console.print(f"At {rate:,.0f} tokens/s: {_time(cost.tokens / rate / 3600)}.")
     elif cost.parameters is not None:
-        for known in MEASURED:
+        for known in measured:
             said = _time(known.hours(cost.tokens, cost.parameters))
             console.print(
                 f"{said} by what a model of {known.parameters / 1e6:,.0f} million "

@@ -18,11 +18,13 @@ class Rate:
     """How fast a backend wrote on a machine, and how large the model was.
 
     Attributes:
-        where: backend, machine, dtype.
+        backend: as a plan's run names it.
+        where: what it was, on which machine, in which dtype.
         tokens_per_second: tokens of outputs.
         parameters: of the model.
     """
 
+    backend: str
     where: str
     tokens_per_second: float
     parameters: int
@@ -32,8 +34,11 @@ class Rate:
         return tokens / (self.tokens_per_second * self.parameters / parameters) / 3600
 
 
-# The target's cell of evidence/smollm2/results.
-MEASURED = (Rate("transformers on an H100, float32, batches of 600", 7000, 134_515_008),)
+# evidence/smollm2/RESULTS.md; nobody has measured vLLM on a GPU here.
+MEASURED = (
+    Rate("hf", "transformers on an H100, float32, batches of 600", 7000, 134_515_008),
+    Rate("vllm", "vLLM on two CPU cores, float32", 510, 134_515_008),
+)
 
 
 @dataclass(frozen=True)

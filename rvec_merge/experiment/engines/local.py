@@ -37,8 +37,7 @@ class LocalEngine:
         self, state: Sequence[Cell], cells: Mapping[Cell, Items | None]
     ) -> Iterator[list[Cell]]:
         """Cells of one state, as many together as it takes to ask for ``OUTPUTS``."""
-        group: list[Cell] = []
-        outputs = 0
+        group, outputs = list[Cell](), 0
         for cell in state:
             group.append(cell)
             outputs += self._outputs(cell, cells[cell])
