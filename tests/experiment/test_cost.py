@@ -19,9 +19,10 @@ def test_hours_fall_with_speed_and_rise_with_parameters() -> None:
     assert rate.hours(360_000, 7_000) == pytest.approx(7.0)
 
 
-def test_the_papers_plan_is_costed_without_data_or_models_for_the_backend_that_is_asked_for() -> (
-    None
-):
+def test_the_papers_plan_is_costed_without_data_or_models_for_the_backend_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RVEC_EVAL_DATA", raising=False)
     said = " ".join(invoke("paper-1.5b", "--dry-run").output.split())
     assert "1,500,000,000 parameters, by its name: 6 GB of weights in float32" in said
     assert "hours by what a model of 135 million parameters did (transformers on an H100" in said
