@@ -91,15 +91,21 @@ def on_base(base: Weights, adapter: Adapter) -> Adapted:
     updates: dict[str, Update] = {}
     whole: dict[str, TensorInfo] = {}
     misfits: list[str] = []
+    head = _own_head(base, adapter)
     for name, info in adapter.whole.items():
-        whole[_stored(base, name) or name] = info
+        own = name if name == head else _stored(base, name) or name
+        whole[own] = replace(info, name=own)
+    if head is not None and head not in whole:
+        # What is added to a tied head is not added to the embeddings.
+        whole[head] = replace(base.tensors[_stored(base, head) or head], name=head)
     if _unties(base, adapter, whole):
         # The base's one matrix is the head still, and the adapter's the embeddings.
         embeddings = next(name for name in whole if name.endswith(EMBEDDINGS))
         whole[HEADS[0]] = replace(base.tensors[embeddings], name=HEADS[0])
     facing = _facing(base, adapter)
     for module in adapter.modules.values():
-        place = _stored(base, f"{module.name}.weight")
+        own = f"{module.name}.weight"
+        place = own if own in whole else _stored(base, own)
         shape = None if place is None else (whole.get(place) or base.tensors[place]).shape
         if place is None or shape is None:
             misfits += _told(module, f"the model has no {module.name}.weight")
@@ -168,6 +174,25 @@ def _stored(base: Weights, name: str) -> str | None:
     if name.endswith(HEADS) and not any(n.endswith(HEADS) for n in base.tensors):
         return next((n for n in base.tensors if n.endswith(EMBEDDINGS)), None)
     return None
+
+
+def _own_head(base: Weights, adapter: Adapter) -> str | None:
+    """The output head that an adapter trains apart from embeddings which are the base's head too.
+
+    What LoRA alone adds to such a head goes to the embeddings, as ``merge_and_unload`` has it.
+    """
+    products = [f"{module.name}.weight" for module in adapter.modules.values()]
+    head = next((name for name in (*adapter.whole, *products) if name.endswith(HEADS)), None)
+    if head is None or (embeddings := _stored(base, head)) in (None, head):
+        return None
+    saved = [adapter.whole[name] for name in (head, embeddings) if name in adapter.whole]
+    if head in products and embeddings not in (*adapter.whole, *products):
+        return None
+    if len(saved) == 2 and not {head, embeddings} & set(products):
+        first, second = map(read_whole, saved)
+        if first.tobytes() == second.tobytes():
+            return None  # tied in training as well
+    return head
 
 
 def _unties(base: Weights, adapter: Adapter, whole: Mapping[str, TensorInfo]) -> bool:

@@ -65,7 +65,7 @@ def test_an_adapter(tmp_path, models):
     assert changed == {n for n in target if "q_proj.weight" in n}
 
 
-@pytest.mark.parametrize("trained", ["modules_to_save", "target_modules"])
+@pytest.mark.parametrize("trained", ["modules_to_save", "head", "both", "target_modules"])
 def test_an_adapter_that_trains_tied_embeddings(tmp_path, models, trained):
     """PEFT unties what it saves whole, and keeps tied what it adds to the head."""
     from peft import LoraConfig, get_peft_model
@@ -73,6 +73,8 @@ def test_an_adapter_that_trains_tied_embeddings(tmp_path, models, trained):
 
     layers = {
         "modules_to_save": {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]},
+        "head": {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+        "both": {"target_modules": ["q_proj"], "modules_to_save": ["lm_head", "embed_tokens"]},
         "target_modules": {"target_modules": ["lm_head"]},
     }
     folders = {**models, "sft": shutil.copytree(models["sft"], tmp_path / "sft")}
@@ -82,7 +84,7 @@ def test_an_adapter_that_trains_tied_embeddings(tmp_path, models, trained):
     wrapped = get_peft_model(model, LoraConfig(r=2, **layers[trained]))
     with torch.no_grad():
         for weight in wrapped.parameters():
-            weight += 0.01 * weight.requires_grad
+            weight += 0.01 * weight.requires_grad * torch.randn_like(weight)
     wrapped.save_pretrained(tmp_path / "adapter")
     after = wrapped.merge_and_unload().state_dict()
     recipe = text({**folders, "grpo": f"{folders['sft']}+{tmp_path / 'adapter'}"})
