@@ -185,14 +185,8 @@ def _own_head(base: Weights, adapter: Adapter) -> str | None:
     head = next((name for name in (*adapter.whole, *products) if name.endswith(HEADS)), None)
     if head is None or (embeddings := _stored(base, head)) in (None, head):
         return None
-    saved = [adapter.whole[name] for name in (head, embeddings) if name in adapter.whole]
-    if head in products and embeddings not in (*adapter.whole, *products):
-        return None
-    if len(saved) == 2 and not {head, embeddings} & set(products):
-        first, second = map(read_whole, saved)
-        if first.tobytes() == second.tobytes():
-            return None  # tied in training as well
-    return head
+    alone = head in products and embeddings not in (*adapter.whole, *products)
+    return None if alone else head
 
 
 def _unties(base: Weights, adapter: Adapter, whole: Mapping[str, TensorInfo]) -> bool:
